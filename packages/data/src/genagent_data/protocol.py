@@ -1,0 +1,259 @@
+"""The text of one agent turn: how it is written, and the strict reading of what a model sampled.
+
+A turn is two or three elements and nothing else (white space between elements is let pass)::
+
+    first picture   <think>…</think><tool_call>{"name": "generate_image", …}</tool_call>
+    later, done     <judge>…</judge><answer>…</answer>
+    later, again    <judge>…</judge><think>…</think><tool_call>…</tool_call>
+
+The closing ``<|im_end|>`` is never part of the text. An element holds no tag of the protocol and no
+special token of the chat. Text inside an element is kept to the letter, an empty one included; only
+a tool prompt must say something.
+
+A turn with several faults gets the name of the first in ``FORMAT_ERRORS``: what the sampled tokens
+may not hold, then whether the turn ended, then its one action, then what leads up to the action,
+and the call's JSON last.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+TOOL_NAME = "generate_image"
+
+OBSERVATION = "<tool_response>\n<image>\n</tool_response>"
+"""The user turn that shows the agent its picture; ``<image>`` stands for the picture."""
+
+_SIGNATURE = {
+    "type": "function",
+    "function": {
+        "name": TOOL_NAME,
+        "description": "Draw one picture from a text prompt.",
+        "parameters": {
+            "type": "object",
+            "properties": {"prompt": {"type": "string", "description": "What to draw."}},
+            "required": ["prompt"],
+        },
+    },
+}
+
+SYSTEM_MESSAGE = f"""\
+You draw what the user asks for with an image generator that you call as a tool.
+
+# Tools
+<tools>
+{json.dumps(_SIGNATURE)}
+</tools>
+
+# Turns
+First think, then call the tool:
+<think>what the picture needs</think><tool_call>{{"name": "{TOOL_NAME}", \
+"arguments": {{"prompt": "what to draw"}}}}</tool_call>
+After each picture judge it against the request:
+<judge>what is right and what is wrong</judge>
+If it satisfies the request, end with <answer>a word to the user</answer>; otherwise <think> again \
+and call the tool with a better prompt."""
+"""System message of every conversation, with the tool's signature in a Hermes ``<tools>`` block."""
+
+FORMAT_ERRORS = (
+    "vision_token",
+    "cut_off",
+    "two_actions",
+    "no_action",
+    "text_after_action",
+    "answer_before_picture",
+    "missing_judgement",
+    "missing_thinking",
+    "misplaced_text",
+    "invalid_json",
+    "unknown_tool",
+    "empty_prompt",
+)
+"""Every format error, in order of precedence.
+
+- ``vision_token``: a special token that marks a picture was sampled, also inside a tool prompt.
+- ``cut_off``: the length ran out before the turn ended; the caller says so.
+- ``two_actions``: more than one whole call or answer. ``no_action``: not one.
+- ``text_after_action``: anything but white space after it.
+- ``answer_before_picture``: an answer where nothing has been drawn.
+- ``missing_judgement``: no whole ``<judge>`` although there is a picture to judge.
+- ``missing_thinking``: a call without a whole ``<think>``.
+- ``misplaced_text``: loose text, an element the turn does not call for or in the wrong order, or a
+  tag or special token inside a tool prompt.
+- ``invalid_json``: the call is not strict JSON, or not an object of exactly ``name`` and
+  ``arguments``, or its arguments are not exactly one text ``prompt``.
+- ``unknown_tool``: a call of something else. ``empty_prompt``: a prompt of white space.
+"""
+
+_VISION_TOKENS = (
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+_ACTIONS = ("tool_call", "answer")
+_FORBIDDEN = re.compile(
+    r"</?(?:judge|think|tool_call|answer|tool_response)>|<\|(?:im_start|im_end|endoftext)\|>"
+)
+_ELEMENT = re.compile(
+    rf"<(judge|think|tool_call|answer)>((?:(?!{_FORBIDDEN.pattern}).)*+)</\1>", re.DOTALL
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """What the agent said in one turn.
+
+    With an error there is no action: ``tool_prompt`` and ``answer`` are None, while a whole
+    judgement or thought is kept for the reader.
+
+    Example: ``Turn(thinking="three circles", tool_prompt="red circle top left, …")``
+    """
+
+    judgement: str | None = None
+    thinking: str | None = None
+    tool_prompt: str | None = None
+    answer: str | None = None
+    error: str | None = None
+    """One of ``FORMAT_ERRORS``, or None where the turn is well formed."""
+
+
+def parse_turn(text: str, *, images_so_far: int, max_rounds: int, cut_off: bool = False) -> Turn:
+    """Read one sampled turn; faults of the text are named in ``.error``, never raised.
+
+    Args:
+        text: the sampled text, without the closing ``<|im_end|>``.
+        images_so_far: pictures drawn before this turn; with none, the turn is the first.
+        max_rounds: pictures allowed. A well-formed call beyond them is no format error: it is
+            returned, and the caller ends the trajectory as out of rounds.
+        cut_off: the length ran out before the turn ended.
+
+    Raises:
+        ValueError: ``images_so_far`` is negative or ``max_rounds`` is less than one.
+    """
+    if images_so_far < 0:
+        raise ValueError(f"images_so_far is {images_so_far}; it counts pictures, from 0")
+    if max_rounds < 1:
+        raise ValueError(f"max_rounds is {max_rounds}; allow at least one picture")
+    elements = list(_ELEMENT.finditer(text))
+    # The first of each kind: what a broken turn still tells a reader.
+    said = {match[1]: match[2] for match in reversed(elements)}
+    prompt, error = None, _vision_token(text)
+    if error is None and cut_off:
+        error = "cut_off"
+    if error is None:
+        error = _shape_error(text, elements, images_so_far)
+    if error is None and "tool_call" in said:
+        prompt, error = _read_call(said["tool_call"])
+    return Turn(
+        judgement=said.get("judge"),
+        thinking=said.get("think"),
+        tool_prompt=prompt,
+        answer=said.get("answer") if error is None else None,
+        error=error,
+    )
+
+
+def render_turn(turn: Turn) -> str:
+    """The text of a well-formed turn, such that ``parse_turn`` reads the same turn back.
+
+    Raises:
+        ValueError: the turn carries an error, is none of the three forms, or a field holds what
+            the protocol forbids in it.
+    """
+    if turn.error is not None:
+        raise ValueError(f"a turn with the error {turn.error!r} has no text; render a whole turn")
+    given = {
+        "judge": turn.judgement,
+        "think": turn.thinking,
+        "tool_call": turn.tool_prompt,
+        "answer": turn.answer,
+    }
+    fields = {name: text for name, text in given.items() if text is not None}
+    if tuple(fields) not in (_FIRST, _DONE, _AGAIN):
+        raise ValueError(
+            f"no turn is made of {list(fields)}; wants {' or '.join(map(str, (_FIRST, _DONE)))}, "
+            f"or {_AGAIN}"
+        )
+    for name, text in fields.items():
+        found = _vision_token(text) or _foreign_text(text)
+        if found:
+            raise ValueError(f"<{name}> may not hold {text!r}: {found}; remove it")
+    if turn.tool_prompt is not None:
+        if not turn.tool_prompt.strip():
+            raise ValueError("the tool prompt is empty; say what to draw")
+        call = {"name": TOOL_NAME, "arguments": {"prompt": turn.tool_prompt}}
+        fields["tool_call"] = json.dumps(call, ensure_ascii=False)
+    return "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
+
+
+_FIRST = ("think", "tool_call")
+_DONE = ("judge", "answer")
+_AGAIN = ("judge", "think", "tool_call")
+
+
+def _vision_token(text: str) -> str | None:
+    return "vision_token" if any(token in text for token in _VISION_TOKENS) else None
+
+
+def _foreign_text(text: str) -> str | None:
+    """A tag, a special token, or half of a surrogate pair, which no file or tokenizer takes."""
+    if _FORBIDDEN.search(text) or any("\ud800" <= character <= "\udfff" for character in text):
+        return "misplaced_text"
+    return None
+
+
+def _shape_error(text: str, elements: list[re.Match[str]], images_so_far: int) -> str | None:
+    """Whether the turn is one of the three forms; what the call says is not looked at."""
+    actions = [match for match in elements if match[1] in _ACTIONS]
+    if len(actions) != 1:
+        return "two_actions" if actions else "no_action"
+    action = actions[0]
+    if text[action.end() :].strip():
+        return "text_after_action"
+    if action[1] == "answer" and images_so_far == 0:
+        return "answer_before_picture"
+    names = tuple(match[1] for match in elements)
+    if images_so_far > 0 and "judge" not in names:
+        return "missing_judgement"
+    if action[1] == "tool_call" and "think" not in names:
+        return "missing_thinking"
+    wanted = _FIRST if images_so_far == 0 else _DONE if action[1] == "answer" else _AGAIN
+    if names != wanted or _ELEMENT.sub("", text).strip():
+        return "misplaced_text"
+    return None
+
+
+def _read_call(body: str) -> tuple[str | None, str | None]:
+    """The prompt of a tool call, or the name of what is wrong with the call."""
+    try:
+        call = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    # Absurd nesting and absurd integers are as invalid as a missing bracket.
+    except (ValueError, RecursionError):
+        return None, "invalid_json"
+    if not isinstance(call, dict) or set(call) != {"name", "arguments"}:
+        return None, "invalid_json"
+    name, arguments = call["name"], call["arguments"]
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        return None, "invalid_json"
+    if name != TOOL_NAME:
+        return None, "unknown_tool"
+    if set(arguments) != {"prompt"} or not isinstance(arguments["prompt"], str):
+        return None, "invalid_json"
+    prompt = arguments["prompt"]
+    # JSON escapes can spell what the text itself may not.
+    error = _vision_token(prompt) or _foreign_text(prompt)
+    if error is None and not prompt.strip():
+        error = "empty_prompt"
+    return (prompt, None) if error is None else (None, error)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError(f"a key twice in {[key for key, _ in pairs]}")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

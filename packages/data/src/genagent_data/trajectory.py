@@ -1,0 +1,44 @@
+"""One attempt of the agent at one request, as messages and pictures; tokens are not known here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genagent_data.request import Request
+
+Ending = Literal["answer", "out_of_rounds", "format_error", "tool_failure"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """One picture: the thought and the prompt it came from, and what the agent made of it.
+
+    Example: ``Round(thinking="need 3 red circles", tool_prompt="red circle top-left, …",
+    image="9f2c…", judgement="red circle top-left … wrong", seed=17)``
+    """
+
+    thinking: str | None
+    tool_prompt: str
+    image: str | None
+    """SHA-256 of the PNG in the picture store; None where the tool failed."""
+    judgement: str | None = None
+    """The agent's words on this picture; None where the trajectory ended before them."""
+    seed: int = 0
+    """The tool's seed for this picture."""
+    tool_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trajectory:
+    """A request, the rounds, and how it ended."""
+
+    request: Request
+    rounds: tuple[Round, ...]
+    answer: str | None = None
+    ending: Ending
+    error: str | None = None
+    """Name of the format error, one of ``FORMAT_ERRORS``, or the tool's message."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The pictures drawn, in order; the last one is the trajectory's output."""
+        return tuple(round.image for round in self.rounds if round.image is not None)

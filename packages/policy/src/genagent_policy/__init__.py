@@ -1,0 +1,31 @@
+"""The policy over tokens: rendering, positions, log-probs, SFT and GRPO updates, checkpoints."""
+
+from genagent_policy.advantages import group_advantages
+from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.chat import ChatFormat
+from genagent_policy.grpo import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate
+from genagent_policy.model import KeyValueCache, Policy
+from genagent_policy.positions import mrope_positions, picture_mask, picture_tokens
+from genagent_policy.sft import SFTConfig, SFTReport, SFTUpdate
+from genagent_policy.tokens import TokenTrajectory
+
+__all__ = [
+    "Batch",
+    "ChatFormat",
+    "GRPOConfig",
+    "GRPOGroup",
+    "GRPOReport",
+    "GRPOUpdate",
+    "KeyValueCache",
+    "Policy",
+    "SFTConfig",
+    "SFTReport",
+    "SFTUpdate",
+    "TokenTrajectory",
+    "collate",
+    "group_advantages",
+    "mrope_positions",
+    "picture_mask",
+    "picture_tokens",
+    "plan_micro_batches",
+]

@@ -1,0 +1,87 @@
+"""Reading and writing checkpoint folders in the layout of ``from_pretrained``."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
+ARCHITECTURE = "qwen2_5_vl"
+
+
+def load_checkpoint(
+    path: Path, *, dtype: torch.dtype | None = None
+) -> tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]:
+    """Model (on the CPU) and processor from local files.
+
+    Raises:
+        ValueError: not a readable, complete checkpoint of a Qwen2.5-VL.
+    """
+    _check_architecture(path)
+    try:
+        model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            path,
+            dtype="auto" if dtype is None else dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        processor = Qwen2_5_VLProcessor.from_pretrained(path, local_files_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path}: the checkpoint cannot be read ({reason})") from error
+    for kind in ("missing_keys", "mismatched_keys"):
+        if names := sorted(str(name) for name in report[kind]):
+            raise ValueError(
+                f"{path}: {len(names)} weights have {kind.replace('_', ' ')}, first {names[0]}; "
+                "the weights do not belong to this config.json"
+            )
+    return model, processor
+
+
+def save_checkpoint(
+    model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, path: Path
+) -> None:
+    """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
+
+    Raises:
+        OSError: it cannot be written; ``path`` is as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    previous = path.with_name(f".{path.name}.{os.getpid()}.previous")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            model.save_pretrained(partial)
+            processor.save_pretrained(partial)
+        except SafetensorError as error:
+            raise OSError(f"cannot write the weights to {partial} ({error})") from error
+        if path.exists():
+            path.rename(previous)
+        partial.rename(path)
+    except OSError:
+        if previous.exists() and not path.exists():
+            previous.rename(path)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+
+
+def _check_architecture(path: Path) -> None:
+    config = path / "config.json"
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: no readable config.json; give a checkpoint folder") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: config.json is not JSON ({error})") from error
+    architecture = found.get("model_type") if isinstance(found, dict) else None
+    if architecture != ARCHITECTURE:
+        raise ValueError(
+            f"{path}: architecture {architecture!r}; the policy wants a {ARCHITECTURE!r} checkpoint"
+        )

@@ -1,0 +1,264 @@
+"""Group-relative policy optimization over whole trajectories (Eq. 4 and 5).
+
+Each trajectory's advantage is its reward against its group's. The loss is the clipped ratio per
+token the policy chose, against the log-probs it was sampled with; pictures and tool text are
+masked; there is no KL term. Each token carries its share of the mean as a weight, so that value
+and gradient do not depend on how a step is cut into micro-batches.
+
+Trajectories whose advantage is exactly zero add nothing to loss or gradient: they are not run
+through the model, and the token statistics are over the others.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from genagent_kernels import grpo_loss
+
+from genagent_policy.advantages import group_advantages
+from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.model import Policy
+from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.token_statistics import TokenStatistics
+from genagent_policy.tokens import TokenTrajectory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPOConfig:
+    """How the policy learns from a batch of rollouts."""
+
+    learning_rate: float = 2e-4
+    clip_low: float = 0.2
+    """The ratio counts down to ``1 - clip_low``."""
+    clip_high: float = 0.2
+    """The ratio counts up to ``1 + clip_high``."""
+    normalization: Literal["sequence", "token"] = "sequence"
+    """Mean over each trajectory's tokens, then over the group, then over groups (the paper), or
+    over all policy tokens of the step (DAPO)."""
+    updates_per_batch: int = 1
+    """Optimizer steps per epoch: the batch is cut into this many parts of whole groups."""
+    epochs: int = 1
+    """How often the batch is gone through."""
+    micro_batch_tokens: int = 8192
+    """Padded tokens run through the model at once; memory and speed depend on it, results do not."""
+    max_grad_norm: float = 1.0
+    weight_decay: float = 0.0
+    freeze_vision: bool = True
+    temperature: float = 1.0
+    """Of the distribution that was sampled from."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "max_grad_norm", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
+        if not 0 <= self.clip_low <= 1 or self.clip_high < 0:
+            raise ValueError(
+                f"clips are {self.clip_low} and {self.clip_high}; wants clip_low from 0 to 1 and "
+                "clip_high of 0 or more"
+            )
+        for name in ("updates_per_batch", "epochs", "micro_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.normalization not in ("sequence", "token"):
+            raise ValueError(f"normalization {self.normalization!r}; known: sequence, token")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPOGroup:
+    """Attempts at one request, and what each was worth."""
+
+    trajectories: tuple[TokenTrajectory, ...]
+    rewards: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.trajectories or len(self.trajectories) != len(self.rewards):
+            raise ValueError(
+                f"{len(self.trajectories)} trajectories and {len(self.rewards)} rewards; "
+                "wants one reward for each trajectory and at least one"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPOReport:
+    """What an update did; token statistics are over the tokens that were trained on."""
+
+    loss: float
+    """Mean over the optimizer steps."""
+    grad_norm: float
+    """Before clipping; mean over the optimizer steps."""
+    ratio_mean: float
+    ratio_max: float
+    clip_low_fraction: float
+    clip_high_fraction: float
+    entropy: float
+    """Nats per token of the policy as it is being updated."""
+    kl_k1: float
+    kl_k3: float
+    policy_tokens: int
+    optimizer_steps: int
+    """Fewer than asked for where all advantages of a part were zero."""
+    trained_trajectories: int
+    """Trajectories with an advantage, counted once per epoch."""
+    learning_rate: float
+    seconds: float
+    tokens_per_second: float
+    """Tokens run forward and backward, prompts and pictures included, pads not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gradient:
+    """What one pass over some groups left in the parameters' ``.grad``."""
+
+    loss: float
+    statistics: TokenStatistics
+    trajectories: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Weighted:
+    """A trajectory with its advantage and the weight of each of its policy tokens."""
+
+    trajectory: TokenTrajectory
+    advantage: float
+    token_weight: float
+
+
+class GRPOUpdate:
+    """Owns the optimizer; call ``update`` once for each batch of rollouts."""
+
+    def __init__(self, policy: Policy, config: GRPOConfig) -> None:
+        self.policy = policy
+        self.config = config
+        policy.freeze_vision(config.freeze_vision)
+        self._optimizer = Optimizer(
+            policy.trainable_parameters(),
+            AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
+        )
+
+    def update(
+        self, groups: Sequence[GRPOGroup], learning_rate: float | None = None
+    ) -> GRPOReport:
+        """Learn from a batch of groups.
+
+        Args:
+            groups: of any sizes; a group may have lost trajectories whose reward is absent.
+            learning_rate: overrides the configured one, for schedules.
+        """
+        started = time.perf_counter()
+        rate = self.config.learning_rate if learning_rate is None else learning_rate
+        steps: list[Gradient] = []
+        norms: list[float] = []
+        for part in self._parts(groups):
+            gradient = self.accumulate(part)
+            if gradient.trajectories:
+                norms.append(self._optimizer.step(rate))
+                steps.append(gradient)
+        seconds = time.perf_counter() - started
+        pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
+        return GRPOReport(
+            loss=_mean([gradient.loss for gradient in steps]),
+            grad_norm=_mean(norms),
+            ratio_mean=pooled.ratio_mean,
+            ratio_max=pooled.ratio_max,
+            clip_low_fraction=pooled.clip_low_fraction,
+            clip_high_fraction=pooled.clip_high_fraction,
+            entropy=pooled.entropy,
+            kl_k1=pooled.kl_k1,
+            kl_k3=pooled.kl_k3,
+            policy_tokens=pooled.tokens,
+            optimizer_steps=len(steps),
+            trained_trajectories=sum(gradient.trajectories for gradient in steps),
+            learning_rate=rate,
+            seconds=seconds,
+            tokens_per_second=sum(gradient.tokens for gradient in steps) / seconds,
+        )
+
+    def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
+        """Loss over ``groups`` as one optimizer step sees it; its gradient is put in ``.grad``."""
+        self._optimizer.zero_grad()
+        weighted = [item for item in self._weigh(groups) if item.advantage != 0.0]
+        trajectories = [item.trajectory for item in weighted]
+        loss, statistics = 0.0, []
+        lengths = [len(trajectory) for trajectory in trajectories]
+        for indices in plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens):
+            share, part = self._micro_batch([weighted[index] for index in indices])
+            loss += share
+            statistics.append(part)
+        return Gradient(
+            loss=loss,
+            statistics=TokenStatistics.pool(statistics),
+            trajectories=len(trajectories),
+            tokens=sum(lengths),
+        )
+
+    def state_dict(self) -> dict[str, object]:
+        """What a resumed run needs besides the policy's weights."""
+        return {"optimizer": self._optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        optimizer = state["optimizer"]
+        assert isinstance(optimizer, dict)
+        self._optimizer.load_state_dict(optimizer)
+
+    def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
+        parts = min(self.config.updates_per_batch, len(groups))
+        for _ in range(self.config.epochs if groups else 0):
+            for indices in np.array_split(np.arange(len(groups)), parts):
+                yield [groups[index] for index in indices]
+
+    def _weigh(self, groups: Sequence[GRPOGroup]) -> list[_Weighted]:
+        counts = [[item.num_policy_tokens for item in group.trajectories] for group in groups]
+        every = sum(sum(tokens) for tokens in counts)
+        weighted = []
+        for group, tokens in zip(groups, counts, strict=True):
+            rewards = torch.tensor(group.rewards, dtype=torch.float64)
+            advantages = group_advantages(rewards).tolist()
+            for trajectory, advantage, own in zip(
+                group.trajectories, advantages, tokens, strict=True
+            ):
+                if own == 0:
+                    continue
+                shares = len(groups) * len(tokens) * own
+                weight = 1 / (shares if self.config.normalization == "sequence" else every)
+                weighted.append(
+                    _Weighted(trajectory=trajectory, advantage=advantage, token_weight=weight)
+                )
+        return weighted
+
+    def _micro_batch(self, items: Sequence[_Weighted]) -> tuple[float, TokenStatistics]:
+        policy, config = self.policy, self.config
+        batch: Batch = collate(
+            [item.trajectory for item in items],
+            range(len(items)),
+            image_token_id=policy.chat.image_token_id,
+            merge_size=policy.chat.merge_size,
+            pad_id=policy.chat.pad_id,
+        ).to(policy.device)
+        row = batch.policy_mask[:, 1:].nonzero()[:, 0]
+        advantage = torch.tensor([item.advantage for item in items], device=policy.device)[row]
+        weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
+        states, targets = policy.policy_states(batch)
+        result = grpo_loss(
+            states,
+            policy.head_weight,
+            targets,
+            old_logprob=batch.logprobs[batch.policy_mask],
+            advantage=advantage,
+            mask=torch.ones_like(targets, dtype=torch.bool),
+            token_weight=weight,
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            temperature=config.temperature,
+        )
+        self._optimizer.backward(result.loss)
+        return float(result.loss.detach()), TokenStatistics.of(result.stats)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

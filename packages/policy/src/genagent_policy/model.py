@@ -1,0 +1,168 @@
+"""The policy: a Qwen2.5-VL, its processor and its chat framing.
+
+The model is entered below its own ``forward``: embeddings, positions and the attention mask are
+made here, so that training and the generation engine run the very same code, no state such as
+``rope_deltas`` survives a call, and logits over the vocabulary are only ever computed for the
+tokens that need them (by ``genagent_kernels``).
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from genagent_kernels import linear_logprob
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
+from genagent_policy.batching import Batch
+from genagent_policy.chat import ChatFormat
+from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
+
+
+class KeyValueCache(Protocol):
+    """What the attention layers ask of a cache."""
+
+    def update(
+        self,
+        keys: Float[Tensor, "rows heads new dim"],
+        values: Float[Tensor, "rows heads new dim"],
+        layer: int,
+    ) -> tuple[Float[Tensor, "rows heads all dim"], Float[Tensor, "rows heads all dim"]]:
+        """Store the new keys and values; returns all that the queries may look at."""
+        ...
+
+
+class Policy:
+    """A Qwen2.5-VL with everything needed to train it and to act with it."""
+
+    def __init__(
+        self, model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.chat = ChatFormat(processor)
+        layer_types = set(model.config.text_config.layer_types)
+        if layer_types != {"full_attention"}:
+            raise ValueError(
+                f"attention layers are {sorted(layer_types)}; only full attention is supported "
+                "(set use_sliding_window to false in the checkpoint's config.json)"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> "Policy":
+        """Load a checkpoint folder; nothing is fetched from the network.
+
+        Args:
+            dtype: of the weights; by default the one they were saved in.
+
+        Raises:
+            ValueError: the folder is missing, unreadable, damaged or of another architecture.
+        """
+        model, processor = load_checkpoint(Path(path), dtype=dtype)
+        return cls(model.to(torch.device(device)), processor)
+
+    def save(self, path: Path | str) -> None:
+        """Write a checkpoint folder, whole or not at all; an older one there is replaced.
+
+        Raises:
+            OSError: it cannot be written; what was at ``path`` before is still there.
+        """
+        save_checkpoint(self.model, self.processor, Path(path))
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.lm_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.lm_head.weight.dtype
+
+    @property
+    def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
+        """Weight of the output layer, which has no bias."""
+        return self.model.lm_head.weight
+
+    def freeze_vision(self, frozen: bool = True) -> None:
+        """Whether the vision tower (its merger included) keeps its weights in training."""
+        self.model.model.visual.requires_grad_(not frozen)
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def picture_features(
+        self, pixel_values: Float[Tensor, "patches dim"], grids: Int64[Tensor, "pictures 3"]
+    ) -> Float[Tensor, "tokens hidden"]:
+        """What the vision tower makes of pictures; no gradient is kept where it is frozen."""
+        visual = self.model.model.visual
+        trainable = any(parameter.requires_grad for parameter in visual.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
+            features = self.model.model.get_image_features(
+                pixel_values.to(self.device, self.dtype), grids.to(self.device), return_dict=True
+            )
+        return torch.cat(list(features.pooler_output))
+
+    def embed(
+        self,
+        ids: Int64[Tensor, "rows tokens"],
+        is_picture: Bool[Tensor, "rows tokens"],
+        pixel_values: Float[Tensor, "patches dim"],
+        grids: Int64[Tensor, "pictures 3"],
+    ) -> Float[Tensor, "rows tokens hidden"]:
+        """Token embeddings, with the pictures' features in the places marked for them."""
+        embeddings = self.model.model.language_model.embed_tokens(ids)
+        if grids.shape[0] == 0:
+            return embeddings
+        features = self.picture_features(pixel_values, grids).to(embeddings.dtype)
+        return embeddings.masked_scatter(is_picture[..., None], features)
+
+    def text_states(
+        self,
+        embeddings: Float[Tensor, "rows tokens hidden"],
+        positions: Int64[Tensor, "3 rows tokens"],
+        *,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Float[Tensor, "rows tokens hidden"]:
+        """Run the language model; never computes logits.
+
+        Args:
+            mask: what each query may look at, ``[rows, 1, tokens, keys]``, additive or boolean;
+                None is plain causal attention.
+            cache: holds earlier keys and values and takes the new ones.
+        """
+        output = self.model.model.language_model(
+            inputs_embeds=embeddings,
+            position_ids=positions,
+            # A mapping by layer type is used as it is; a tensor would be checked on every call.
+            attention_mask={"full_attention": mask},
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return output.last_hidden_state
+
+    def hidden_states(self, batch: Batch) -> Float[Tensor, "rows tokens hidden"]:
+        """Last hidden states of a padded batch; those of pads mean nothing."""
+        embeddings = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
+        return self.text_states(embeddings, batch.positions)
+
+    def policy_states(
+        self, batch: Batch
+    ) -> tuple[Float[Tensor, "chosen hidden"], Int64[Tensor, " chosen"]]:
+        """For each token the policy chose, row by row: the state it was chosen from, and its id."""
+        chosen = batch.policy_mask[:, 1:]
+        return self.hidden_states(batch)[:, :-1][chosen], batch.ids[:, 1:][chosen]
+
+    def logprobs(
+        self, batch: Batch, temperature: float = 1.0
+    ) -> Float[Tensor, "rows tokens"]:
+        """Log-probability of each token the policy chose, float32, at that token's place; else 0."""
+        states, targets = self.policy_states(batch)
+        scored = linear_logprob(states, self.head_weight, targets, temperature=temperature)
+        return torch.zeros_like(batch.logprobs).masked_scatter(batch.policy_mask, scored.logprob)

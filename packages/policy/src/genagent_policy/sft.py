@@ -1,0 +1,159 @@
+"""Supervised fine-tuning on rendered trajectories: the agent's tokens only."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from genagent_kernels import linear_logprob
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.model import Policy
+from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.tokens import TokenTrajectory
+
+ACCURACY_ROWS = 4096
+"""Tokens whose logits are held at once while their accuracy is counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SFTConfig:
+    """How the policy is cold-started; the defaults are the paper's."""
+
+    learning_rate: float = 1e-5
+    """At the end of the warm-up; falls along a cosine to ``final_fraction`` of it."""
+    batch_size: int = 256
+    epochs: float = 3.0
+    warmup_fraction: float = 0.03
+    """Part of all steps over which the rate rises from zero."""
+    final_fraction: float = 0.0
+    micro_batch_tokens: int = 8192
+    """Padded tokens run through the model at once; memory and speed depend on it, results do not."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    freeze_vision: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
+        for name in ("batch_size", "micro_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        for name in ("warmup_fraction", "final_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 0 to 1")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
+
+    def total_steps(self, trajectories: int) -> int:
+        """Optimizer steps that ``epochs`` over so many trajectories take."""
+        return math.ceil(self.epochs * trajectories / self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SFTReport:
+    """One optimizer step."""
+
+    loss: float
+    """Mean negative log-likelihood of the agent's tokens, nats."""
+    token_accuracy: float
+    """How often the likeliest token was the right one."""
+    grad_norm: float
+    """Before clipping."""
+    learning_rate: float
+    policy_tokens: int
+
+
+class SFTUpdate:
+    """Owns the optimizer and the schedule; call ``step`` once for each batch."""
+
+    def __init__(self, policy: Policy, config: SFTConfig, *, total_steps: int) -> None:
+        if total_steps < 1:
+            raise ValueError(f"total_steps is {total_steps}; the schedule wants its length")
+        self.policy = policy
+        self.config = config
+        self.total_steps = total_steps
+        self.steps_taken = 0
+        policy.freeze_vision(config.freeze_vision)
+        self._optimizer = Optimizer(
+            policy.trainable_parameters(),
+            AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
+        )
+
+    def step(self, trajectories: Sequence[TokenTrajectory]) -> SFTReport:
+        """Learn from one batch, of any size.
+
+        Raises:
+            ValueError: the batch holds no token of the agent.
+        """
+        tokens = sum(trajectory.num_policy_tokens for trajectory in trajectories)
+        if tokens == 0:
+            raise ValueError(f"{len(trajectories)} trajectories hold no token of the agent")
+        self._optimizer.zero_grad()
+        loss, right = 0.0, 0
+        lengths = [len(trajectory) for trajectory in trajectories]
+        for indices in plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens):
+            share, hits = self._micro_batch([trajectories[index] for index in indices], tokens)
+            loss, right = loss + share, right + hits
+        rate = cosine_rate(self.steps_taken, self.total_steps, self.config)
+        norm = self._optimizer.step(rate)
+        self.steps_taken += 1
+        return SFTReport(
+            loss=loss,
+            token_accuracy=right / tokens,
+            grad_norm=norm,
+            learning_rate=rate,
+            policy_tokens=tokens,
+        )
+
+    def state_dict(self) -> dict[str, object]:
+        """What a resumed run needs besides the policy's weights."""
+        return {"optimizer": self._optimizer.state_dict(), "steps_taken": self.steps_taken}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        optimizer, steps = state["optimizer"], state["steps_taken"]
+        assert isinstance(optimizer, dict) and isinstance(steps, int)
+        self._optimizer.load_state_dict(optimizer)
+        self.steps_taken = steps
+
+    def _micro_batch(
+        self, trajectories: Sequence[TokenTrajectory], tokens: int
+    ) -> tuple[float, int]:
+        policy = self.policy
+        batch = collate(
+            trajectories,
+            range(len(trajectories)),
+            image_token_id=policy.chat.image_token_id,
+            merge_size=policy.chat.merge_size,
+            pad_id=policy.chat.pad_id,
+        ).to(policy.device)
+        states, targets = policy.policy_states(batch)
+        loss = -linear_logprob(states, policy.head_weight, targets).logprob.sum() / tokens
+        self._optimizer.backward(loss)
+        return float(loss.detach()), _hits(states.detach(), policy.head_weight.detach(), targets)
+
+
+def cosine_rate(step: int, total_steps: int, config: SFTConfig) -> float:
+    """Learning rate of the step numbered from 0: linear warm-up, then a cosine."""
+    warmup = math.ceil(config.warmup_fraction * total_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)
+
+
+def _hits(
+    states: Float[Tensor, "tokens hidden"],
+    weight: Float[Tensor, "vocabulary hidden"],
+    targets: Int64[Tensor, " tokens"],
+) -> int:
+    return sum(
+        int(((some @ weight.T).argmax(dim=-1) == target).sum())
+        for some, target in zip(
+            torch.split(states, ACCURACY_ROWS), torch.split(targets, ACCURACY_ROWS), strict=True
+        )
+    )

@@ -1,0 +1,56 @@
+"""A trajectory as the policy sees it: tokens, which of them it chose, and how likely they were."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TokenTrajectory:
+    """One conversation as tokens, exactly as they were sampled or rendered; on the CPU.
+
+    Example: a prompt of 60 tokens, a turn of 40, an observation of 26 and a last turn of 30 give
+    ``T = 156``, ``policy_mask.sum() == 70``, ``round_ids`` 0 on the prompt, 1 on the first turn
+    and its observation, 2 on the last turn, and one grid ``[1, 6, 6]`` with 36 patches.
+    """
+
+    ids: Int64[Tensor, " tokens"]
+    policy_mask: Bool[Tensor, " tokens"]
+    """True where the policy chose the token (its end-of-turn token included)."""
+    logprobs: Float[Tensor, " tokens"]
+    """Log-probability under the sampling distribution, float32; 0 where the policy chose nothing
+    and in rendered trajectories."""
+    round_ids: Int64[Tensor, " tokens"]
+    """0 for the prompt, k for the k-th turn and the observation that answers it."""
+    pixel_values: Float[Tensor, "patches dim"]
+    """Patches of all pictures, in order, as the image processor makes them."""
+    grids: Int64[Tensor, "pictures 3"]
+    """Patches in time, height and width of each picture."""
+    images: tuple[str, ...] = ()
+    """Names of the pictures in the store, where they have one."""
+
+    def __post_init__(self) -> None:
+        tokens = self.ids.shape[0]
+        for name in ("policy_mask", "logprobs", "round_ids"):
+            if getattr(self, name).shape != (tokens,):
+                shape = tuple(getattr(self, name).shape)
+                raise ValueError(f"{name} has shape {shape}; wants ({tokens},) like ids")
+        if tokens == 0 or bool(self.policy_mask[0]):
+            raise ValueError("a trajectory starts with a prompt token, which the policy never chose")
+        patches = int(self.grids.prod(dim=-1).sum())
+        if self.pixel_values.shape[0] != patches:
+            raise ValueError(f"grids hold {patches} patches, pixels {self.pixel_values.shape[0]}")
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    @property
+    def num_policy_tokens(self) -> int:
+        return int(self.policy_mask.sum())
+
+
+def no_pictures(patch_dim: int) -> tuple[Float[Tensor, "0 dim"], Int64[Tensor, "0 3"]]:
+    """Pixels and grids of a trajectory without a picture."""
+    return torch.zeros(0, patch_dim), torch.zeros(0, 3, dtype=torch.int64)

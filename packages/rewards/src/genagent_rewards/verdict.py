@@ -1,0 +1,52 @@
+"""What judges are asked and what they answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointQuestion:
+    """Does this picture satisfy the request?"""
+
+    request: str
+    hints: tuple[str, ...]
+    picture: Image.Image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairQuestion:
+    """Which of two pictures satisfies the request better?"""
+
+    request: str
+    hints: tuple[str, ...]
+    first: Image.Image
+    second: Image.Image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A judge's answer: the reason comes first, the choice last.
+
+    Example: ``Verdict(choice="no", reason="2 red circles instead of 3", judge="verifier")``
+    """
+
+    choice: Literal["yes", "no", "first", "second", "tie"]
+    reason: str
+    judge: str
+    raw: str = ""
+    """The judge's words before parsing, where it has any."""
+
+
+class PointwiseJudge(Protocol):
+    """Answers "yes" or "no" for each picture; None is a verdict that could not be had."""
+
+    def judge(self, questions: Sequence[PointQuestion]) -> list[Verdict | None]: ...
+
+
+class PairwiseJudge(Protocol):
+    """Answers "first", "second" or "tie" for each pair; None is a verdict that could not be had."""
+
+    def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]: ...

@@ -1,0 +1,245 @@
+"""The agent loop: sample turns, read them, draw their pictures, show them, round after round.
+
+All conversations of a batch move in lock-step, so that each round costs one batch of sampling and
+one call of the tool. A tool that fails ends the trajectories concerned and nothing else.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from genagent_data import Ending, PictureStore, Request, Round, Trajectory, Turn, parse_turn
+from genagent_policy import TokenTrajectory
+from genagent_tools.tool import ImageTool, ToolError
+from PIL import Image
+
+from genagent_rollout.engine import RolloutEngine, SampledTurn
+from genagent_rollout.seeds import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """One attempt at one request, as messages and as tokens."""
+
+    trajectory: Trajectory
+    tokens: TokenTrajectory
+    turns: tuple[str, ...]
+    """The agent's words of each turn, to the letter, broken ones included."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutTimings:
+    """Seconds spent."""
+
+    policy: float = 0.0
+    """Sampling turns and reading pictures."""
+    tool: float = 0.0
+    """Drawing pictures and storing them."""
+
+    def __add__(self, other: "RolloutTimings") -> "RolloutTimings":
+        return RolloutTimings(policy=self.policy + other.policy, tool=self.tool + other.tool)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutBatch:
+    """All rollouts, in the order of the requests, and where the time went."""
+
+    rollouts: tuple[Rollout, ...]
+    timings: RolloutTimings
+
+
+@dataclass(kw_only=True, slots=True)
+class _Attempt:
+    """A trajectory in the making."""
+
+    request: Request
+    seed: int
+    rounds: list[Round] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    ending: Ending | None = None
+    answer: str | None = None
+    error: str | None = None
+
+    @property
+    def pictures(self) -> int:
+        return sum(round.image is not None for round in self.rounds)
+
+    def hear(self, sampled: SampledTurn, max_rounds: int) -> Turn:
+        """Take in a turn; sets the ending where it is the last one."""
+        turn = parse_turn(
+            sampled.text,
+            images_so_far=self.pictures,
+            max_rounds=max_rounds,
+            cut_off=sampled.cut_off,
+        )
+        self.turns.append(sampled.text)
+        if self.rounds and turn.judgement is not None:
+            self.rounds[-1] = replace(self.rounds[-1], judgement=turn.judgement)
+        if turn.error is not None:
+            self.ending, self.error = "format_error", turn.error
+        elif turn.answer is not None:
+            self.ending, self.answer = "answer", turn.answer
+        elif self.pictures >= max_rounds:
+            self.ending = "out_of_rounds"
+        return turn
+
+    def trajectory(self) -> Trajectory:
+        assert self.ending is not None
+        return Trajectory(
+            request=self.request,
+            rounds=tuple(self.rounds),
+            answer=self.answer,
+            ending=self.ending,
+            error=self.error,
+        )
+
+
+def run_agents(
+    engine: RolloutEngine,
+    tool: ImageTool,
+    requests: Sequence[Request],
+    *,
+    seeds: Sequence[int],
+    max_rounds: int,
+    store: PictureStore,
+    tool_batch: int | None = None,
+) -> RolloutBatch:
+    """Let the agent answer each request once.
+
+    Args:
+        requests: may hold the same one many times (a group); equal prompts side by side are
+            prefilled once.
+        seeds: one for each request. Tokens and pictures of a rollout follow from its seed alone,
+            up to float noise from batch composition.
+        max_rounds: pictures allowed; the agent still judges the last one.
+        tool_batch: prompts in one call of the tool; by default all of a round.
+
+    Raises:
+        ValueError: not one seed for each request, or a limit below 1.
+        OSError: a picture cannot be stored.
+    """
+    if len(seeds) != len(requests):
+        raise ValueError(f"{len(requests)} requests and {len(seeds)} seeds; wants one for each")
+    if max_rounds < 1 or (tool_batch is not None and tool_batch < 1):
+        raise ValueError(f"max_rounds {max_rounds} and tool_batch {tool_batch}; want 1 or more")
+    size = engine.config.max_batch
+    rollouts: list[Rollout] = []
+    timings = RolloutTimings()
+    for first in range(0, len(requests), size):
+        attempts = [
+            _Attempt(request=request, seed=seed)
+            for request, seed in zip(
+                requests[first : first + size], seeds[first : first + size], strict=True
+            )
+        ]
+        batch = _run_batch(engine, tool, attempts, max_rounds, store, tool_batch)
+        rollouts.extend(batch.rollouts)
+        timings += batch.timings
+    return RolloutBatch(rollouts=tuple(rollouts), timings=timings)
+
+
+def _run_batch(
+    engine: RolloutEngine,
+    tool: ImageTool,
+    attempts: Sequence[_Attempt],
+    max_rounds: int,
+    store: PictureStore,
+    tool_batch: int | None,
+) -> RolloutBatch:
+    policy_seconds = tool_seconds = 0.0
+    started = time.perf_counter()
+    conversations = engine.start(
+        [attempt.request.prompt for attempt in attempts], [attempt.seed for attempt in attempts]
+    )
+    while conversations.rows:
+        turns = {
+            row: attempts[row].hear(sampled, max_rounds)
+            for row, sampled in conversations.sample().items()
+        }
+        drawing = time.perf_counter()
+        pictures, names = _draw_round(tool, attempts, turns, store, tool_batch)
+        drawn = time.perf_counter()
+        conversations.keep(list(pictures))
+        conversations.observe(pictures, names=names)
+        policy_seconds += drawing - started
+        tool_seconds += drawn - drawing
+        started = drawn
+    rollouts = tuple(
+        Rollout(
+            trajectory=attempt.trajectory(),
+            tokens=conversations.tokens(row),
+            turns=tuple(attempt.turns),
+            seed=attempt.seed,
+        )
+        for row, attempt in enumerate(attempts)
+    )
+    policy_seconds += time.perf_counter() - started
+    return RolloutBatch(
+        rollouts=rollouts, timings=RolloutTimings(policy=policy_seconds, tool=tool_seconds)
+    )
+
+
+def _draw_round(
+    tool: ImageTool,
+    attempts: Sequence[_Attempt],
+    turns: dict[int, Turn],
+    store: PictureStore,
+    tool_batch: int | None,
+) -> tuple[dict[int, Image.Image], dict[int, str]]:
+    """Draw what the trajectories that go on have asked for; returns pictures and names by row."""
+    calls = [
+        (row, turn.tool_prompt, derive_seed(attempts[row].seed, "tool", len(attempts[row].rounds)))
+        for row, turn in turns.items()
+        if attempts[row].ending is None and turn.tool_prompt is not None
+    ]
+    pictures: dict[int, Image.Image] = {}
+    names: dict[int, str] = {}
+    size = tool_batch or max(len(calls), 1)
+    for first in range(0, len(calls), size):
+        part = calls[first : first + size]
+        started = time.perf_counter()
+        drawn = _draw(tool, [prompt for _, prompt, _ in part], [seed for _, _, seed in part])
+        share = (time.perf_counter() - started) / len(part)
+        for (row, prompt, seed), result in zip(part, drawn, strict=True):
+            name = None
+            if isinstance(result, ToolError):
+                attempts[row].ending, attempts[row].error = "tool_failure", str(result)
+            else:
+                name = store.put(result)
+                pictures[row], names[row] = result, name
+            attempts[row].rounds.append(
+                Round(
+                    thinking=turns[row].thinking,
+                    tool_prompt=prompt,
+                    image=name,
+                    seed=seed,
+                    tool_seconds=share,
+                )
+            )
+    return pictures, names
+
+
+def _draw(
+    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
+) -> list[Image.Image | ToolError]:
+    """A picture or a failure for each prompt; a batch that fails is tried again one by one."""
+    try:
+        return list(_generate(tool, prompts, seeds))
+    except ToolError as error:
+        if len(prompts) == 1:
+            return [error]
+    return [
+        result
+        for prompt, seed in zip(prompts, seeds, strict=True)
+        for result in _draw(tool, [prompt], [seed])
+    ]
+
+
+def _generate(
+    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
+) -> list[Image.Image]:
+    pictures = tool.generate(prompts, seeds)
+    if len(pictures) != len(prompts):
+        raise ToolError(f"the tool gave {len(pictures)} pictures for {len(prompts)} prompts")
+    return pictures

@@ -1,0 +1,9 @@
+"""Seeds that follow from other seeds, the same on every machine and in any order of work."""
+
+import hashlib
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed of 31 bits from numbers and words; ``derive_seed(7, "tool", 2)`` is always the same."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,86 @@
+"""Trajectories as chat messages in OpenAI's form, which MLflow's page shows as a conversation.
+
+A tool's text is a ``tool`` message and the picture a ``user`` message behind it: the page shows no
+picture of a ``tool`` message, and the agent itself got it as a user turn.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, Round, Trajectory, Turn, parse_turn
+
+Message = dict[str, object]
+
+
+def chat_messages(
+    trajectory: Trajectory, turns: Sequence[str], picture_url: Callable[[str], str]
+) -> list[Message]:
+    """System, user, and then for each turn what the agent said and what came back.
+
+    Args:
+        trajectory: the rounds, in which each picture is named by its hash.
+        turns: the sampled text of each turn; the turns that called the tool match the rounds.
+        picture_url: from a picture's name to the URL to show it from.
+
+    Raises:
+        ValueError: there are more rounds than turns.
+    """
+    rounds = trajectory.rounds
+    if len(turns) < len(rounds):
+        raise ValueError(f"{len(turns)} turns for {len(rounds)} rounds; pass the text of each turn")
+    messages: list[Message] = [
+        {"role": "system", "content": SYSTEM_MESSAGE},
+        {"role": "user", "content": trajectory.request.prompt},
+    ]
+    for index, text in enumerate(turns):
+        turn = parse_turn(
+            text,
+            images_so_far=min(index, len(rounds)),
+            max_rounds=len(rounds) + 1,
+            cut_off=trajectory.error == "cut_off" and index == len(turns) - 1,
+        )
+        messages.append(_agent_message(turn, text, index))
+        if index < len(rounds):
+            messages.extend(_tool_messages(rounds[index], index, trajectory.error, picture_url))
+    return messages
+
+
+def _agent_message(turn: Turn, text: str, index: int) -> Message:
+    if turn.error is not None:
+        return {"role": "assistant", "content": f"**Format error: {turn.error}**\n\n{_fence(text)}"}
+    parts = [("Judge", turn.judgement), ("Think", turn.thinking), ("Answer", turn.answer)]
+    content = "\n\n".join(f"**{name}:** {said}" for name, said in parts if said is not None)
+    message: Message = {"role": "assistant", "content": content}
+    if turn.tool_prompt is not None:
+        arguments = json.dumps({"prompt": turn.tool_prompt}, ensure_ascii=False)
+        call = {"name": TOOL_NAME, "arguments": arguments}
+        message["tool_calls"] = [{"id": _call_id(index), "type": "function", "function": call}]
+    return message
+
+
+def _tool_messages(
+    round: Round, index: int, error: str | None, picture_url: Callable[[str], str]
+) -> list[Message]:
+    if round.image is None:
+        text = f"No picture: {error or 'the tool failed'}"
+    else:
+        text = f"Picture {index + 1}, seed {round.seed}, {round.tool_seconds:.2f} s"
+    messages: list[Message] = [
+        {"role": "tool", "tool_call_id": _call_id(index), "name": TOOL_NAME, "content": text}
+    ]
+    if round.image is not None:
+        image = {"type": "image_url", "image_url": {"url": picture_url(round.image)}}
+        messages.append({"role": "user", "content": [image]})
+    return messages
+
+
+def _call_id(index: int) -> str:
+    return f"call_{index + 1}"
+
+
+def _fence(text: str) -> str:
+    """A code block that the text cannot close."""
+    ticks = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,278 @@
+"""One MLflow run for one experiment: parameters, figures, pictures, trajectories, machine load.
+
+A figure that is not finite is left out, with one warning for each name: MLflow would draw an
+infinity as 1e308 and flatten the chart. Traces are written by MLflow's own threads; ``close`` waits
+for them and says so where some did not arrive.
+"""
+
+import json
+import logging
+import math
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from genagent_data import PictureStore
+from genagent_tracking.config import config_to_json, flatten_config
+from genagent_tracking.messages import chat_messages
+from genagent_tracking.pictures import data_url, enlarged, picture_grid
+from genagent_tracking.provenance import source_tags
+from genagent_tracking.store import (
+    DEFAULT_URI,
+    artifact_location,
+    check_store,
+    clear_errors,
+    public_uri,
+    resolve_uri,
+    restore,
+    silence,
+)
+from genagent_tracking.traces import write_trace
+from genagent_tracking.tracker import RunStatus, TrackingError, TrajectoryRecord
+
+if TYPE_CHECKING:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+_LOGGER = logging.getLogger(__name__)
+_PARAMETERS_IN_BATCH = 100
+_STATUS = {"finished": "FINISHED", "killed": "KILLED", "failed": "FAILED"}
+_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackerConfig:
+    """Where a run is recorded. Example: ``TrackerConfig(experiment="rl_flux")``"""
+
+    experiment: str = "genagent"
+    """Runs of one experiment are compared on one page."""
+    run_name: str | None = None
+    """None lets MLflow make one up."""
+    uri: str | None = None
+    """Store; None is ``MLFLOW_TRACKING_URI`` or else ``sqlite:///mlflow.db`` here."""
+    system_seconds: float = 5.0
+    """Seconds between two looks at processor, memory and GPU; 0 takes none."""
+
+    def __post_init__(self) -> None:
+        if not self.experiment.strip():
+            raise ValueError("experiment is empty; give the experiment a name")
+        if not (math.isfinite(self.system_seconds) and self.system_seconds >= 0):
+            raise ValueError(
+                f"system_seconds is {self.system_seconds}; wants seconds, or 0 for none"
+            )
+
+
+class MlflowTracker:
+    """A running MLflow run, open from construction to ``close``.
+
+    Sets MLflow's process-wide tracking address, because traces know no other; until it is closed,
+    MLflow logs errors only. MLflow's usage reports are off unless ``MLFLOW_DISABLE_TELEMETRY`` says
+    otherwise.
+
+    Raises:
+        ValueError: the run's configuration cannot be written as JSON.
+        TrackingError: the store cannot be used; also from every method.
+    """
+
+    def __init__(
+        self,
+        config: TrackerConfig,
+        *,
+        run_config: object,
+        pictures: PictureStore,
+        seed: int | None = None,
+    ) -> None:
+        parameters, document = flatten_config(run_config), config_to_json(run_config)
+        self.uri = resolve_uri(config.uri)
+        check_store(self.uri)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self._pictures = pictures
+        self._dropped: set[str] = set()
+        self._trace_ids: list[str] = []
+        self._is_open = True
+
+        import mlflow
+
+        self._levels = silence()
+        try:
+            with clear_errors(self.uri):
+                mlflow.set_tracking_uri(self.uri)
+                self._client = mlflow.MlflowClient(self.uri)
+                self.experiment_id = self._find_experiment(config.experiment)
+                tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
+                run = self._client.create_run(
+                    self.experiment_id, tags=tags, run_name=config.run_name
+                )
+                self.run_id = run.info.run_id
+                self._log_parameters(parameters)
+                self._client.log_text(self.run_id, document, "config.json")
+        except BaseException:
+            restore(self._levels)
+            raise
+        self._monitor = _start_monitor(self.run_id, config.system_seconds, self.uri)
+
+    @property
+    def ui_command(self) -> str:
+        """The command that opens this store's pages."""
+        if self.uri == DEFAULT_URI:
+            return "uv run mlflow ui"
+        if self.uri.startswith(("http://", "https://")):
+            return f"open {public_uri(self.uri)}"
+        return f"uv run mlflow ui --backend-store-uri {shlex.quote(public_uri(self.uri))}"
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record one step's figures in one write; those that are not finite are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        finite = []
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                finite.append(Metric(name, float(value), now, step))
+            elif name not in self._dropped:
+                self._dropped.add(name)
+                _LOGGER.warning("%s is %s at step %d and is left out of MLflow", name, value, step)
+        with self._writing():
+            self._client.log_batch(self.run_id, metrics=finite)
+
+    def trajectories(self, items: Sequence[TrajectoryRecord], step: int) -> None:
+        """Record each trajectory as a trace of this run, tagged with its step and ending.
+
+        Raises:
+            ValueError: a trajectory has more rounds than turns.
+            FileNotFoundError: a picture is not in the picture store.
+        """
+        for item in items:
+            messages = chat_messages(
+                item.trajectory, item.turns, lambda name: data_url(self._pictures.get(name))
+            )
+            with self._writing():
+                trace_id = write_trace(
+                    item,
+                    messages,
+                    step=step,
+                    experiment_id=self.experiment_id,
+                    run_id=self.run_id,
+                )
+                self._trace_ids.append(trace_id)
+
+    def images(self, key: str, grid: Image.Image | Sequence[Image.Image], step: int) -> None:
+        """Record a picture, or several as a grid, under ``key`` on the run's slider of steps."""
+        image = enlarged(grid) if isinstance(grid, Image.Image) else picture_grid(grid)
+        with self._writing():
+            self._client.log_image(self.run_id, image, key=key, step=step)
+
+    def artifact(self, path: Path) -> None:
+        """Keep a copy of a file or folder with the run.
+
+        Raises:
+            FileNotFoundError: there is nothing at ``path``.
+        """
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; write it before keeping a copy")
+        with self._writing():
+            self._client.log_artifact(self.run_id, str(path))
+
+    def summary(self, figures: Mapping[str, object]) -> None:
+        """Keep a run's final figures as ``summary.json``."""
+        text = json.dumps(dict(figures), indent=2, ensure_ascii=False, allow_nan=False)
+        with self._writing():
+            self._client.log_text(self.run_id, text, "summary.json")
+
+    def table(self, name: str, rows: Sequence[Mapping[str, str | float]]) -> None:
+        """Keep rows of equal columns as ``<name>.json``, which the page shows as a table."""
+        columns = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+        with self._writing():
+            self._client.log_table(self.run_id, columns, f"{name}.json")
+
+    def close(self, status: RunStatus = "finished") -> None:
+        """Write what is waiting and end the run; closing twice does nothing.
+
+        Raises:
+            TrackingError: the store failed, or trajectories did not arrive in it.
+        """
+        import mlflow
+
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            if self._monitor is not None:
+                self._monitor.finish()
+            with clear_errors(self.uri):
+                mlflow.flush_trace_async_logging(terminate=True)
+                self._client.set_terminated(self.run_id, status=_STATUS[status])
+                lost = self._count_lost()
+        finally:
+            restore(self._levels)
+        if lost:
+            raise TrackingError(
+                f"{lost} of {len(self._trace_ids)} trajectories did not arrive in the MLflow store "
+                f"{public_uri(self.uri)}; check its disk"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if not self._is_open:
+            raise TrackingError(f"run {self.run_id} is closed; record before closing it")
+        with clear_errors(self.uri):
+            yield
+
+    def _find_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                location = artifact_location(self.uri, name)
+                return self._client.create_experiment(name, location, tags=_TRAINING)
+            except MlflowException:
+                # Another process may have been faster.
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        return found.experiment_id
+
+    def _log_parameters(self, parameters: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        items = [Param(name, value) for name, value in parameters.items()]
+        for start in range(0, len(items), _PARAMETERS_IN_BATCH):
+            batch = items[start : start + _PARAMETERS_IN_BATCH]
+            self._client.log_batch(self.run_id, params=batch)
+
+    def _count_lost(self) -> int:
+        arrived: set[str] = set()
+        page = None
+        while self._trace_ids:
+            found = self._client.search_traces(
+                locations=[self.experiment_id],
+                run_id=self.run_id,
+                include_spans=False,
+                page_token=page,
+            )
+            arrived.update(trace.info.trace_id for trace in found)
+            page = found.token
+            if not page:
+                break
+        return len(set(self._trace_ids) - arrived)
+
+
+def _start_monitor(run_id: str, seconds: float, uri: str) -> "SystemMetricsMonitor | None":
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    if seconds == 0:
+        return None
+    monitor = SystemMetricsMonitor(
+        run_id,
+        sampling_interval=seconds,  # pyright: ignore[reportArgumentType] # unannotated, any wait
+        tracking_uri=uri,
+    )
+    monitor.start()
+    return monitor

@@ -1,0 +1,180 @@
+"""Trajectories as MLflow traces: one root span that holds the conversation, verdicts as feedback.
+
+One span and not one a round: MLflow's page then shows all rounds with their pictures as one
+conversation. Verdicts of a language model are marked as such, computed ones as code.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from genagent_rewards import PairRecord, RewardRecord, Verdict
+from genagent_tracking.messages import Message
+from genagent_tracking.tracker import TrajectoryRecord
+
+_REWARD_SOURCE = "genagent_rewards.hybrid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeedbackItem:
+    """One judgement on a trajectory. Example: ``FeedbackItem(name="reward", value=0.7)``"""
+
+    name: str
+    value: float | bool | None
+    """None: absent, a verdict could not be had."""
+    source: str = _REWARD_SOURCE
+    by_model: bool = False
+    """A language model said so."""
+    rationale: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
+    """What is known about a trajectory: the truth, the reward and its parts, the verdicts."""
+    items = []
+    if item.true_success is not None:
+        items.append(FeedbackItem(name="true success", value=item.true_success, source="truth"))
+    if item.record is not None:
+        items += _reward_items(item.record)
+        if item.record.point_verdict is not None:
+            verdict = item.record.point_verdict
+            items.append(_verdict_item("point verdict", verdict.choice == "yes", verdict, {}))
+        items += [_pair_item(pair) for pair in item.record.pair_verdicts]
+    return items
+
+
+def summary_line(item: TrajectoryRecord) -> str:
+    """How a trajectory ended, for lists. Example: ``"answer, 2 rounds, reward 1.00"``"""
+    trajectory = item.trajectory
+    ending = trajectory.ending.replace("_", " ")
+    if trajectory.error is not None:
+        ending = f"{ending} ({trajectory.error})"
+    rounds = len(trajectory.rounds)
+    parts = [ending, f"{rounds} round{'' if rounds == 1 else 's'}"]
+    if item.record is not None:
+        breakdown = item.record.breakdown
+        parts.append("reward absent" if breakdown is None else f"reward {breakdown.total:.2f}")
+    return ", ".join(parts)
+
+
+def write_trace(
+    item: TrajectoryRecord,
+    messages: list[Message],
+    *,
+    step: int,
+    experiment_id: str,
+    run_id: str,
+) -> str:
+    """Hand a trajectory and its conversation to MLflow's exporter; returns the trace's id."""
+    import mlflow
+    from mlflow.entities import SpanType
+    from mlflow.entities.trace_location import MlflowExperimentLocation
+
+    trajectory = item.trajectory
+    inputs, output = split_output(messages)
+    tags = {
+        "step": str(step),
+        "request": trajectory.request.id,
+        "task": trajectory.request.task,
+        "ending": trajectory.ending,
+        "rounds": str(len(trajectory.rounds)),
+    }
+    if trajectory.error is not None:
+        tags["error"] = trajectory.error
+    if item.record is not None and item.record.breakdown is not None:
+        tags["reward"] = f"{item.record.breakdown.total:.3f}"
+    location = MlflowExperimentLocation(experiment_id)
+    with (
+        _own_randomness(),
+        mlflow.start_span(
+            trajectory.request.task, span_type=SpanType.AGENT, trace_destination=location
+        ) as span,
+    ):
+        span.set_inputs({"messages": inputs})
+        span.set_outputs({"choices": [{"message": output}]})
+        span.set_attribute("turns", list(item.turns))
+        mlflow.update_current_trace(
+            tags=tags,
+            metadata={"mlflow.sourceRun": run_id},
+            request_preview=trajectory.request.prompt,
+            response_preview=summary_line(item),
+        )
+        for feedback in feedback_items(item):
+            _log_feedback(span.trace_id, feedback)
+        return span.trace_id
+
+
+def split_output(messages: list[Message]) -> tuple[list[Message], Message]:
+    """What went in, and the agent's last words; a failed tool's text behind them goes in, too."""
+    last = max(
+        (index for index, message in enumerate(messages) if message["role"] == "assistant"),
+        default=None,
+    )
+    if last is None:
+        return messages, {"role": "assistant", "content": ""}
+    if last < len(messages) - 1:
+        return messages[:-1], messages[-1]
+    return messages[:last], messages[last]
+
+
+def _reward_items(record: RewardRecord) -> list[FeedbackItem]:
+    breakdown = record.breakdown
+    if breakdown is None:
+        return [FeedbackItem(name="reward", value=None)]
+    return [
+        FeedbackItem(name="reward", value=breakdown.total),
+        FeedbackItem(name="reward point", value=breakdown.point),
+        FeedbackItem(name="reward pair", value=breakdown.pair),
+        FeedbackItem(name="reward format", value=breakdown.format),
+    ]
+
+
+def _pair_item(pair: PairRecord) -> FeedbackItem:
+    name = f"picture {pair.index + 2} beats {pair.index + 1}"
+    metadata = {"swapped": str(pair.swapped).lower()}
+    if pair.verdict is None:
+        why = "the same picture twice" if pair.win is False else None
+        return FeedbackItem(name=name, value=pair.win, rationale=why, metadata=metadata)
+    return _verdict_item(name, pair.win, pair.verdict, metadata)
+
+
+def _verdict_item(
+    name: str, value: bool | None, verdict: Verdict, metadata: dict[str, str]
+) -> FeedbackItem:
+    return FeedbackItem(
+        name=name,
+        value=value,
+        source=verdict.judge,
+        by_model=bool(verdict.raw),
+        rationale=verdict.reason,
+        metadata={**metadata, "choice": verdict.choice},
+    )
+
+
+def _log_feedback(trace_id: str, item: FeedbackItem) -> None:
+    import mlflow
+    from mlflow.entities import AssessmentError, AssessmentSource, AssessmentSourceType
+
+    kind = AssessmentSourceType.LLM_JUDGE if item.by_model else AssessmentSourceType.CODE
+    absent = AssessmentError(error_code="ABSENT", error_message="no verdict could be had")
+    mlflow.log_feedback(
+        trace_id=trace_id,
+        name=item.name,
+        value=item.value,
+        source=AssessmentSource(source_type=kind, source_id=item.source),
+        error=absent if item.value is None else None,
+        rationale=item.rationale,
+        metadata=item.metadata,
+    )
+
+
+@contextmanager
+def _own_randomness() -> Iterator[None]:
+    """Trace ids come from Python's global generator: a seeded run would repeat another's ids."""
+    state = random.getstate()
+    random.seed()
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,325 @@
+"""The chunked kernels against the float64 reference, and the laws the trainer relies on."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import genagent_kernels as kernels
+from genagent_kernels import head, reference
+
+# Absolute and relative error against float64, for log-probs, loss and gradients.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 2e-2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Arguments of one loss. Masked rows hold NaN and targets that do not exist."""
+
+    hidden: Tensor
+    weight: Tensor
+    target: Tensor
+    old_logprob: Tensor
+    advantage: Tensor
+    mask: Tensor
+    token_weight: Tensor
+    temperature: float
+
+    def to(self, dtype: torch.dtype) -> "Case":
+        return replace(self, hidden=self.hidden.to(dtype), weight=self.weight.to(dtype))
+
+    def rows(self, rows: Tensor | slice) -> "Case":
+        names = ("hidden", "target", "old_logprob", "advantage", "mask", "token_weight")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def run(self, loss_function=kernels.grpo_loss) -> tuple[kernels.GRPOLoss, Tensor, Tensor]:
+        """The result and the gradients for hidden and weight."""
+        hidden = self.hidden.clone().requires_grad_()
+        weight = self.weight.clone().requires_grad_()
+        result = loss_function(
+            hidden,
+            weight,
+            self.target,
+            old_logprob=self.old_logprob,
+            advantage=self.advantage,
+            mask=self.mask,
+            token_weight=self.token_weight,
+            clip_low=0.2,
+            clip_high=0.28,
+            temperature=self.temperature,
+        )
+        result.loss.backward()
+        assert hidden.grad is not None and weight.grad is not None
+        return result, hidden.grad, weight.grad
+
+
+def make_case(seed: int, *, rows: int, vocabulary: int = 37, width: int = 12) -> Case:
+    """A random case; about a third masked, a quarter without advantage, some clipped."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    # Values that half precision holds exactly, so that every dtype computes the same thing.
+    hidden, weight = normal(rows, width).bfloat16().double(), normal(vocabulary, width)
+    weight = (weight / 2).bfloat16().double()
+    target = torch.randint(vocabulary, (rows,), generator=generator)
+    mask = torch.rand(rows, generator=generator) < 0.67
+    temperature = 1.0 if seed % 2 else 0.8
+    now = reference.linear_logprob(hidden, weight, target, temperature=temperature).logprob
+    log_ratio = 0.3 * normal(rows)
+    # No ratio at a kink of the clip, where rounding would decide which side the gradient is on.
+    for kink in (0.8, 1.28):
+        bound = torch.tensor(kink, dtype=torch.float64).log()
+        log_ratio[(log_ratio - bound).abs() < 0.05] = 0.0
+    advantage = normal(rows)
+    advantage[torch.rand(rows, generator=generator) < 0.25] = 0.0
+    hidden[~mask] = float("nan")
+    target[~mask] = -100
+    return Case(
+        hidden=hidden,
+        weight=weight,
+        target=target,
+        old_logprob=now - log_ratio,
+        advantage=advantage,
+        mask=mask,
+        token_weight=torch.rand(rows, generator=generator, dtype=torch.float64) / rows,
+        temperature=temperature,
+    )
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(actual.double(), expected.double(), atol=tolerance, rtol=tolerance)
+
+
+seeds = st.integers(0, 2**31)
+row_counts = st.sampled_from([1, 2, 7, 8, 9, 30])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_chunks():
+    """Chunks of 8 rows, so that small cases have several of them and a ragged last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head, "CHUNK_ROWS", 8)
+        yield
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, rows=row_counts)
+def test_loss_and_gradients_equal_the_reference(dtype, seed, rows):
+    case = make_case(seed, rows=rows)
+    expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
+    result, grad_hidden, grad_weight = case.to(dtype).run()
+    tolerance = TOLERANCE[dtype]
+    assert_close(result.loss, expected.loss, tolerance)
+    assert_close(grad_hidden, expected_hidden, tolerance)
+    assert_close(grad_weight, expected_weight, tolerance)
+    # Log-probs are never rounded to half precision, even where the gradients must be.
+    assert_close(result.logprob, expected.logprob, min(tolerance, 2e-5))
+    assert grad_hidden.dtype == grad_weight.dtype == dtype
+    for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy"):
+        actual, wanted = getattr(result.stats, name), getattr(expected.stats, name)
+        assert_close(actual, wanted, min(tolerance, 5e-5))
+    for name in ("clip_low_fraction", "clip_high_fraction", "tokens", "effective_rows"):
+        assert getattr(result.stats, name).item() == pytest.approx(
+            getattr(expected.stats, name).item()
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, rows=row_counts, with_entropy=st.booleans())
+def test_log_probs_and_their_gradients_equal_the_reference(dtype, seed, rows, with_entropy):
+    case = make_case(seed, rows=rows)
+    case = replace(case, hidden=case.hidden.nan_to_num(0.5), target=case.target.clamp(min=0))
+    weights = torch.linspace(-1, 2, rows, dtype=torch.float64)
+
+    def run(function, case: Case) -> list[Tensor]:
+        hidden = case.hidden.clone().requires_grad_()
+        weight = case.weight.clone().requires_grad_()
+        result = function(
+            hidden,
+            weight,
+            case.target,
+            temperature=case.temperature,
+            with_entropy=with_entropy,
+        )
+        total = (weights * result.logprob).sum()
+        if with_entropy:
+            total = total + (weights.flip(0) * result.entropy).sum()
+        total.backward()
+        assert hidden.grad is not None and weight.grad is not None
+        return [result.logprob, hidden.grad, weight.grad, *([result.entropy] * with_entropy)]
+
+    expected = run(reference.linear_logprob, case)
+    for actual, wanted in zip(run(kernels.linear_logprob, case.to(dtype)), expected, strict=True):
+        assert_close(actual, wanted, TOLERANCE[dtype])
+
+
+def test_entropy_alone_carries_a_gradient():
+    case = make_case(4, rows=9)
+    hidden = case.hidden.nan_to_num(0.5).requires_grad_()
+    target = case.target.clamp(min=0)
+    expected = reference.linear_logprob(hidden, case.weight, target, with_entropy=True).entropy
+    actual = kernels.linear_logprob(hidden, case.weight, target, with_entropy=True).entropy
+    assert expected is not None and actual is not None
+    (wanted,) = torch.autograd.grad(expected.sum(), hidden)
+    (grad,) = torch.autograd.grad(actual.sum(), hidden)
+    assert_close(grad, wanted, 1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, rows=row_counts)
+def test_rows_outside_the_mask_have_exactly_no_gradient_and_no_say(seed, rows):
+    case = make_case(seed, rows=rows)
+    result, grad_hidden, grad_weight = case.run()
+    assert result.loss.isfinite() and grad_weight.isfinite().all()
+    assert (grad_hidden[~case.mask] == 0).all()
+    assert (result.logprob[~case.mask] == 0).all()
+    assert (result.logprob[case.mask] < 0).all()
+    kept, kept_hidden, kept_weight = case.rows(case.mask).run()
+    assert torch.equal(result.loss, kept.loss)
+    assert torch.equal(grad_hidden[case.mask], kept_hidden)
+    assert torch.equal(grad_weight, kept_weight)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, rows=row_counts)
+def test_rows_without_advantage_have_a_log_prob_and_no_gradient(seed, rows):
+    case = make_case(seed, rows=rows)
+    expected, _, _ = case.run(reference.grpo_loss)
+    result, grad_hidden, _ = case.run()
+    idle = case.mask & (case.advantage == 0)
+    assert (grad_hidden[idle] == 0).all()
+    assert_close(result.logprob[idle], expected.logprob[idle], 1e-10)
+
+
+def test_only_rows_with_a_gradient_reach_the_products_of_the_gradient(monkeypatch):
+    case = make_case(3, rows=30)
+    seen = []
+
+    def counted(gradient, weight):
+        seen.append(len(gradient))
+        return gradient @ weight
+
+    monkeypatch.setattr("genagent_kernels.chunked_grpo.hidden_gradient", counted)
+    case.run()
+    live = int((case.mask & (case.advantage != 0)).sum())
+    assert 0 < live < int(case.mask.sum()) < 30
+    assert sum(seen) == live
+    assert max(seen) == 8
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, cuts=st.lists(st.integers(0, 30), max_size=4))
+def test_micro_batches_add_up_to_the_whole(seed, cuts):
+    case = make_case(seed, rows=30)
+    whole, whole_hidden, whole_weight = case.run()
+    edges = [0, *sorted(cuts), 30]
+    parts = [case.rows(slice(start, stop)).run() for start, stop in pairwise(edges)]
+    assert_close(sum(part[0].loss for part in parts) + torch.zeros(()), whole.loss, 1e-12)
+    assert_close(torch.cat([part[1] for part in parts]), whole_hidden, 1e-12)
+    assert_close(torch.stack([part[2] for part in parts]).sum(0), whole_weight, 1e-12)
+    combined = sum(part[0].stats.ratio_mean * part[0].stats.tokens for part in parts)
+    assert_close(combined + torch.zeros(()), whole.stats.ratio_mean * case.mask.sum(), 1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, keep=st.integers(1, 29))
+def test_a_row_does_not_depend_on_how_many_others_there_are(seed, keep):
+    case = replace(make_case(seed, rows=30), mask=torch.ones(30, dtype=torch.bool))
+    case = replace(case, hidden=case.hidden.nan_to_num(0.5), target=case.target.clamp(min=0))
+    case = case.to(torch.float32)
+    many = kernels.linear_logprob(case.hidden, case.weight, case.target).logprob
+    few = kernels.linear_logprob(case.hidden[:keep], case.weight, case.target[:keep]).logprob
+    assert_close(few, many[:keep], 2e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, rows=row_counts)
+def test_on_policy_the_ratio_is_one(seed, rows):
+    case = make_case(seed, rows=rows).to(torch.float32)
+    clean = replace(case, hidden=case.hidden.nan_to_num(0.5), target=case.target.clamp(min=0))
+    old = kernels.linear_logprob(
+        clean.hidden, clean.weight, clean.target, temperature=clean.temperature
+    ).logprob
+    stats = replace(case, old_logprob=old).run()[0].stats
+    assert stats.ratio_mean.item() == pytest.approx(1.0, abs=5e-6)
+    assert stats.ratio_max.item() == pytest.approx(1.0, abs=5e-6)
+    assert stats.clip_low_fraction.item() == stats.clip_high_fraction.item() == 0.0
+    assert stats.kl_k3.item() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_gradient_follows_what_comes_from_above():
+    case = make_case(5, rows=9)
+    _, single, _ = case.run()
+    hidden = case.hidden.clone().requires_grad_()
+    weight = case.weight.clone()
+    arguments = {
+        name: getattr(case, name)
+        for name in ("old_logprob", "advantage", "mask", "token_weight", "temperature")
+    }
+    result = kernels.grpo_loss(hidden, weight, case.target, clip_high=0.28, **arguments)
+    (3 * result.loss).backward(retain_graph=True)
+    result.loss.backward()
+    assert hidden.grad is not None
+    assert_close(hidden.grad, 4 * single, 1e-12)
+    assert weight.grad is None
+
+
+def test_without_grad_mode_only_values_are_computed(monkeypatch):
+    case = make_case(6, rows=9)
+    monkeypatch.setattr("genagent_kernels.chunked_grpo.logits_gradient", None)
+    with torch.no_grad():
+        result = kernels.grpo_loss(
+            case.hidden.requires_grad_(),
+            case.weight.requires_grad_(),
+            case.target,
+            old_logprob=case.old_logprob,
+            advantage=case.advantage,
+            mask=case.mask,
+            token_weight=case.token_weight,
+            temperature=case.temperature,
+        )
+    assert not result.loss.requires_grad
+    assert result.loss.item() != 0
+
+
+def test_autocast_does_not_round_the_products():
+    case = make_case(7, rows=9)
+    expected, _, expected_weight = case.run(reference.grpo_loss)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result, _, grad_weight = case.to(torch.float32).run()
+    assert_close(result.logprob, expected.logprob, 2e-5)
+    assert_close(grad_weight, expected_weight, 2e-5)
+
+
+def test_the_weight_gradient_is_summed_in_float32():
+    """In bfloat16 the sum would stop at 256, where adding 1 no longer changes it."""
+    rows = 512
+    result = kernels.grpo_loss(
+        torch.ones(rows, 1, dtype=torch.bfloat16),
+        weight := torch.zeros(2, 1, dtype=torch.bfloat16, requires_grad=True),
+        torch.zeros(rows, dtype=torch.int64),
+        old_logprob=torch.full((rows,), 0.5).log(),
+        advantage=torch.ones(rows),
+        mask=torch.ones(rows, dtype=torch.bool),
+        token_weight=torch.full((rows,), 2.0),
+    )
+    result.loss.backward()
+    assert weight.grad is not None
+    assert weight.grad.flatten().tolist() == [-512.0, 512.0]
+
+
+def test_an_empty_mask_has_no_loss_and_no_gradient():
+    case = make_case(8, rows=9)
+    case = replace(case, mask=torch.zeros(9, dtype=torch.bool))
+    result, grad_hidden, grad_weight = case.run()
+    assert result.loss.item() == 0.0
+    assert (grad_hidden == 0).all() and (grad_weight == 0).all()
+    assert (result.stats.tokens.item(), result.stats.ratio_mean.item()) == (0, 1.0)
