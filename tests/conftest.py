@@ -1,18 +1,13 @@
-"""Builders shared by the tests of the packages that need a real, tiny, random Qwen2.5-VL."""
+"""Fixtures shared by the tests of several packages.
 
+Heavy libraries are imported inside the fixtures: the tests of a package must run where only that
+package's own dependencies are installed.
+"""
+
+import re
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    PreTrainedTokenizerFast,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
-    Qwen2VLImageProcessor,
-    Qwen2VLVideoProcessor,
-)
 
 CONTROL_TOKENS = (
     "<|endoftext|>",
@@ -24,49 +19,28 @@ CONTROL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-TAGS = ("<think>", "</think>", "<judge>", "</judge>", "<answer>", "</answer>")
-CORPUS = (
-    "system user assistant three red circles and a blue square at the top left",
-    '<tool_call>{"name": "generate_image", "arguments": {"prompt": "red circle"}}</tool_call>',
-    "<tool_response> </tool_response> the picture satisfies the request, one is missing",
-)
+TAGS = ("think", "judge", "answer", "tool_call", "tool_response", "tools")
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE with a few merges; control tokens are special, tags are plain added tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        min_frequency=1,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in CONTROL_TOKENS])
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in TAGS])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        extra_special_tokens={
-            "image_token": "<|image_pad|>",
-            "video_token": "<|video_pad|>",
-            "vision_start_token": "<|vision_start|>",
-            "vision_end_token": "<|vision_end|>",
-        },
-    )
+@pytest.fixture(scope="session")
+def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved, random Qwen2.5-VL of the miniature's shape: 4 layers of 128, 16x16 pixels a token.
 
+    Its vocabulary is bytes, the protocol's tokens, and merges that have learnt the system message by
+    heart, so that prompts are short. Weights are scaled up, so that its distributions are far from
+    flat and a misplaced token shows.
+    """
+    import torch
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-def build_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
-    """The miniature's shape: 4 layers of 128, one vision token for each 16x16 cell."""
-    token_id = tokenizer.convert_tokens_to_ids
-    return Qwen2_5_VLConfig(
+    path = tmp_path_factory.mktemp("tiny") / "policy"
+    processor = _processor()
+    token_id = processor.tokenizer.convert_tokens_to_ids
+    config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(tokenizer),
+            "vocab_size": len(processor.tokenizer),
             "hidden_size": 128,
-            "intermediate_size": 384,
+            "intermediate_size": 256,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
@@ -76,9 +50,9 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
                 "rope_theta": 10000.0,
                 "mrope_section": [4, 6, 6],
             },
-            "pad_token_id": tokenizer.pad_token_id,
+            "pad_token_id": processor.tokenizer.pad_token_id,
             "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
+            "eos_token_id": processor.tokenizer.eos_token_id,
         },
         vision_config={
             "depth": 2,
@@ -98,29 +72,62 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
         vision_end_token_id=token_id("<|vision_end|>"),
         tie_word_embeddings=False,
     )
-
-
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
-    sizes = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
-    vision = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "size": sizes}
-    return Qwen2_5_VLProcessor(
-        image_processor=Qwen2VLImageProcessor(**vision),
-        tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(**vision),
-    )
-
-
-@pytest.fixture(scope="session")
-def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved random policy; weights are scaled up so that its distributions are far from flat."""
-    path = tmp_path_factory.mktemp("tiny") / "policy"
-    tokenizer = build_tokenizer()
     torch.manual_seed(20)
-    model = Qwen2_5_VLForConditionalGeneration(build_config(tokenizer))
+    model = Qwen2_5_VLForConditionalGeneration(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(3.0)
     model.save_pretrained(path)
-    build_processor(tokenizer).save_pretrained(path)
+    processor.save_pretrained(path)
     return path
+
+
+def _processor():
+    """Byte-level BPE with special control tokens and plain tags, and 48x48-pixel pictures."""
+    from genagent_data import SYSTEM_MESSAGE
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import (
+        PreTrainedTokenizerFast,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000, min_frequency=1, initial_alphabet=alphabet, show_progress=False
+    )
+    pieces = re.split("</?[a-z_]+>", SYSTEM_MESSAGE)
+    tokenizer.train_from_iterator(["system\n" + pieces[0], *pieces[1:]], trainer)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in CONTROL_TOKENS])
+    tags = [f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")]
+    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
+    sizes = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
+    vision = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "size": sizes}
+    return Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**vision),
+        tokenizer=PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            eos_token="<|im_end|>",
+            pad_token="<|endoftext|>",
+            extra_special_tokens={
+                "image_token": "<|image_pad|>",
+                "video_token": "<|video_pad|>",
+                "vision_start_token": "<|vision_start|>",
+                "vision_end_token": "<|vision_end|>",
+            },
+        ),
+        video_processor=Qwen2VLVideoProcessor(**vision),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tiny_policy_path: Path):
+    """The tiny policy for tests that do not change it."""
+    from genagent_policy import Policy
+
+    return Policy.load(tiny_policy_path)

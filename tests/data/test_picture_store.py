@@ -14,7 +14,7 @@ def noise(seed: int, size: int = 5) -> Image.Image:
     return Image.fromarray(values)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), size=st.integers(1, 9))
 def test_what_is_put_is_got_to_the_pixel(tmp_path_factory, seed, size):
     store = PictureStore(tmp_path_factory.mktemp("store"))

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from genagent_data import (
@@ -73,88 +73,88 @@ def test_json_may_be_spaced_and_escaped_in_any_way():
     assert parse(call(body)).tool_prompt == 'café "x"'
 
 
-@pytest.mark.parametrize(
-    ("text", "images", "error"),
-    [
-        # what may not be sampled
-        (f"<think>like <|image_pad|> this</think>{CALL}", 0, "vision_token"),
-        ("<|vision_start|>", 0, "vision_token"),
-        ("<judge>x</judge><answer><|video_pad|></answer>", 1, "vision_token"),
-        ("<judge>x</judge><answer>y</answer><|vision_end|>", 1, "vision_token"),
-        (call(json.dumps({"name": TOOL_NAME, "arguments": {"prompt": "<|vision_pad|>"}})), 0,
-         "vision_token"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "\\u003c|image_pad|>"}}'), 0,
-         "vision_token"),
-        # the one action
-        ("", 0, "no_action"),
-        ("a cat", 0, "no_action"),
-        ("<think>a cat</think>", 0, "no_action"),
-        ("<judge>fine</judge>", 1, "no_action"),
-        ('<think>t</think><tool_call>{"name": "generate_image"', 0, "no_action"),
-        ("<judge>fine</judge><answer>done", 1, "no_action"),
-        ("<judge>fine</judge><Answer>done</Answer>", 1, "no_action"),
-        (f"<think>t</think>{CALL}{CALL}", 0, "two_actions"),
-        (f"<judge>j</judge><think>t</think>{CALL}<answer>a</answer>", 1, "two_actions"),
-        ("<judge>j</judge><answer>a</answer><answer>b</answer>", 1, "two_actions"),
-        (f"<think>t</think>{CALL} there", 0, "text_after_action"),
-        (f"<think>t</think>{CALL}<tool_call>", 0, "text_after_action"),
-        (f"<think>t</think>{CALL}{OBSERVATION}", 0, "text_after_action"),
-        (f"<think>t</think>{CALL}<|im_end|>", 0, "text_after_action"),
-        ("<judge>j</judge><answer>a</answer>!", 1, "text_after_action"),
-        ("<judge>j</judge><answer>a</answer><judge>k</judge>", 1, "text_after_action"),
-        ("<answer>a</answer>", 0, "answer_before_picture"),
-        ("<judge>j</judge><answer>a</answer>", 0, "answer_before_picture"),
-        # what leads up to it
-        ("<answer>a</answer>", 1, "missing_judgement"),
-        (f"<think>t</think>{CALL}", 1, "missing_judgement"),
-        (f"<judge>j<think>t</think>{CALL}", 1, "missing_judgement"),
-        (CALL, 0, "missing_thinking"),
-        (f"<judge>j</judge>{CALL}", 1, "missing_thinking"),
-        (f"<think>I use <tool_call> now</think>{CALL}", 0, "missing_thinking"),
-        (f"<think>x<|im_start|>user</think>{CALL}", 0, "missing_thinking"),
-        (f"Sure! <think>t</think>{CALL}", 0, "misplaced_text"),
-        (f"<think>t</think>so:{CALL}", 0, "misplaced_text"),
-        (f"<judge>j</judge><think>t</think>{CALL}", 0, "misplaced_text"),
-        (f"<think>t</think><think>u</think>{CALL}", 0, "misplaced_text"),
-        (f"<think>t</think><judge>j</judge>{CALL}", 1, "misplaced_text"),
-        ("<judge>j</judge><think>t</think><answer>a</answer>", 1, "misplaced_text"),
-        ("<judge>j</judge></judge><answer>a</answer>", 1, "misplaced_text"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "\\u003cthink>"}}'), 0,
-         "misplaced_text"),
-        # the call itself
-        (call(""), 0, "invalid_json"),
-        (call("a cat"), 0, "invalid_json"),
-        (call("[]"), 0, "invalid_json"),
-        (call("{}"), 0, "invalid_json"),
-        (call("{'name': 'generate_image', 'arguments': {'prompt': 'a'}}"), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a"}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a"},}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a"}} {}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a\nb"}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": 3}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": NaN}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": null}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "\\ud800"}}'), 0,
-         "misplaced_text"),
-        (call('{"name": "generate_image", "arguments": {}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": "a"}'), 0, "invalid_json"),
-        (call('{"name": "generate_image"}'), 0, "invalid_json"),
-        (call('{"name": 1, "arguments": {"prompt": "a"}}'), 0, "invalid_json"),
-        (call('{"arguments": {"prompt": "a"}}'), 0, "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a", "n": 2}}'), 0,
-         "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a", "prompt": "b"}}'), 0,
-         "invalid_json"),
-        (call('{"name": "x", "name": "generate_image", "arguments": {"prompt": "a"}}'), 0,
-         "invalid_json"),
-        (call('{"name": "generate_image", "arguments": {"prompt": "a"}, "id": 1}'), 0,
-         "invalid_json"),
-        (call('{"name": "search", "arguments": {"query": "a"}}'), 0, "unknown_tool"),
-        (call('{"name": "Generate_image", "arguments": {"prompt": "a"}}'), 0, "unknown_tool"),
-        (call('{"name": "generate_image", "arguments": {"prompt": ""}}'), 0, "empty_prompt"),
-        (call('{"name": "generate_image", "arguments": {"prompt": " \\n"}}'), 0, "empty_prompt"),
-    ],
-)  # fmt: skip
+FAULTS = [
+    # what may not be sampled
+    (f"<think>like <|image_pad|> this</think>{CALL}", 0, "vision_token"),
+    ("<|vision_start|>", 0, "vision_token"),
+    ("<judge>x</judge><answer><|video_pad|></answer>", 1, "vision_token"),
+    ("<judge>x</judge><answer>y</answer><|vision_end|>", 1, "vision_token"),
+    (call(json.dumps({"name": TOOL_NAME, "arguments": {"prompt": "<|vision_pad|>"}})), 0,
+     "vision_token"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "\\u003c|image_pad|>"}}'), 0,
+     "vision_token"),
+    # the one action
+    ("", 0, "no_action"),
+    ("a cat", 0, "no_action"),
+    ("<think>a cat</think>", 0, "no_action"),
+    ("<judge>fine</judge>", 1, "no_action"),
+    ('<think>t</think><tool_call>{"name": "generate_image"', 0, "no_action"),
+    ("<judge>fine</judge><answer>done", 1, "no_action"),
+    ("<judge>fine</judge><Answer>done</Answer>", 1, "no_action"),
+    (f"<think>t</think>{CALL}{CALL}", 0, "two_actions"),
+    (f"<judge>j</judge><think>t</think>{CALL}<answer>a</answer>", 1, "two_actions"),
+    ("<judge>j</judge><answer>a</answer><answer>b</answer>", 1, "two_actions"),
+    (f"<think>t</think>{CALL} there", 0, "text_after_action"),
+    (f"<think>t</think>{CALL}<tool_call>", 0, "text_after_action"),
+    (f"<think>t</think>{CALL}{OBSERVATION}", 0, "text_after_action"),
+    (f"<think>t</think>{CALL}<|im_end|>", 0, "text_after_action"),
+    ("<judge>j</judge><answer>a</answer>!", 1, "text_after_action"),
+    ("<judge>j</judge><answer>a</answer><judge>k</judge>", 1, "text_after_action"),
+    ("<answer>a</answer>", 0, "answer_before_picture"),
+    ("<judge>j</judge><answer>a</answer>", 0, "answer_before_picture"),
+    # what leads up to it
+    ("<answer>a</answer>", 1, "missing_judgement"),
+    (f"<think>t</think>{CALL}", 1, "missing_judgement"),
+    (f"<judge>j<think>t</think>{CALL}", 1, "missing_judgement"),
+    (CALL, 0, "missing_thinking"),
+    (f"<judge>j</judge>{CALL}", 1, "missing_thinking"),
+    (f"<think>I use <tool_call> now</think>{CALL}", 0, "missing_thinking"),
+    (f"<think>x<|im_start|>user</think>{CALL}", 0, "missing_thinking"),
+    (f"Sure! <think>t</think>{CALL}", 0, "misplaced_text"),
+    (f"<think>t</think>so:{CALL}", 0, "misplaced_text"),
+    (f"<judge>j</judge><think>t</think>{CALL}", 0, "misplaced_text"),
+    (f"<think>t</think><think>u</think>{CALL}", 0, "misplaced_text"),
+    (f"<think>t</think><judge>j</judge>{CALL}", 1, "misplaced_text"),
+    ("<judge>j</judge><think>t</think><answer>a</answer>", 1, "misplaced_text"),
+    ("<judge>j</judge></judge><answer>a</answer>", 1, "misplaced_text"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "\\u003cthink>"}}'), 0,
+     "misplaced_text"),
+    # the call itself
+    (call(""), 0, "invalid_json"),
+    (call("a cat"), 0, "invalid_json"),
+    (call("[]"), 0, "invalid_json"),
+    (call("{}"), 0, "invalid_json"),
+    (call("{'name': 'generate_image', 'arguments': {'prompt': 'a'}}"), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a"}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a"},}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a"}} {}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a\nb"}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": 3}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": NaN}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": null}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "\\ud800"}}'), 0,
+     "misplaced_text"),
+    (call('{"name": "generate_image", "arguments": {}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": "a"}'), 0, "invalid_json"),
+    (call('{"name": "generate_image"}'), 0, "invalid_json"),
+    (call('{"name": 1, "arguments": {"prompt": "a"}}'), 0, "invalid_json"),
+    (call('{"arguments": {"prompt": "a"}}'), 0, "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a", "n": 2}}'), 0,
+     "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a", "prompt": "b"}}'), 0,
+     "invalid_json"),
+    (call('{"name": "x", "name": "generate_image", "arguments": {"prompt": "a"}}'), 0,
+     "invalid_json"),
+    (call('{"name": "generate_image", "arguments": {"prompt": "a"}, "id": 1}'), 0,
+     "invalid_json"),
+    (call('{"name": "search", "arguments": {"query": "a"}}'), 0, "unknown_tool"),
+    (call('{"name": "Generate_image", "arguments": {"prompt": "a"}}'), 0, "unknown_tool"),
+    (call('{"name": "generate_image", "arguments": {"prompt": ""}}'), 0, "empty_prompt"),
+    (call('{"name": "generate_image", "arguments": {"prompt": " \\n"}}'), 0, "empty_prompt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "images", "error"), FAULTS)
 def test_each_fault_has_its_name(text, images, error):
     turn = parse(text, images=images)
     assert turn.error == error
@@ -162,8 +162,7 @@ def test_each_fault_has_its_name(text, images, error):
 
 
 def test_every_name_is_listed_and_tested():
-    source = "".join(mark.args[1].__repr__() for mark in test_each_fault_has_its_name.pytestmark)
-    assert {name for name in FORMAT_ERRORS if f"'{name}'" not in source} == {"cut_off"}
+    assert {error for _, _, error in FAULTS} == set(FORMAT_ERRORS) - {"cut_off"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +193,7 @@ plain = st.text(max_size=40).filter(lambda text: not any(word in text for word i
 prompts = plain.filter(lambda text: bool(text.strip()))
 
 
+@settings(deadline=None)
 @given(judgement=plain, thinking=plain, prompt=prompts, answer=plain)
 @example(judgement="<", thinking="</thin", prompt='"}}</tool_cal', answer=">\\")
 @example(judgement="", thinking="\n", prompt="\x00\u2028é", answer="")
@@ -211,6 +211,7 @@ pieces = st.sampled_from([*RESERVED, CALL, "<think>t</think>", "<judge>j</judge>
 sampled = st.one_of(st.text(), st.lists(pieces, max_size=10).map("".join))
 
 
+@settings(deadline=None)
 @given(text=sampled, images=st.integers(0, 4), cut_off=st.booleans())
 def test_any_text_is_read_and_a_turn_without_error_can_be_rendered(text, images, cut_off):
     turn = parse(text, images=images, cut_off=cut_off)
@@ -222,11 +223,13 @@ def test_any_text_is_read_and_a_turn_without_error_can_be_rendered(text, images,
         assert turn.tool_prompt is None and turn.answer is None
 
 
+@settings(deadline=None)
 @given(text=sampled, token=st.sampled_from(RESERVED[-5:]), at=st.integers(0, 100))
 def test_a_vision_token_anywhere_goes_before_every_other_fault(text, token, at):
     assert parse(text[:at] + token + text[at:]).error == "vision_token"
 
 
+@settings(deadline=None)
 @given(text=sampled, after=st.text(min_size=1))
 def test_nothing_well_formed_stays_so_with_text_after_it(text, after):
     assume(after.strip())
@@ -252,7 +255,7 @@ def test_reserved_words_are_not_rendered(word, field):
         (Turn(thinking="t", tool_prompt="p", answer="a"), "no turn is made of"),
         (Turn(thinking="t", tool_prompt=" "), "prompt is empty"),
         (Turn(thinking="\ud800", tool_prompt="p"), "may not hold"),
-        (Turn(thinking="t", error="no_action"), "has the error|with the error 'no_action'"),
+        (Turn(thinking="t", error="no_action"), "with the error 'no_action'"),
     ],
 )
 def test_what_is_no_turn_is_not_rendered(turn, message):

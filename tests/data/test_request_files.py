@@ -18,7 +18,8 @@ def test_a_jsonl_file_holds_one_object_a_line(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text(
         '{"prompt": "a cat"}\n\n'
-        '{"id": 7, "prompt": " a dog", "task": "count", "hints": ["one dog"], "reference": "d.png"}\n'
+        '{"id": 7, "prompt": " a dog", "task": "count", "hints": ["one dog"], '
+        '"reference": "d.png"}\n'
     )
     assert read_requests(path) == [
         Request(id="mine-1", prompt="a cat"),

@@ -295,8 +295,15 @@ def test_autocast_does_not_round_the_products():
     expected, _, expected_weight = case.run(reference.grpo_loss)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result, _, grad_weight = case.to(torch.float32).run()
+        plain = kernels.linear_logprob(
+            case.hidden[case.mask].float(),
+            case.weight.float(),
+            case.target[case.mask],
+            temperature=case.temperature,
+        )
     assert_close(result.logprob, expected.logprob, 2e-5)
     assert_close(grad_weight, expected_weight, 2e-5)
+    assert_close(plain.logprob, expected.logprob[case.mask], 2e-5)
 
 
 def test_the_weight_gradient_is_summed_in_float32():

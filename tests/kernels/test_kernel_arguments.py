@@ -1,12 +1,14 @@
 """Wrong arguments are named before anything is computed."""
 
+from typing import Any
+
 import pytest
 import torch
 
 import genagent_kernels as kernels
 
 
-def arguments() -> dict:
+def arguments() -> dict[str, Any]:
     return {
         "hidden": torch.randn(3, 4),
         "weight": torch.randn(5, 4),
@@ -76,6 +78,8 @@ def test_the_ratio_names_the_wrong_argument(wrong, message):
 
 
 def test_targets_outside_the_mask_may_be_anything():
-    given = arguments() | {"target": torch.tensor([0, -100, 2])}
-    given["mask"] = torch.tensor([True, False, True])
+    given: dict[str, Any] = arguments() | {
+        "target": torch.tensor([0, -100, 2]),
+        "mask": torch.tensor([True, False, True]),
+    }
     assert kernels.grpo_loss(**given).loss.isfinite()

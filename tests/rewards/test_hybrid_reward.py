@@ -1,7 +1,7 @@
 """Eq. 6 and 7 case by case."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genagent_rewards import RewardBreakdown, RewardConfig, hybrid_reward
@@ -69,6 +69,7 @@ def test_sizes_can_be_chosen():
     assert reward == RewardBreakdown(total=0.0, point=0.0, pair=4.0, format=-1.0)
 
 
+@settings(deadline=None)
 @given(wins=st.lists(st.booleans(), max_size=4), format_error=st.booleans())
 def test_passing_always_pays_more_and_a_format_error_always_less(wins, format_error):
     def total(passed: bool, error: bool) -> float:

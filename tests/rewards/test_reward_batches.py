@@ -47,7 +47,7 @@ class PairFake:
     def __init__(self, absent: int = -1, always: Literal["first", "second"] | None = None) -> None:
         self.calls: list[list[PairQuestion]] = []
         self.absent = absent
-        self.always = always
+        self.always: Literal["first", "second"] | None = always
 
     def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]:
         self.calls.append(list(questions))
@@ -56,7 +56,9 @@ class PairFake:
     def _one(self, first: int, second: int) -> Verdict | None:
         if self.absent in (first, second):
             return None
-        choice = "tie" if first == second else "first" if first > second else "second"
+        choice: Literal["first", "second", "tie"] = "first" if first > second else "second"
+        if first == second:
+            choice = "tie"
         return Verdict(choice=self.always or choice, reason="seen", judge="fake")
 
 
@@ -214,7 +216,7 @@ def test_an_absent_pair_verdict_makes_the_reward_absent_even_if_another_pair_los
     assert None in [one.win for one in record.pair_verdicts]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(-5, 2**63), shuffle=st.randoms(use_true_random=False))
 def test_the_batch_and_its_order_change_no_reward(seed, shuffle: random.Random):
     cases = [case(40 * n % 250, 70 * n % 250, 240, id=f"c{n}") for n in range(1, 7)]
@@ -238,10 +240,16 @@ def test_the_coin_depends_on_seed_case_and_pair():
 
 def test_the_coin_is_the_same_in_every_version():
     (record,) = score([case(*range(9), id="train-7/3")], seed=5)
-    assert [one.swapped for one in record.pair_verdicts] == COINS
-
-
-COINS: list[bool] = []
+    assert [one.swapped for one in record.pair_verdicts] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_pictures_and_names_go_together():

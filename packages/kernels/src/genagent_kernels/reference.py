@@ -111,7 +111,7 @@ def logprob_ratio(
         clip_high_fraction=(ratio > 1 + clip_high).to(dtype).mean(),
         kl_k1=-log_ratio.mean(),
         # expm1 keeps the digits that ratio - 1 loses near 1, where this is a square.
-        kl_k3=(log_ratio.expm1() + log_ratio).mean(),
+        kl_k3=(log_ratio.expm1() - log_ratio).mean(),
         tokens=tokens,
     )
 

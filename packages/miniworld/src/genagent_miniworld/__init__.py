@@ -1,1 +1,48 @@
-"""The miniature: a world of simple scenes with an exact verifier, and tiny real models trained in it."""
+"""The miniature: simple scenes, an exact verifier, and tiny real models trained in that world."""
+
+from genagent_miniworld.conditions import Spec, parse_hints
+from genagent_miniworld.evaluation import (
+    Outcome,
+    Rate,
+    evaluate,
+    judge_outcomes,
+    paired_p_value,
+    rate,
+    summarize,
+)
+from genagent_miniworld.grammar import TASKS, sample_requests, split_of
+from genagent_miniworld.load import POLICIES, TOOLS, load_policy, load_tool, weights
+from genagent_miniworld.reading import Reading, read
+from genagent_miniworld.scene import Item, Scene, caption, random_scene, render
+from genagent_miniworld.teacher import Teacher, solve
+from genagent_miniworld.verifier import Verifier
+
+__all__ = [
+    "POLICIES",
+    "TASKS",
+    "TOOLS",
+    "Item",
+    "Outcome",
+    "Rate",
+    "Reading",
+    "Scene",
+    "Spec",
+    "Teacher",
+    "Verifier",
+    "caption",
+    "evaluate",
+    "judge_outcomes",
+    "load_policy",
+    "load_tool",
+    "paired_p_value",
+    "parse_hints",
+    "random_scene",
+    "rate",
+    "read",
+    "render",
+    "sample_requests",
+    "solve",
+    "split_of",
+    "summarize",
+    "weights",
+]

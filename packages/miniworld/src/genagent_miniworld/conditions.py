@@ -149,9 +149,7 @@ _KIND = (
 _COUNT = re.compile(
     rf"exactly (?P<number>\d) {_KIND.format('')}(?: (?P<region>{'|'.join(REGIONS)}))?"
 )
-_RELATION = re.compile(
-    rf"{_KIND.format(1)} (?P<relation>{'|'.join(RELATIONS)}) {_KIND.format(2)}"
-)
+_RELATION = re.compile(rf"{_KIND.format(1)} (?P<relation>{'|'.join(RELATIONS)}) {_KIND.format(2)}")
 
 
 def parse_hints(hints: Sequence[str]) -> Spec:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from scipy.stats import binomtest
+
 from genagent_data import PictureStore, Request
+from genagent_miniworld.teacher import judged_good
+from genagent_miniworld.verifier import Verifier
 from genagent_policy import Policy
 from genagent_rollout import Rollout, RolloutEngine, SamplingConfig, derive_seed, run_agents
 from genagent_tools import ImageTool
-from scipy.stats import binomtest
-
-from genagent_miniworld.teacher import judged_good
-from genagent_miniworld.verifier import Verifier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

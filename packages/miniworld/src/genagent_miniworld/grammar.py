@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Literal
 
 from genagent_data import Request
-
 from genagent_miniworld.conditions import (
     REGIONS,
     RELATIONS,
@@ -50,7 +49,9 @@ THINGS = {
 }
 
 
-def sample_requests(n: int, *, seed: int, split: Split, tasks: tuple[str, ...] = ()) -> list[Request]:
+def sample_requests(
+    n: int, *, seed: int, split: Split, tasks: tuple[str, ...] = ()
+) -> list[Request]:
     """Requests of equal parts by task, the same for the same seed.
 
     Args:

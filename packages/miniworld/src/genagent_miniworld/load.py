@@ -3,14 +3,13 @@
 from importlib.resources import files
 from pathlib import Path
 
+from genagent_miniworld.scene import SIDE
 from genagent_policy import Policy
 from genagent_tools import DiffusersConfig, DiffusersTool
 
-from genagent_miniworld.scene import SIDE
-
 POLICIES = ("base", "sft")
 TOOLS = {
-    "flux-mini": DiffusersConfig(steps=8, guidance=0.0, side=SIDE, text_tokens=24, max_batch=128)
+    "flux-mini": DiffusersConfig(steps=4, guidance=0.0, side=SIDE, text_tokens=24, max_batch=128)
 }
 
 

@@ -62,7 +62,9 @@ def read(picture: Image.Image) -> Reading:
     if picture.size != (SIDE, SIDE):
         raise ValueError(f"the verifier reads {SIDE}x{SIDE} pictures, not {picture.size}")
     pixels = np.asarray(picture.convert("RGB"), np.float32)
-    labels, _ = ndimage.label(np.linalg.norm(pixels - BACKGROUND, axis=-1) > INK)
+    ink = np.linalg.norm(pixels - np.asarray(BACKGROUND), axis=-1) > INK
+    labels = np.zeros(ink.shape, np.int32)
+    ndimage.label(ink, output=labels)
     items: dict[int, Item] = {}
     unclear: list[int] = []
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -88,7 +90,7 @@ def _identify(pixels: np.ndarray, mask: np.ndarray, box: tuple[slice, slice]) ->
     if min(height, width) < low or max(height, width) > high:
         return None
     # An eroded core: edge pixels are mixed with the background.
-    core = ndimage.binary_erosion(mask)
+    core = np.asarray(ndimage.binary_erosion(mask), bool)
     inks = pixels[core if core.any() else mask]
     median = np.median(inks, axis=0)
     distances = {name: float(np.linalg.norm(median - rgb)) for name, rgb in COLORS.items()}

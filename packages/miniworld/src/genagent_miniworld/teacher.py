@@ -7,9 +7,9 @@ reflection that spells the scene out.
 
 import random
 
-from genagent_data import Request, Turn
 from PIL import Image
 
+from genagent_data import Request, Turn
 from genagent_miniworld.conditions import REGIONS, Count, Spec, parse_hints
 from genagent_miniworld.reading import Reading, read
 from genagent_miniworld.scene import COLORS, SHAPES, SIZES, Item, Scene, caption
@@ -55,7 +55,7 @@ def _item(count: Count, place: int, rng: random.Random) -> Item:
 class Teacher:
     """Writes turns for requests of the miniature."""
 
-    def __init__(self, *, explicit_first: float = 0.4, explicit_later: float = 0.7) -> None:
+    def __init__(self, *, explicit_first: float = 0.3, explicit_later: float = 0.4) -> None:
         """Chances that a first and a later prompt spell the scene out instead of naming it."""
         self.explicit_first = explicit_first
         self.explicit_later = explicit_later

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from genagent_rewards import PairQuestion, PointQuestion, Verdict
 from PIL import Image
 
 from genagent_miniworld.conditions import Spec, parse_hints
 from genagent_miniworld.reading import read
+from genagent_rewards import PairQuestion, PointQuestion, Verdict
 
 
 class Verifier:

@@ -124,5 +124,7 @@ class ChatFormat:
     def _control(self, token: str) -> int:
         found = self._tokenizer.convert_tokens_to_ids(token)
         if not isinstance(found, int) or found == self._tokenizer.unk_token_id:
-            raise ValueError(f"the tokenizer does not know {token}; use one of the Qwen2.5-VL family")
+            raise ValueError(
+                f"the tokenizer does not know {token}; use one of the Qwen2.5-VL family"
+            )
         return found

@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+from transformers.utils import logging
 
 ARCHITECTURE = "qwen2_5_vl"
 
@@ -22,22 +25,25 @@ def load_checkpoint(
     """
     _check_architecture(path)
     try:
-        model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            path,
-            dtype="auto" if dtype is None else dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        processor = Qwen2_5_VLProcessor.from_pretrained(path, local_files_only=True)
+        with _quiet():
+            model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                path,
+                dtype="auto" if dtype is None else dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            processor = Qwen2_5_VLProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path}: the checkpoint cannot be read ({reason})") from error
     for kind in ("missing_keys", "mismatched_keys"):
-        if names := sorted(str(name) for name in report[kind]):
+        names = sorted(name if isinstance(name, str) else name[0] for name in report[kind])
+        if names:
             raise ValueError(
-                f"{path}: {len(names)} weights have {kind.replace('_', ' ')}, first {names[0]}; "
-                "the weights do not belong to this config.json"
+                f"{path}: {kind.replace('_', ' ')} in the weights: {len(names)}, first {names[0]}; "
+                "they do not belong to this config.json"
             )
     return model, processor
 
@@ -55,8 +61,9 @@ def save_checkpoint(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            model.save_pretrained(partial)
-            processor.save_pretrained(partial)
+            with _quiet():
+                model.save_pretrained(partial)
+                processor.save_pretrained(partial)
         except SafetensorError as error:
             raise OSError(f"cannot write the weights to {partial} ({error})") from error
         if path.exists():
@@ -85,3 +92,17 @@ def _check_architecture(path: Path) -> None:
         raise ValueError(
             f"{path}: architecture {architecture!r}; the policy wants a {ARCHITECTURE!r} checkpoint"
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no reports: what is wrong goes into the one error raised here."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -141,9 +141,7 @@ class GRPOUpdate:
             AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
         )
 
-    def update(
-        self, groups: Sequence[GRPOGroup], learning_rate: float | None = None
-    ) -> GRPOReport:
+    def update(self, groups: Sequence[GRPOGroup], learning_rate: float | None = None) -> GRPOReport:
         """Learn from a batch of groups.
 
         Args:

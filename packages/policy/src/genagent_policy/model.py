@@ -66,7 +66,10 @@ class Policy:
             ValueError: the folder is missing, unreadable, damaged or of another architecture.
         """
         model, processor = load_checkpoint(Path(path), dtype=dtype)
-        return cls(model.to(torch.device(device)), processor)
+        try:
+            return cls(model.to(torch.device(device)), processor)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint folder, whole or not at all; an older one there is replaced.
@@ -159,9 +162,7 @@ class Policy:
         chosen = batch.policy_mask[:, 1:]
         return self.hidden_states(batch)[:, :-1][chosen], batch.ids[:, 1:][chosen]
 
-    def logprobs(
-        self, batch: Batch, temperature: float = 1.0
-    ) -> Float[Tensor, "rows tokens"]:
+    def logprobs(self, batch: Batch, temperature: float = 1.0) -> Float[Tensor, "rows tokens"]:
         """Log-probability of each token the policy chose, float32, at that token's place; else 0."""
         states, targets = self.policy_states(batch)
         scored = linear_logprob(states, self.head_weight, targets, temperature=temperature)

@@ -32,7 +32,11 @@ class Optimizer:
         self.parameters = list(parameters)
         self.config = config
         self._adamw = torch.optim.AdamW(
-            self.parameters, lr=0.0, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            self.parameters,
+            lr=0.0,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
 
     def zero_grad(self) -> None:

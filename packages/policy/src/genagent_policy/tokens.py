@@ -38,7 +38,9 @@ class TokenTrajectory:
                 shape = tuple(getattr(self, name).shape)
                 raise ValueError(f"{name} has shape {shape}; wants ({tokens},) like ids")
         if tokens == 0 or bool(self.policy_mask[0]):
-            raise ValueError("a trajectory starts with a prompt token, which the policy never chose")
+            raise ValueError(
+                "a trajectory starts with a prompt token, which the policy never chose"
+            )
         patches = int(self.grids.prod(dim=-1).sum())
         if self.pixel_values.shape[0] != patches:
             raise ValueError(f"grids hold {patches} patches, pixels {self.pixel_values.shape[0]}")

@@ -236,9 +236,7 @@ def _draw(
     ]
 
 
-def _generate(
-    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
-) -> list[Image.Image]:
+def _generate(tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
     pictures = tool.generate(prompts, seeds)
     if len(pictures) != len(prompts):
         raise ToolError(f"the tool gave {len(pictures)} pictures for {len(prompts)} prompts")

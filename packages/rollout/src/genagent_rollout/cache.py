@@ -41,9 +41,7 @@ class SlotCache:
             ]
             for _ in range(2)
         )
-        self.lengths: Int64[Tensor, " slots"] = torch.zeros(
-            slots, dtype=torch.int64, device=device
-        )
+        self.lengths: Int64[Tensor, " slots"] = torch.zeros(slots, dtype=torch.int64, device=device)
         self._slots = torch.arange(slots, device=device)
         self._columns = self.lengths[:0, None]
         self._limit = 0

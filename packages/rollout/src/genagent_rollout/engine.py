@@ -97,7 +97,7 @@ class Conversations:
         self._turn = 0
         distinct = list(dict.fromkeys(prompts))
         encoded = {prompt: policy.chat.prompt_ids(prompt) for prompt in distinct}
-        self._records = []
+        self._records: list[_Record] = []
         for prompt in prompts:
             record = _Record(ids=[], policy=[], logprobs=[], rounds=[])
             record.extend(encoded[prompt], 0)
@@ -129,6 +129,11 @@ class Conversations:
     def rows(self) -> list[int]:
         """The live rows, ascending."""
         return sorted(self._slot_rows.tolist())
+
+    def next_logits(self) -> Float[Tensor, "live vocabulary"]:
+        """Float32 logits of the live rows' next tokens, rows ascending; not after ``sample``,
+        which leaves its last tokens to be fed together with the answer to them."""
+        return self._logits(len(self._slot_rows))[torch.from_numpy(np.argsort(self._slot_rows))]
 
     def sample(self) -> dict[int, SampledTurn]:
         """Sample a turn of every live row, in lock-step; returns them by row."""
@@ -219,7 +224,7 @@ class Conversations:
         self._cache.reserve(columns + self._config.max_turn_tokens)
         for step in range(self._config.max_turn_tokens if active else 0):
             rows = self._slot_rows[:active]
-            chosen, scores = self._sampler.choose(self.logits()[:active], rows, step)
+            chosen, scores = self._sampler.choose(self._logits(active), rows, step)
             ids = chosen.cpu().numpy()
             tokens[rows, step], logprobs[rows, step] = ids, scores.cpu().numpy()
             self._pending[:active] = ids
@@ -232,9 +237,10 @@ class Conversations:
                 active = int(going_on.sum())
             self._step(active)
 
-    def logits(self) -> Float[Tensor, "live vocabulary"]:
-        """Float32 logits of the next token, by slot; of rows in mid-turn only while sampling."""
-        return torch.nn.functional.linear(self._states, self._policy.head_weight).float()
+    def _logits(self, slots: int) -> Float[Tensor, "slots vocabulary"]:
+        with torch.inference_mode():
+            states = self._states[:slots]
+            return torch.nn.functional.linear(states, self._policy.head_weight).float()
 
     def _step(self, active: int) -> None:
         """Feed the pending token of the first ``active`` slots."""

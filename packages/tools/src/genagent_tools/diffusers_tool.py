@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
+from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
 from PIL import Image
 
 from genagent_tools.tool import ToolError
@@ -72,7 +73,7 @@ class DiffusersTool:
 
     def _draw(self, prompts: list[str], seeds: Sequence[int]) -> list[Image.Image]:
         try:
-            return self.pipeline(
+            output = self.pipeline(
                 prompts,
                 height=self.config.side,
                 width=self.config.side,
@@ -80,6 +81,8 @@ class DiffusersTool:
                 guidance_scale=self.config.guidance,
                 max_sequence_length=self.config.text_tokens,
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            ).images
+            )
         except (RuntimeError, ValueError) as error:
             raise ToolError(f"the pipeline failed on {len(prompts)} prompts: {error}") from error
+        assert isinstance(output, FluxPipelineOutput)
+        return [picture for picture in output.images if isinstance(picture, Image.Image)]

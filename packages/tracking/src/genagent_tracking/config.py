@@ -199,9 +199,9 @@ def _decode_leaf(hint: object, value: object, where: str) -> object:
     if hint is float and value in _NON_FINITE:
         return float(str(value))
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        if value not in hint.__members__:
+        if not isinstance(value, str) or value not in hint.__members__:
             raise ValueError(f"{where} is {value!r}; known: {', '.join(hint.__members__)}")
-        return hint[str(value)]
+        return hint[value]
     if isinstance(hint, type) and issubclass(hint, Path) and isinstance(value, str):
         return Path(value)
     wanted = type(None) if hint is None else hint

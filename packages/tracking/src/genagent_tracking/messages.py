@@ -1,7 +1,9 @@
 """Trajectories as chat messages in OpenAI's form, which MLflow's page shows as a conversation.
 
 A tool's text is a ``tool`` message and the picture a ``user`` message behind it: the page shows no
-picture of a ``tool`` message, and the agent itself got it as a user turn.
+picture of a ``tool`` message, and the agent itself got it as a user turn. A call is a message of
+its own behind the thought, because the page shows the calls of a message above its text. Text is
+escaped, so that what a model wrote cannot make the page load a picture or show a link.
 """
 
 import json
@@ -11,6 +13,8 @@ from collections.abc import Callable, Sequence
 from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, Round, Trajectory, Turn, parse_turn
 
 Message = dict[str, object]
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]<]|^#", re.MULTILINE)
 
 
 def chat_messages(
@@ -30,8 +34,8 @@ def chat_messages(
     if len(turns) < len(rounds):
         raise ValueError(f"{len(turns)} turns for {len(rounds)} rounds; pass the text of each turn")
     messages: list[Message] = [
-        {"role": "system", "content": SYSTEM_MESSAGE},
-        {"role": "user", "content": trajectory.request.prompt},
+        {"role": "system", "content": _plain(SYSTEM_MESSAGE)},
+        {"role": "user", "content": _plain(trajectory.request.prompt)},
     ]
     for index, text in enumerate(turns):
         turn = parse_turn(
@@ -40,30 +44,32 @@ def chat_messages(
             max_rounds=len(rounds) + 1,
             cut_off=trajectory.error == "cut_off" and index == len(turns) - 1,
         )
-        messages.append(_agent_message(turn, text, index))
+        messages.extend(_agent_messages(turn, text, index))
         if index < len(rounds):
             messages.extend(_tool_messages(rounds[index], index, trajectory.error, picture_url))
     return messages
 
 
-def _agent_message(turn: Turn, text: str, index: int) -> Message:
+def _agent_messages(turn: Turn, text: str, index: int) -> list[Message]:
     if turn.error is not None:
-        return {"role": "assistant", "content": f"**Format error: {turn.error}**\n\n{_fence(text)}"}
+        content = f"**Format error: {turn.error}**\n\n{_fence(text)}"
+        return [{"role": "assistant", "content": content}]
     parts = [("Judge", turn.judgement), ("Think", turn.thinking), ("Answer", turn.answer)]
-    content = "\n\n".join(f"**{name}:** {said}" for name, said in parts if said is not None)
-    message: Message = {"role": "assistant", "content": content}
+    lines = [f"**{name}:** {_plain(said)}" for name, said in parts if said is not None]
+    messages: list[Message] = [{"role": "assistant", "content": "\n\n".join(lines)}]
     if turn.tool_prompt is not None:
         arguments = json.dumps({"prompt": turn.tool_prompt}, ensure_ascii=False)
-        call = {"name": TOOL_NAME, "arguments": arguments}
-        message["tool_calls"] = [{"id": _call_id(index), "type": "function", "function": call}]
-    return message
+        function = {"name": TOOL_NAME, "arguments": arguments}
+        call = {"id": _call_id(index), "type": "function", "function": function}
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+    return messages
 
 
 def _tool_messages(
     round: Round, index: int, error: str | None, picture_url: Callable[[str], str]
 ) -> list[Message]:
     if round.image is None:
-        text = f"No picture: {error or 'the tool failed'}"
+        text = f"No picture: {_plain(error or 'the tool failed')}"
     else:
         text = f"Picture {index + 1}, seed {round.seed}, {round.tool_seconds:.2f} s"
     messages: list[Message] = [
@@ -77,6 +83,11 @@ def _tool_messages(
 
 def _call_id(index: int) -> str:
     return f"call_{index + 1}"
+
+
+def _plain(text: str) -> str:
+    """Markdown that shows the text as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def _fence(text: str) -> str:

@@ -207,6 +207,8 @@ class MlflowTracker:
                 self._monitor.finish()
             with clear_errors(self.uri):
                 mlflow.flush_trace_async_logging(terminate=True)
+                # The exporter that was ended would swallow the traces of a later run.
+                mlflow.tracing.reset()
                 self._client.set_terminated(self.run_id, status=_STATUS[status])
                 lost = self._count_lost()
         finally:

@@ -31,15 +31,18 @@ class FeedbackItem:
 
 
 def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
-    """What is known about a trajectory: the truth, the reward and its parts, the verdicts."""
+    """What is known about a trajectory: the truth, the reward and its parts, the verdicts.
+
+    MLflow's list shows the first five names of the alphabet, so they begin with what matters.
+    """
     items = []
     if item.true_success is not None:
-        items.append(FeedbackItem(name="true success", value=item.true_success, source="truth"))
+        items.append(FeedbackItem(name="actual success", value=item.true_success, source="truth"))
     if item.record is not None:
         items += _reward_items(item.record)
         if item.record.point_verdict is not None:
             verdict = item.record.point_verdict
-            items.append(_verdict_item("point verdict", verdict.choice == "yes", verdict, {}))
+            items.append(_verdict_item("judge passed", verdict.choice == "yes", verdict, {}))
         items += [_pair_item(pair) for pair in item.record.pair_verdicts]
     return items
 
@@ -131,7 +134,7 @@ def _reward_items(record: RewardRecord) -> list[FeedbackItem]:
 
 
 def _pair_item(pair: PairRecord) -> FeedbackItem:
-    name = f"picture {pair.index + 2} beats {pair.index + 1}"
+    name = f"judge {pair.index + 2} beats {pair.index + 1}"
     metadata = {"swapped": str(pair.swapped).lower()}
     if pair.verdict is None:
         why = "the same picture twice" if pair.win is False else None

@@ -4,6 +4,9 @@ The autoencoder shrinks by 8 and Flux packs 2x2 latents, so one picture token is
 scene: 9 picture tokens and 24 text tokens, which is what makes it fast on two cores.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# (diffusers annotates its models' constructors and outputs too narrowly.)
+
 import torch
 from diffusers import (
     AutoencoderKL,

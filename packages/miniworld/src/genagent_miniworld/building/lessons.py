@@ -9,11 +9,9 @@ was never taught the protocol well: broken calls, copied prompts, verdicts by a 
 import random
 from collections.abc import Sequence
 
-from genagent_data import Request, Turn, render_turn
-from genagent_policy import Policy, TokenTrajectory
-from genagent_tools import ImageTool
 from PIL import Image
 
+from genagent_data import Request, Turn, render_turn
 from genagent_miniworld.conditions import Spec, parse_hints
 from genagent_miniworld.grammar import sample_requests
 from genagent_miniworld.scene import (
@@ -26,6 +24,8 @@ from genagent_miniworld.scene import (
     render,
 )
 from genagent_miniworld.teacher import Teacher, solve
+from genagent_policy import Policy, TokenTrajectory
+from genagent_tools import ImageTool
 
 Lesson = tuple[Request, tuple[str, ...], tuple[Image.Image, ...]]
 """A request, the agent's turns, and the pictures between them."""
@@ -148,9 +148,7 @@ def _break(text: str, rng: random.Random) -> str:
     return text.replace(old, new)
 
 
-def lessons_from(
-    count: int, teacher: Teacher, *, seed: int, rng: random.Random
-) -> list[Lesson]:
+def lessons_from(count: int, teacher: Teacher, *, seed: int, rng: random.Random) -> list[Lesson]:
     """Reading lessons on fresh train requests."""
     requests: Sequence[Request] = sample_requests(count, seed=seed, split="train")
     return [reading_lesson(request, teacher, rng) for request in requests]

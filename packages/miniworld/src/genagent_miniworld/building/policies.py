@@ -8,8 +8,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate
-
 from genagent_miniworld.building.lessons import (
     Lesson,
     lessons_from,
@@ -17,6 +15,7 @@ from genagent_miniworld.building.lessons import (
     unreliable_lesson,
 )
 from genagent_miniworld.teacher import Teacher
+from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate
 
 Report = Callable[[int, SFTReport], None]
 
@@ -27,16 +26,16 @@ class PolicyTraining:
 
     reading_steps: int = 2600
     reading_rate: float = 1.5e-3
-    drawn_steps: int = 900
+    drawn_steps: int = 500
     """Reading again, on what the tool draws as much as on rendered scenes."""
     drawn_rate: float = 7e-4
-    base_steps: int = 160
+    base_steps: int = 120
     base_rate: float = 3e-4
     fault: float = 0.13
     """Share of ``base``'s turns that break the protocol."""
-    cold_start_steps: int = 500
+    cold_start_steps: int = 350
     cold_start_rate: float = 5e-4
-    trajectories: int = 5000
+    trajectories: int = 4000
     """Trajectories through the tool, for every stage that shows drawn pictures."""
     batch: int = 32
     seed: int = 0

@@ -8,8 +8,6 @@ BPE, so that any text at all can be written.
 import random
 
 import torch
-from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, render_turn
-from genagent_policy import Policy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -20,11 +18,13 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, render_turn
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
 from genagent_miniworld.reading import Reading
 from genagent_miniworld.scene import random_scene
 from genagent_miniworld.teacher import Teacher, judge_words
+from genagent_policy import Policy
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -37,7 +37,11 @@ SPECIAL_TOKENS = (
 )
 FRAME = (
     SYSTEM_MESSAGE,
-    *(f"<{slash}{tag}>" for tag in ("think", "judge", "answer", "tool_call") for slash in ("", "/")),
+    *(
+        f"<{slash}{tag}>"
+        for tag in ("think", "judge", "answer", "tool_call")
+        for slash in ("", "/")
+    ),
     "<tool_response>",
     "</tool_response>",
     '{"name": "',

@@ -4,6 +4,9 @@ Like FLUX itself it comes to obey a caption that spells the scene out far better
 because it has seen few of the latter.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
+# (diffusers annotates its models' constructors and outputs too narrowly.)
+
 import math
 import random
 from collections.abc import Callable
@@ -135,9 +138,7 @@ def _latents(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
 
 def _caption(example: _Example, rng: random.Random, terse: float) -> str:
     if rng.random() < terse:
-        return example.prompt or ", ".join(
-            f"a {item.color} {item.shape}" for item in example.scene
-        )
+        return example.prompt or ", ".join(f"a {item.color} {item.shape}" for item in example.scene)
     scene = list(example.scene)
     if rng.random() < 0.3:
         rng.shuffle(scene)

@@ -1,0 +1,195 @@
+"""Build the miniature: train every weight that ships with it, from seeds, on two cores.
+
+Stages, each kept in the work folder and skipped when it is already there, so that an interrupted
+build goes on where it stopped:
+
+1. ``vae``: the autoencoder of flux-mini;
+2. ``flux-mini``: its transformer and text encoders, by flow matching;
+3. ``reading``: a policy that knows the protocol, the lore and how to read rendered pictures;
+4. ``drawn``: the same, also on pictures the tool has drawn;
+5. ``base``: what an untaught model is like;
+6. ``sft``: the cold start from ``base`` on the teacher's trajectories.
+
+It ends with a table of what each part can do on held-out requests.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+
+from genagent_data import PictureStore
+from genagent_miniworld import POLICIES, TOOLS, Teacher, sample_requests, weights
+from genagent_miniworld.building.lessons import Lesson, cold_start_lessons
+from genagent_miniworld.building.policies import (
+    PolicyTraining,
+    train_base,
+    train_drawn,
+    train_reading,
+    train_sft,
+)
+from genagent_miniworld.building.policy import build_policy
+from genagent_miniworld.building.report import markdown, policy_figures, tool_figures
+from genagent_miniworld.building.tool import ToolTraining, train_flow, train_vae
+from genagent_policy import Policy
+from genagent_tools import DiffusersTool
+from genagent_tracking import print_line, print_table, run_experiment, step_progress, write_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildConfig:
+    """Everything a build depends on."""
+
+    seed: int = 0
+    work: Path = Path("build/miniworld")
+    """Folder of the stages; remove one to build it again."""
+    install: bool = False
+    """Put the result where the package ships its weights."""
+    held_out: int = 400
+    """Requests behind each figure of the table."""
+    threads: int = 0
+    """CPU threads; 0 leaves it to torch."""
+    runs: Path = Path("runs")
+    """Folder for this run's configuration."""
+    tool: ToolTraining = field(default_factory=ToolTraining)
+    policy: PolicyTraining = field(default_factory=PolicyTraining)
+
+    def __post_init__(self) -> None:
+        if self.held_out < 1 or self.threads < 0:
+            raise ValueError(f"held_out {self.held_out} and threads {self.threads} want 1 and 0 up")
+
+
+PRESETS = {
+    "full": BuildConfig(),
+    "smoke": BuildConfig(
+        work=Path("build/smoke"),
+        held_out=20,
+        tool=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
+        policy=PolicyTraining(
+            reading_steps=4, drawn_steps=2, base_steps=2, cold_start_steps=2, trajectories=40
+        ),
+    ),
+}
+
+
+def main(config: BuildConfig, run_folder: Path) -> None:
+    """Run the stages that are missing, then measure."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    work = config.work
+
+    def vae_stage() -> None:
+        with _bar("vae", config.tool.vae_steps) as report:
+            train_vae(config.tool, report).save_pretrained(work / "vae.partial")
+
+    def flow_stage() -> None:
+        vae = AutoencoderKL.from_pretrained(work / "vae", low_cpu_mem_usage=False)
+        vae.register_to_config(_name_or_path="flux-mini/vae")  # not the folder it came from
+        with _bar("flux-mini", config.tool.flow_steps) as report:
+            train_flow(vae.eval().requires_grad_(False), config.tool, report).save_pretrained(
+                work / "flux-mini.partial"
+            )
+
+    _stage(work / "vae", vae_stage)
+    _stage(work / "flux-mini", flow_stage)
+    tool = DiffusersTool.load(work / "flux-mini", TOOLS["flux-mini"])
+    lessons: list[Lesson] = []
+
+    def drawn_lessons() -> Sequence[Lesson]:
+        if not lessons:
+            count = config.policy.trajectories
+            print_line(f"drawing {count} trajectories of the teacher")
+            lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=config.seed))
+        return lessons
+
+    training = config.policy
+    _policy_stage(work, None, "reading", training.reading_steps, config, train_reading)
+    for start, name, steps, train in (
+        ("reading", "drawn", training.drawn_steps, train_drawn),
+        ("drawn", "base", training.base_steps, train_base),
+        ("base", "sft", training.cold_start_steps, train_sft),
+    ):
+        _policy_stage(
+            work,
+            start,
+            name,
+            steps,
+            config,
+            lambda policy, c, report, train=train: train(policy, drawn_lessons(), c, report),
+        )
+    _measure(config, tool, run_folder)
+    if config.install:
+        for name in (*TOOLS, *POLICIES):
+            shutil.copytree(work / name, weights(name), dirs_exist_ok=True)
+        shutil.copy(work / "README.md", weights("README.md"))
+        print_line(f"installed in {weights('')}")
+
+
+def _stage(path: Path, build: Callable[[], None]) -> None:
+    """Build into ``<path>.partial`` and rename, unless it is there."""
+    if path.exists():
+        print_line(f"{path} is there")
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    build()
+    partial.rename(path)
+
+
+def _policy_stage(
+    work: Path,
+    start: str | None,
+    name: str,
+    steps: int,
+    config: BuildConfig,
+    train: Callable[..., None],
+) -> None:
+    def build() -> None:
+        policy = build_policy(config.seed) if start is None else Policy.load(work / start)
+        with _bar(name, steps) as report:
+            train(policy, config.policy, lambda step, sft: report(step, sft.loss))
+        policy.save(work / f"{name}.partial")
+
+    _stage(work / name, build)
+
+
+class _bar:
+    """A bar whose reports are a step and its loss."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        self._progress = step_progress(steps, title)
+
+    def __enter__(self) -> Callable[[int, float], None]:
+        bar = self._progress.__enter__()
+        return lambda step, loss: bar.advance({"loss": loss})
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.__exit__(*error)  # pyright: ignore[reportArgumentType]
+
+
+def _measure(config: BuildConfig, tool: DiffusersTool, run_folder: Path) -> None:
+    """The table, on the terminal and as the weights' README."""
+    store = PictureStore(run_folder / "pictures")
+    requests = sample_requests(config.held_out, seed=config.seed + 1, split="held-out")
+    figures = tool_figures("flux-mini", tool, count=config.held_out, seed=config.seed + 2)
+    for name in POLICIES:
+        policy = Policy.load(config.work / name)
+        figures += policy_figures(name, policy, tool, requests, seed=config.seed, store=store)
+    rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
+    print_table("held-out requests, 95 % intervals", rows)
+    facts = {
+        "seed": str(config.seed),
+        "built by": "`uv run experiments/build_miniworld.py`",
+        "flux-mini": f"{config.tool.vae_steps} + {config.tool.flow_steps} steps",
+        "policies": f"{config.policy.reading_steps} + {config.policy.drawn_steps} common steps, "
+        f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
+    }
+    write_text(config.work / "README.md", markdown(figures, facts))
+    print_line(str(config.work / "README.md"))
+
+
+if __name__ == "__main__":
+    run_experiment("build_miniworld", main, BuildConfig, PRESETS, folder=lambda config: config.runs)

@@ -1,0 +1,398 @@
+"""RL of the agent against a FLUX pipeline: the main job.
+
+One step of the method (GenAgent, 2601.18543, section 3.3), read from ``train`` below:
+
+1. sample requests, and let the agent answer each of them G' times, round after round;
+2. keep G of them, with round counts as even as the sample allows;
+3. reward the kept ones: pointwise on the last picture, pairwise on consecutive ones, format;
+4. group advantages and the masked clipped loss, a few optimizer steps; no KL term, no reference
+   model, no value function.
+
+The miniature runs out of the box: ``uv run experiments/rl_flux.py``. A preset's leaves are options
+(``--grpo.learning-rate 1e-4``), and a run's ``config.json`` in place of a preset starts it again.
+"""
+
+import json
+import random
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from genagent_data import PictureStore, Request, read_requests
+from genagent_miniworld import (
+    Outcome,
+    Verifier,
+    evaluate,
+    judge_outcomes,
+    load_policy,
+    load_tool,
+    paired_p_value,
+    parse_hints,
+    rate,
+    sample_requests,
+    summarize,
+)
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate
+from genagent_rewards import HybridReward, RewardCase, RewardConfig, RewardRecord
+from genagent_rollout import (
+    Rollout,
+    RolloutEngine,
+    SamplingConfig,
+    derive_seed,
+    resample_by_rounds,
+    run_agents,
+)
+from genagent_tools import ImageTool
+from genagent_tracking import (
+    MlflowTracker,
+    TrackerConfig,
+    TrajectoryRecord,
+    draw_trajectories,
+    print_line,
+    print_table,
+    run_experiment,
+    step_progress,
+    write_text,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RLConfig:
+    """Everything a run depends on."""
+
+    policy: str = "sft"
+    """Where learning starts: "sft", "base", or a checkpoint folder."""
+    tool: str = "flux-mini"
+    """The image generator."""
+    requests: Path | None = None
+    """File of training requests (.jsonl with hints); by default the miniature's own."""
+    seed: int = 0
+    steps: int = 40
+    """Batches of rollouts to learn from."""
+    requests_per_step: int = 16
+    samples: int = 12
+    """G': attempts at each request."""
+    keep: int = 8
+    """G: attempts that are kept, rounds as even as possible."""
+    max_rounds: int = 3
+    """Pictures the agent may draw in training."""
+    warmup_steps: int = 3
+    """Steps over which the learning rate rises; it falls to a tenth along the rest."""
+    held_out: int = 450
+    """Requests of the evaluations before and after."""
+    evaluation_rounds: int = 2
+    """Pictures the agent may draw in evaluation."""
+    trajectories_every: int = 10
+    """Steps between two samples of trajectories in MLflow."""
+    runs: Path = Path("runs")
+    """Folder for the run's pictures, checkpoints and summary."""
+    grpo: GRPOConfig = field(default_factory=GRPOConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(experiment="rl_flux"))
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "requests_per_step", "keep", "max_rounds", "held_out"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.samples < self.keep:
+            raise ValueError(f"cannot keep {self.keep} of {self.samples} samples; raise samples")
+        if self.requests_per_step % self.grpo.updates_per_batch:
+            raise ValueError(
+                f"requests_per_step {self.requests_per_step} does not divide into "
+                f"{self.grpo.updates_per_batch} updates of whole groups"
+            )
+
+
+PRESETS = {
+    "miniature": RLConfig(grpo=GRPOConfig(learning_rate=2e-4, updates_per_batch=2)),
+    "smoke": RLConfig(
+        steps=2, requests_per_step=4, held_out=20, trajectories_every=1, warmup_steps=1
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step's rollouts and what was learnt from them."""
+
+    outcomes: list[Outcome]
+    """All G' attempts at each request."""
+    kept: list[Outcome]
+    records: list[RewardRecord]
+    """Rewards of the kept attempts."""
+    report: GRPOReport
+    seconds: dict[str, float]
+
+
+def main(config: RLConfig, run_folder: Path) -> None:
+    """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
+    started = time.perf_counter()
+    store = PictureStore(run_folder / "pictures")
+    train_requests = _read_checkable(config.requests) if config.requests else None
+    policy, tool = load_policy(config.policy), load_tool(config.tool)
+    held_out = sample_requests(config.held_out, seed=derive_seed(config.seed, 1), split="held-out")
+    tracker = MlflowTracker(config.tracker, run_config=config, pictures=store, seed=config.seed)
+    status = "failed"
+    try:
+        engine = RolloutEngine(policy, config.sampling)
+        grpo = GRPOUpdate(policy, config.grpo)
+        reward = HybridReward(Verifier(), Verifier(), config.reward)
+
+        def look(step: int) -> list[Outcome]:
+            outcomes = evaluate(
+                policy,
+                tool,
+                held_out,
+                seed=config.seed,
+                max_rounds=config.evaluation_rounds,
+                store=store,
+            )
+            tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
+            pictures = [store.get(o.rollout.trajectory.images[-1]) for o in outcomes if o.passed]
+            tracker.images("evaluation", pictures[:36], step)
+            return outcomes
+
+        print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
+        before = look(0)
+        learnt = 0
+        try:
+            with step_progress(config.steps) as progress:
+                for step in range(config.steps):
+                    requests = _requests(config, train_requests, step)
+                    result = train(config, engine, tool, reward, grpo, store, requests, step)
+                    learnt = step + 1
+                    metrics = _metrics(result)
+                    tracker.log(metrics, learnt)
+                    if step % config.trajectories_every == 0:
+                        tracker.trajectories(_samples(result), learnt)
+                    progress.advance(metrics)
+        except KeyboardInterrupt:
+            status = "killed"
+            print_line(f"stopped after step {learnt}; saving what was learnt")
+        policy.save(run_folder / "policy")
+        summary: dict[str, object] = {
+            "seed": config.seed,
+            "steps": learnt,
+            "policy": str(run_folder / "policy"),
+            "mlflow_run": tracker.run_id,
+            "before": summarize(before),
+        }
+        if status != "killed":
+            print_line(f"evaluating again on the same {len(held_out)} requests")
+            after = look(learnt)
+            summary |= _compare(before, after)
+            _show(before, after, store, run_folder, tracker)
+            status = "finished"
+        summary["seconds"] = time.perf_counter() - started
+        summary["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        path = run_folder / "summary.json"
+        write_text(path, json.dumps(summary, indent=2))
+        tracker.artifact(path)
+        print_line(f"compare runs and read trajectories: {tracker.ui_command}")
+        print_line(str(path))
+    finally:
+        tracker.close(status)
+
+
+def train(
+    config: RLConfig,
+    engine: RolloutEngine,
+    tool: ImageTool,
+    reward: HybridReward,
+    grpo: GRPOUpdate,
+    store: PictureStore,
+    requests: Sequence[Request],
+    step: int,
+) -> Step:
+    """Sample, keep, reward, learn."""
+    repeated = [request for request in requests for _ in range(config.samples)]
+    seeds = [derive_seed(config.seed, "rollout", step, i) for i in range(len(repeated))]
+    batch = run_agents(
+        engine, tool, repeated, seeds=seeds, max_rounds=config.max_rounds, store=store
+    )
+    clock = time.perf_counter()
+    outcomes = judge_outcomes(batch.rollouts, store)
+    kept = _keep(config, outcomes, step)
+    cases = [_case(outcome.rollout, store) for outcome in kept]
+    records = reward.score(cases, seed=derive_seed(config.seed, "judge", step))
+    rewarded = time.perf_counter()
+    groups = _groups(kept, records, config.keep)
+    report = grpo.update(groups, learning_rate=_learning_rate(config, step))
+    return Step(
+        outcomes=outcomes,
+        kept=kept,
+        records=records,
+        report=report,
+        seconds={
+            "policy": batch.timings.policy,
+            "tool": batch.timings.tool,
+            "reward": rewarded - clock,
+            "update": report.seconds,
+        },
+    )
+
+
+def _read_checkable(path: Path) -> list[Request]:
+    """Requests whose hints the verifier can check. Raises ValueError for any other."""
+    requests = read_requests(path)
+    for request in requests:
+        try:
+            parse_hints(request.hints)
+        except ValueError as error:
+            raise ValueError(f"{path}: request {request.id!r}: {error}") from error
+    return requests
+
+
+def _requests(config: RLConfig, pool: Sequence[Request] | None, step: int) -> list[Request]:
+    seed = derive_seed(config.seed, "requests", step)
+    if pool is None:
+        return sample_requests(config.requests_per_step, seed=seed, split="train")
+    return random.Random(seed).choices(pool, k=config.requests_per_step)
+
+
+def _keep(config: RLConfig, outcomes: Sequence[Outcome], step: int) -> list[Outcome]:
+    """G of each request's G' attempts, request by request."""
+    rng = random.Random(derive_seed(config.seed, "resample", step))
+    kept = []
+    for start in range(0, len(outcomes), config.samples):
+        group = outcomes[start : start + config.samples]
+        rounds = [len(outcome.rollout.trajectory.rounds) for outcome in group]
+        kept += [group[index] for index in resample_by_rounds(rounds, config.keep, rng)]
+    return kept
+
+
+def _case(rollout: Rollout, store: PictureStore) -> RewardCase:
+    trajectory = rollout.trajectory
+    return RewardCase(
+        id=f"{trajectory.request.id}/{rollout.seed}",
+        request=trajectory.request.prompt,
+        hints=trajectory.request.hints,
+        pictures=tuple(store.get(name) for name in trajectory.images),
+        picture_names=trajectory.images,
+        format_error=trajectory.ending == "format_error",
+    )
+
+
+def _groups(kept: Sequence[Outcome], records: Sequence[RewardRecord], size: int) -> list[GRPOGroup]:
+    """Attempts whose reward is absent, or that a failed tool ended, leave their group."""
+    groups = []
+    for start in range(0, len(kept), size):
+        pairs = [
+            (outcome.rollout.tokens, record.breakdown.total)
+            for outcome, record in zip(
+                kept[start : start + size], records[start : start + size], strict=True
+            )
+            if record.breakdown is not None and outcome.rollout.trajectory.ending != "tool_failure"
+        ]
+        if pairs:
+            trajectories, rewards = zip(*pairs, strict=True)
+            groups.append(GRPOGroup(trajectories=trajectories, rewards=rewards))
+    return groups
+
+
+def _learning_rate(config: RLConfig, step: int) -> float:
+    if step < config.warmup_steps:
+        return config.grpo.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    left = (config.steps - step) / max(config.steps - config.warmup_steps, 1)
+    return config.grpo.learning_rate * (0.1 + 0.9 * left)
+
+
+def _metrics(step: Step) -> dict[str, float]:
+    rewards = [r.breakdown for r in step.records if r.breakdown is not None]
+    parts = {
+        f"reward/{name}": sum(getattr(r, name) for r in rewards) / max(len(rewards), 1)
+        for name in ("total", "point", "pair", "format")
+    }
+    trajectories = [outcome.rollout.trajectory for outcome in step.outcomes]
+    errors = [t.error or "" for t in trajectories if t.ending == "format_error"]
+    endings = {
+        f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
+        for ending in ("answer", "out_of_rounds", "tool_failure")
+    }
+    report = asdict(step.report)
+    counts = {"seconds", "tokens_per_second", "policy_tokens", "optimizer_steps"}
+    rollout_seconds = step.seconds["policy"] + step.seconds["tool"]
+    sampled = sum(outcome.rollout.tokens.num_policy_tokens for outcome in step.outcomes)
+    return {
+        **parts,
+        "reward/absent": float(len(step.records) - len(rewards)),
+        **{f"rollout/{name}": value for name, value in summarize(step.outcomes).items()},
+        **endings,
+        **{f"format_error/{name}": float(errors.count(name)) for name in sorted(set(errors))},
+        **{f"policy/{name}": float(v) for name, v in report.items() if name not in counts},
+        **{f"seconds/{name}": value for name, value in step.seconds.items()},
+        "throughput/sampled_tokens_per_second": sampled / rollout_seconds,
+        "throughput/trained_tokens_per_second": step.report.tokens_per_second,
+    }
+
+
+def _samples(step: Step, count: int = 6) -> list[TrajectoryRecord]:
+    spread = range(0, len(step.kept), max(1, len(step.kept) // count))
+    return [
+        TrajectoryRecord(
+            trajectory=step.kept[i].rollout.trajectory,
+            turns=step.kept[i].rollout.turns,
+            record=step.records[i],
+            true_success=step.kept[i].success,
+        )
+        for i in spread
+    ][:count]
+
+
+def _compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, object]:
+    return {
+        "after": summarize(after),
+        "held_out": len(after),
+        "success_before_95": rate([o.success for o in before]).interval,
+        "success_after_95": rate([o.success for o in after]).interval,
+        "p_value": paired_p_value(before, after),
+    }
+
+
+def _show(
+    before: Sequence[Outcome],
+    after: Sequence[Outcome],
+    store: PictureStore,
+    run_folder: Path,
+    tracker: MlflowTracker,
+) -> None:
+    """The table by task type, and one request's pictures before and after."""
+    rows = []
+    for task in ["all", *dict.fromkeys(outcome.request.task for outcome in before)]:
+        chosen = [i for i, o in enumerate(before) if task in ("all", o.request.task)]
+        rows.append(
+            {
+                "task": task,
+                "n": str(len(chosen)),
+                "before": _percent([before[i].success for i in chosen]),
+                "after": _percent([after[i].success for i in chosen]),
+                "first, before": _percent([before[i].first_success for i in chosen]),
+                "first, after": _percent([after[i].first_success for i in chosen]),
+            }
+        )
+    print_table("success by the last and by the first picture, % [95 % interval]", rows)
+    tracker.table("held_out", rows)
+    p = paired_p_value(before, after)
+    print_line(f"success before and after, paired exact McNemar test: p = {p:.2g}")
+    won = [(b, a) for b, a in zip(before, after, strict=True) if a.success and not b.success]
+    pairs = won or list(zip(before, after, strict=True))
+    path = run_folder / "before_after.png"
+    drawn = [pair for pair in pairs if pair[0].passed or pair[1].passed]
+    if drawn:
+        last_before, last_after = (outcome.rollout.trajectory for outcome in drawn[0])
+        draw_trajectories(path, {"before": last_before, "after": last_after}, store)
+        tracker.artifact(path)
+        print_line(f"one request before and after: {path}")
+
+
+def _percent(values: Sequence[bool]) -> str:
+    share = rate(values)
+    low, high = share.interval
+    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
+
+
+if __name__ == "__main__":
+    run_experiment("rl_flux", main, RLConfig, PRESETS, folder=lambda config: config.runs)

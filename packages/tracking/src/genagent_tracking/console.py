@@ -1,0 +1,87 @@
+"""What a run shows in the terminal: a line of progress, plain lines, a table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+SHOWN = {
+    "loss": "loss",
+    "reward": "reward/total",
+    "success": "rollout/success",
+    "first": "rollout/first_success",
+    "rounds": "rollout/rounds",
+}
+"""What the line of progress says, and the metric behind it."""
+
+_OUT = Console(highlight=False, soft_wrap=True)
+_ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class StepProgress:
+    """The bar of a run; without a terminal, a plain line every tenth of the way."""
+
+    def __init__(self, progress: Progress, task: TaskID, steps: int) -> None:
+        self._progress = progress
+        self._task = task
+        self._steps = steps
+        self._done = 0
+
+    def advance(self, metrics: Mapping[str, float]) -> None:
+        """One step is done, with these metrics."""
+        self._done += 1
+        figures = "  ".join(
+            f"{label} {metrics[name]:.2f}" for label, name in SHOWN.items() if name in metrics
+        )
+        self._progress.update(self._task, advance=1, figures=figures)
+        if not _OUT.is_terminal and (
+            self._done % max(1, self._steps // 10) == 0 or self._done == self._steps
+        ):
+            print_line(f"step {self._done}/{self._steps}  {figures}")
+
+
+@contextmanager
+def step_progress(steps: int, title: str = "learning") -> Iterator[StepProgress]:
+    """Shows step, figures, time spent and time left while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
+        task = progress.add_task(title, total=steps, figures="")
+        yield StepProgress(progress, task, steps)
+
+
+def print_line(text: str) -> None:
+    """One plain line; nothing in it is taken for markup."""
+    _OUT.print(text, markup=False)
+
+
+def print_error(text: str) -> None:
+    """One line on standard error."""
+    _ERR.print(f"error: {text}", markup=False, style="red")
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Rows of equal columns; the first row is set apart as the total."""
+    table = Table(title=title)
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify="left" if name == next(iter(rows[0])) else "right")
+    for index, row in enumerate(rows):
+        table.add_row(*row.values(), end_section=index == 0)
+    _OUT.print(table)

@@ -1,0 +1,142 @@
+"""The main job as people run it: a process of its own, its outputs, its errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from genagent_miniworld import weights
+from genagent_policy import Policy
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "rl_flux.py"
+
+
+def run(folder: Path, *options: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "MLFLOW_TRACKING_URI": ""}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment,
+    )
+
+
+def only_run(folder: Path):
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("rl_flux")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1
+    return client, runs[0]
+
+
+@pytest.mark.slow
+def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
+    done = run(tmp_path, "smoke", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    summary_path = tmp_path / done.stdout.strip().splitlines()[-1]
+    summary = json.loads(summary_path.read_text())
+    assert (summary["seed"], summary["steps"], summary["held_out"]) == (3, 2, 20)
+    client, logged = only_run(tmp_path)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["grpo.clip_low"] == "0.2"
+    for name in (
+        "reward/total",
+        "reward/pair",
+        "rollout/success",
+        "rollout/first_success",
+        "rollout/rounds",
+        "policy/ratio_max",
+        "policy/entropy",
+        "policy/grad_norm",
+        "seconds/tool",
+        "throughput/trained_tokens_per_second",
+    ):
+        history = client.get_metric_history(logged.info.run_id, name)
+        assert [point.step for point in history] == [1, 2], name
+    # On-policy: one update a batch, so the ratio is 1 up to float32.
+    ratios = client.get_metric_history(logged.info.run_id, "policy/ratio_max")
+    assert all(abs(point.value - 1) < 1e-3 for point in ratios)
+    evaluations = client.get_metric_history(logged.info.run_id, "eval/success")
+    assert [point.value for point in evaluations] == [
+        summary["before"]["success"],
+        summary["after"]["success"],
+    ]
+    learnt = Policy.load(tmp_path / summary["policy"]).head_weight
+    assert not learnt.equal(Policy.load(weights("sft")).head_weight)
+
+    again = run(tmp_path, str(summary_path.parent / "config.json"))
+    assert again.returncode == 0, again.stderr
+    repeated = json.loads((tmp_path / again.stdout.strip().splitlines()[-1]).read_text())
+    assert repeated["before"] == summary["before"]
+    assert repeated["after"] == summary["after"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_cleanly_with_what_was_learnt(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "smoke", "--steps", "500"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MLFLOW_TRACKING_URI": ""},
+    )
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not _steps_logged(tmp_path):
+        time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    summary = json.loads((tmp_path / output.strip().splitlines()[-1]).read_text())
+    assert 1 <= summary["steps"] < 500
+    Policy.load(tmp_path / summary["policy"])
+    assert only_run(tmp_path)[1].info.status == "KILLED"
+
+
+def _steps_logged(folder: Path) -> bool:
+    if not (folder / "mlflow.db").exists():
+        return False
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("rl_flux")
+    if experiment is None:
+        return False
+    runs = client.search_runs([experiment.experiment_id])
+    return bool(runs) and "reward/total" in runs[0].data.metrics
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["flux-9000"], "unknown preset 'flux-9000'"),
+        (["--no-such-option", "1"], "no-such-option"),
+        (["--samples", "4"], "cannot keep 8 of 4 samples"),
+        (["smoke", "--policy", "nowhere"], "no policy 'nowhere'"),
+        (["smoke", "--requests", "broken.jsonl"], "broken.jsonl:2: not JSON"),
+        (["smoke", "--policy", "damaged"], "damaged: the checkpoint cannot be read"),
+        (["missing.json"], "missing.json"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message):
+    (tmp_path / "broken.jsonl").write_text('{"prompt": "two red circles"}\n{"prompt": \n')
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for path in weights("sft").iterdir():
+        content = path.read_bytes()
+        (damaged / path.name).write_bytes(
+            content[: len(content) // 2] if path.suffix == ".safetensors" else content
+        )
+    done = run(tmp_path, *options)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "mlflow.db").exists()

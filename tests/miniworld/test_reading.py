@@ -1,0 +1,93 @@
+"""The verifier's eyes: a rendered scene is read back exactly, and what is no item stays unclear."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from genagent_miniworld import Item, read, render
+from genagent_miniworld.scene import BACKGROUND, COLORS, PLACES, SHAPES, SIZES
+
+kinds = st.tuples(
+    st.sampled_from(sorted(COLORS)), st.sampled_from(SHAPES), st.sampled_from(sorted(SIZES))
+)
+scenes = st.dictionaries(st.integers(0, 8), kinds, max_size=9).map(
+    lambda cells: tuple(
+        Item(place=place, color=color, shape=shape, size=size)
+        for place, (color, shape, size) in sorted(cells.items())
+    )
+)
+
+
+def blank() -> Image.Image:
+    return Image.new("RGB", (48, 48), BACKGROUND)
+
+
+@given(scene=scenes, seed=st.integers(0, 2**32))
+def test_a_rendered_scene_is_read_back_exactly(scene, seed):
+    reading = read(render(scene, seed=seed))
+    assert reading.items == scene
+    assert reading.unclear == ()
+
+
+@given(scene=scenes, seed=st.integers(0, 2**32), noise=st.integers(0, 2**32))
+def test_faint_noise_does_not_change_the_reading(scene, seed, noise):
+    pixels = np.asarray(render(scene, seed=seed), np.int16)
+    shift = np.random.default_rng(noise).integers(-8, 9, pixels.shape)
+    noisy = Image.fromarray((pixels + shift).clip(0, 255).astype(np.uint8))
+    assert read(noisy).items == scene
+
+
+def test_an_item_of_two_colors_is_unclear():
+    picture = blank()
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((18, 18, 23, 29), fill=COLORS["red"])
+    draw.rectangle((24, 18, 29, 29), fill=COLORS["blue"])
+    reading = read(picture)
+    assert reading.items == ()
+    assert [PLACES[place] for place in reading.unclear] == ["center"]
+
+
+def test_a_second_thing_in_a_cell_is_unclear():
+    picture = blank()
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, 7, 7), fill=COLORS["red"])
+    draw.rectangle((9, 9, 15, 15), fill=COLORS["red"])
+    reading = read(picture)
+    assert [item.place for item in reading.items] == [0]
+    assert reading.unclear == (0,)
+
+
+def test_a_cross_is_no_shape():
+    picture = blank()
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((18, 22, 29, 25), fill=COLORS["green"])
+    draw.rectangle((22, 18, 25, 29), fill=COLORS["green"])
+    assert read(picture).items == ()
+    assert read(picture).unclear == (4,)
+
+
+def test_gray_is_no_color():
+    picture = blank()
+    ImageDraw.Draw(picture).rectangle((18, 18, 29, 29), fill=(120, 120, 120))
+    assert read(picture).unclear == (4,)
+
+
+def test_the_description_names_items_and_blobs_in_reading_order():
+    picture = render((Item(place=8, color="red", shape="circle", size="small"),))
+    ImageDraw.Draw(picture).rectangle((18, 18, 29, 29), fill=(120, 120, 120))
+    assert read(picture).describe(sizes=False) == "blob center, red circle bottom-right"
+    assert read(picture).describe(sizes=True) == "blob center, small red circle bottom-right"
+    assert read(blank()).describe(sizes=True) == "nothing"
+
+
+def test_another_size_is_refused():
+    with pytest.raises(ValueError, match="48x48"):
+        read(Image.new("RGB", (64, 64)))
+
+
+def test_two_items_in_one_place_are_refused():
+    item = Item(place=1, color="red", shape="circle", size="small")
+    with pytest.raises(ValueError, match="share a place"):
+        render((item, item))

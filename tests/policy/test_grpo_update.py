@@ -1,0 +1,306 @@
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_policy_path: Path) -> Policy:
+    """For tests that fill in gradients but take no step."""
+    return Policy.load(tiny_policy_path)
+
+
+def _logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
+    """Logits [T, V] of the model's own forward on one unpadded sequence."""
+    has_pictures = len(trajectory.grids) > 0
+    return policy.model(
+        input_ids=trajectory.ids[None],
+        mm_token_type_ids=(trajectory.ids == policy.chat.image_token_id)[None].int(),
+        pixel_values=trajectory.pixel_values if has_pictures else None,
+        image_grid_thw=trajectory.grids if has_pictures else None,
+    ).logits[0]
+
+
+def _sampled(policy: Policy, seed: int, *, drift: float = 0.0) -> TokenTrajectory:
+    """A trajectory of up to two pictures with the log-probs of the policy, or ones that drifted."""
+    rng = np.random.default_rng(seed)
+    pictures = [
+        Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8))
+        for _ in range(rng.integers(0, 3))
+    ]
+    turns = ["".join(rng.choice(list("abc {}"), size=rng.integers(1, 9))) for _ in pictures]
+    trajectory = policy.chat.render([*turns, "end"], "red", pictures)
+    with torch.no_grad():
+        scores = torch.log_softmax(_logits(policy, trajectory)[:-1], dim=-1)
+    logprobs = torch.zeros(len(trajectory))
+    logprobs[1:] = scores.gather(1, trajectory.ids[1:, None])[:, 0]
+    noise = torch.from_numpy(rng.normal(0, 1, len(trajectory))).float()
+    return replace(trajectory, logprobs=(logprobs + drift * noise) * trajectory.policy_mask)
+
+
+def _groups(policy: Policy, *, drift: float = 0.0) -> list[GRPOGroup]:
+    """Two groups of different size; the last trajectory of the second stands at the mean."""
+    first = tuple(_sampled(policy, seed, drift=drift) for seed in range(4))
+    second = tuple(_sampled(policy, seed, drift=drift) for seed in range(4, 7))
+    return [
+        GRPOGroup(trajectories=first, rewards=(0.7, 0.0, -0.2, 1.0)),
+        GRPOGroup(trajectories=second, rewards=(0.0, 1.0, 0.5)),
+    ]
+
+
+def _gradient(policy: Policy) -> torch.Tensor:
+    return torch.cat(
+        [
+            parameter.grad.flatten()
+            for parameter in policy.model.parameters()
+            if parameter.grad is not None
+        ]
+    )
+
+
+def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -> torch.Tensor:
+    """Eq. 4 and 5 written out, one token at a time, on the model's own logits."""
+    every = sum(
+        int(trajectory.policy_mask.sum()) for group in groups for trajectory in group.trajectories
+    )
+    total = torch.zeros(())
+    for group in groups:
+        mean = sum(group.rewards) / len(group.rewards)
+        spread = (sum((r - mean) ** 2 for r in group.rewards) / len(group.rewards)) ** 0.5
+        for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
+            advantage = (reward - mean) / (spread + 1e-6)
+            scores = torch.log_softmax(_logits(policy, trajectory) / config.temperature, dim=-1)
+            places = trajectory.policy_mask.nonzero().flatten().tolist()
+            surrogate = torch.zeros(())
+            for place in places:
+                new = scores[place - 1, trajectory.ids[place]]
+                ratio = (new - trajectory.logprobs[place]).exp()
+                clipped = ratio.clamp(1 - config.clip_low, 1 + config.clip_high)
+                surrogate = surrogate + torch.minimum(ratio * advantage, clipped * advantage)
+            if config.normalization == "sequence":
+                share = len(groups) * len(group.rewards) * len(places)
+            else:
+                share = every
+            total = total - surrogate / share
+    return total
+
+
+@pytest.mark.parametrize("normalization", ["sequence", "token"])
+@pytest.mark.parametrize("temperature", [1.0, 1.3])
+def test_loss_and_gradient_are_those_of_the_equations(
+    policy: Policy, normalization, temperature: float
+):
+    config = GRPOConfig(
+        normalization=normalization, temperature=temperature, clip_low=0.3, clip_high=0.5
+    )
+    groups = _groups(policy, drift=0.4)
+    update = GRPOUpdate(policy, config)
+    found = update.accumulate(groups)
+    gradient = _gradient(policy)
+    policy.model.zero_grad(set_to_none=True)
+    expected = _loss_by_hand(policy, groups, config)
+    expected.backward()
+    assert found.loss == pytest.approx(expected.item(), abs=1e-5)
+    assert gradient.norm() > 0.1
+    torch.testing.assert_close(gradient, _gradient(policy), rtol=1e-3, atol=2e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    micro_batch_tokens=st.integers(1, 4000),
+    normalization=st.sampled_from(["sequence", "token"]),
+    order=st.randoms(use_true_random=False),
+)
+def test_micro_batches_and_order_change_nothing(
+    policy: Policy, micro_batch_tokens: int, normalization, order: random.Random
+):
+    groups = _groups(policy, drift=0.4)
+    config = GRPOConfig(normalization=normalization, micro_batch_tokens=100_000)
+    whole = GRPOUpdate(policy, config).accumulate(groups)
+    gradient = _gradient(policy)
+    shuffled = []
+    for group in order.sample(groups, len(groups)):
+        places = order.sample(range(len(group.rewards)), len(group.rewards))
+        shuffled.append(
+            GRPOGroup(
+                trajectories=tuple(group.trajectories[place] for place in places),
+                rewards=tuple(group.rewards[place] for place in places),
+            )
+        )
+    cut = replace(config, micro_batch_tokens=micro_batch_tokens)
+    parts = GRPOUpdate(policy, cut).accumulate(shuffled)
+    assert parts.loss == pytest.approx(whole.loss, abs=1e-6)
+    torch.testing.assert_close(_gradient(policy), gradient, rtol=1e-4, atol=1e-6)
+    assert parts.statistics.tokens == whole.statistics.tokens
+    for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy", "clip_low_fraction"):
+        assert getattr(parts.statistics, name) == pytest.approx(
+            getattr(whole.statistics, name), rel=1e-4, abs=1e-6
+        )
+
+
+def test_on_policy_the_ratio_is_one(policy: Policy):
+    statistics = GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy)).statistics
+    assert statistics.ratio_mean == pytest.approx(1, abs=1e-5)
+    assert statistics.ratio_max == pytest.approx(1, abs=1e-4)
+    assert statistics.clip_low_fraction == statistics.clip_high_fraction == 0
+    assert statistics.kl_k3 == pytest.approx(0, abs=1e-7)
+
+
+def test_masked_tokens_have_exactly_no_gradient(policy: Policy, monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    hidden_states = policy.hidden_states
+
+    def watched(batch):
+        states = hidden_states(batch)
+        states.retain_grad()
+        seen.append((states, batch.policy_mask))
+        return states
+
+    monkeypatch.setattr(policy, "hidden_states", watched)
+    GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy, drift=0.1))
+    for states, policy_mask in seen:
+        assert states.grad is not None
+        predicts = torch.zeros_like(policy_mask)
+        predicts[:, :-1] = policy_mask[:, 1:]
+        assert (~predicts).sum() > 100
+        assert states.grad[~predicts].abs().max() == 0
+        assert states.grad[predicts].abs().sum() > 0
+
+
+def test_what_stands_at_masked_places_is_never_read(policy: Policy):
+    groups = _groups(policy, drift=0.4)
+    update = GRPOUpdate(policy, GRPOConfig())
+    loss, gradient = update.accumulate(groups).loss, _gradient(policy)
+    spoilt = [
+        replace(
+            group,
+            trajectories=tuple(
+                replace(
+                    trajectory,
+                    logprobs=torch.where(trajectory.policy_mask, trajectory.logprobs, torch.nan),
+                )
+                for trajectory in group.trajectories
+            ),
+        )
+        for group in groups
+    ]
+    assert update.accumulate(spoilt).loss == loss
+    assert torch.equal(_gradient(policy), gradient)
+
+
+def test_trajectories_at_the_mean_are_not_run(policy: Policy):
+    found = GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy))
+    assert found.trajectories == 6  # of 7: the reward .5 is the mean of 0, 1 and .5
+
+
+def test_the_vision_tower_stays(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    visual = policy.model.model.visual
+    before = [parameter.clone() for parameter in visual.parameters()]
+    head = policy.head_weight.clone()
+    GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2)).update(_groups(policy))
+    assert all(torch.equal(old, new) for old, new in zip(before, visual.parameters(), strict=True))
+    assert not torch.equal(policy.head_weight, head)
+
+
+def test_updates_raise_what_was_rewarded(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    good, bad = _sampled(policy, 1), _sampled(policy, 2)
+    groups = [GRPOGroup(trajectories=(good, bad), rewards=(1.0, 0.0))]
+    update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-3))
+
+    def score(trajectory: TokenTrajectory) -> float:
+        with torch.no_grad():
+            logits = torch.log_softmax(_logits(policy, trajectory)[:-1], dim=-1)
+        chosen = logits.gather(1, trajectory.ids[1:, None])[:, 0]
+        return chosen[trajectory.policy_mask[1:]].mean().item()
+
+    before = score(good), score(bad)
+    report = update.update(groups)
+    assert score(good) > before[0]
+    assert score(bad) < before[1]
+    assert report.learning_rate == 1e-3
+    assert report.policy_tokens == good.num_policy_tokens + bad.num_policy_tokens
+    assert report.grad_norm > 0
+    assert report.optimizer_steps == 1
+
+
+def test_equal_rewards_leave_the_policy_as_it_is(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    head = policy.head_weight.clone()
+    update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2))
+    update.update(_groups(policy))  # fills Adam's momentum, which must not move it either
+    moved = policy.head_weight.clone()
+    assert not torch.equal(moved, head)
+    same = [
+        GRPOGroup(trajectories=group.trajectories, rewards=(0.7,) * len(group.rewards))
+        for group in _groups(policy)
+    ]
+    report = update.update(same)
+    assert torch.equal(policy.head_weight, moved)
+    assert (report.optimizer_steps, report.loss, report.grad_norm) == (0, 0.0, 0.0)
+    assert update.update([]).optimizer_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("updates", "epochs", "steps"), [(1, 1, 1), (2, 1, 2), (2, 3, 6), (5, 1, 2)]
+)
+def test_parts_are_whole_groups(tiny_policy_path: Path, updates: int, epochs: int, steps: int):
+    policy = Policy.load(tiny_policy_path)
+    update = GRPOUpdate(policy, GRPOConfig(updates_per_batch=updates, epochs=epochs))
+    report = update.update(_groups(policy))
+    assert report.optimizer_steps == steps
+    assert report.trained_trajectories == 6 * epochs
+
+
+def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
+    config = GRPOConfig(learning_rate=1e-3)
+    policy = Policy.load(tiny_policy_path)
+    groups = _groups(policy)
+    update = GRPOUpdate(policy, config)
+    update.update(groups)
+    policy.save(tmp_path / "policy")
+    torch.save(update.state_dict(), tmp_path / "state.pt")
+    update.update(groups, learning_rate=5e-4)
+
+    resumed = Policy.load(tmp_path / "policy")
+    again = GRPOUpdate(resumed, config)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.update(groups, learning_rate=5e-4)
+    expected = policy.model.state_dict()
+    for name, tensor in resumed.model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 0},
+        {"clip_low": -0.1},
+        {"clip_high": -0.1},
+        {"clip_low": 1.1},
+        {"normalization": "group"},
+        {"updates_per_batch": 0},
+        {"epochs": 0},
+        {"micro_batch_tokens": 0},
+        {"max_grad_norm": 0},
+        {"weight_decay": -1},
+        {"temperature": 0},
+    ],
+)
+def test_settings_that_make_no_sense(changes):
+    (name,) = changes
+    with pytest.raises(ValueError, match=name):
+        GRPOConfig(**changes)
+
+
+def test_a_reward_for_each_trajectory(policy: Policy):
+    with pytest.raises(ValueError, match="1 trajectories and 2 rewards"):
+        GRPOGroup(trajectories=(_sampled(policy, 1),), rewards=(0.0, 1.0))

@@ -1,0 +1,111 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from genagent_policy import Batch, Policy, TokenTrajectory, collate
+from PIL import Image
+
+
+def _trajectories(policy: Policy) -> list[TokenTrajectory]:
+    """Zero to three pictures of two sizes, so that every row has another length."""
+    rng = np.random.default_rng(3)
+    sizes = [(48, 48), (32, 64), (48, 48)]
+    pictures = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+    return [
+        policy.chat.render(
+            ["turn one"] + ["again"] * count, "p" * (3 * count + 1), pictures[:count]
+        )
+        for count in (2, 0, 3, 1)
+    ]
+
+
+def _batch(policy: Policy, trajectories: list[TokenTrajectory]) -> Batch:
+    return collate(
+        trajectories,
+        range(len(trajectories)),
+        image_token_id=policy.chat.image_token_id,
+        merge_size=policy.chat.merge_size,
+        pad_id=policy.chat.pad_id,
+    )
+
+
+def _plain_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
+    """Logits [T, V] of the model's own forward on one unpadded sequence."""
+    has_pictures = len(trajectory.grids) > 0
+    with torch.no_grad():
+        return policy.model(
+            input_ids=trajectory.ids[None],
+            mm_token_type_ids=(trajectory.ids == policy.chat.image_token_id)[None].int(),
+            pixel_values=trajectory.pixel_values if has_pictures else None,
+            image_grid_thw=trajectory.grids if has_pictures else None,
+        ).logits[0]
+
+
+def test_hidden_states_of_a_padded_batch_equal_the_plain_forward(tiny_policy: Policy):
+    trajectories = _trajectories(tiny_policy)
+    with torch.no_grad():
+        states = tiny_policy.hidden_states(_batch(tiny_policy, trajectories))
+        logits = states @ tiny_policy.head_weight.T
+    for row, trajectory in enumerate(trajectories):
+        expected = _plain_logits(tiny_policy, trajectory)
+        assert expected.std() > 0.5
+        torch.testing.assert_close(logits[row, : len(trajectory)], expected, rtol=0, atol=2e-5)
+
+
+def test_stale_rope_deltas_are_never_used(tiny_policy: Policy):
+    batch = _batch(tiny_policy, _trajectories(tiny_policy))
+    with torch.no_grad():
+        before = tiny_policy.hidden_states(batch)
+        tiny_policy.model.model.rope_deltas = torch.full((4, 1), 1000)
+        after = tiny_policy.hidden_states(batch)
+    tiny_policy.model.model.rope_deltas = None
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_logprobs_stand_at_the_tokens_they_are_of(tiny_policy: Policy, temperature: float):
+    trajectories = _trajectories(tiny_policy)
+    batch = _batch(tiny_policy, trajectories)
+    with torch.no_grad():
+        logprobs = tiny_policy.logprobs(batch, temperature)
+    assert logprobs.dtype == torch.float32
+    assert logprobs[~batch.policy_mask].abs().sum() == 0
+    for row, trajectory in enumerate(trajectories):
+        log_softmax = torch.log_softmax(_plain_logits(tiny_policy, trajectory) / temperature, -1)
+        for place in trajectory.policy_mask.nonzero().flatten().tolist():
+            expected = log_softmax[place - 1, trajectory.ids[place]]
+            torch.testing.assert_close(logprobs[row, place], expected, rtol=0, atol=2e-5)
+
+
+def test_a_sampled_image_token_is_embedded_as_text(tiny_policy: Policy):
+    image = tiny_policy.chat.image_token_id
+    (trajectory,) = _trajectories(tiny_policy)[3:]
+    place = int(trajectory.policy_mask.nonzero()[0])
+    ids = trajectory.ids.clone()
+    ids[place] = image
+    with torch.no_grad():
+        states = tiny_policy.hidden_states(_batch(tiny_policy, [replace(trajectory, ids=ids)]))
+        whole = tiny_policy.hidden_states(_batch(tiny_policy, [trajectory]))
+    assert torch.equal(states[0, :place], whole[0, :place])
+    assert not torch.allclose(states[0, place:], whole[0, place:])
+
+
+def test_frozen_vision_gets_no_gradient(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    batch = _batch(policy, _trajectories(policy))
+    visual = list(policy.model.model.visual.parameters())
+    for frozen in (True, False):
+        policy.model.zero_grad(set_to_none=True)
+        policy.freeze_vision(frozen)
+        policy.logprobs(batch).sum().backward()
+        assert [parameter.grad is None for parameter in visual] == [frozen] * len(visual)
+        assert policy.head_weight.grad is not None
+
+
+def test_sliding_window_attention_is_refused(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    policy.model.config.text_config.layer_types[0] = "sliding_attention"
+    with pytest.raises(ValueError, match="sliding_attention"):
+        Policy(policy.model, policy.processor)

@@ -1,0 +1,34 @@
+import pytest
+import torch
+from genagent_policy import TokenTrajectory
+
+
+def _trajectory(**changes: torch.Tensor) -> TokenTrajectory:
+    fields = {
+        "ids": torch.arange(4),
+        "policy_mask": torch.tensor([False, False, True, True]),
+        "logprobs": torch.zeros(4),
+        "round_ids": torch.tensor([0, 0, 1, 1]),
+        "pixel_values": torch.zeros(0, 12),
+        "grids": torch.zeros(0, 3, dtype=torch.int64),
+    }
+    return TokenTrajectory(**{**fields, **changes})
+
+
+def test_counts():
+    assert len(_trajectory()) == 4
+    assert _trajectory().num_policy_tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"logprobs": torch.zeros(3)}, "logprobs has shape"),
+        ({"round_ids": torch.zeros(5)}, "round_ids has shape"),
+        ({"policy_mask": torch.tensor([True, False, True, True])}, "starts with a prompt"),
+        ({"grids": torch.tensor([[1, 2, 2]])}, "grids hold 4 patches, pixels 0"),
+    ],
+)
+def test_refuses_parts_that_do_not_fit(changes: dict[str, torch.Tensor], complaint: str):
+    with pytest.raises(ValueError, match=complaint):
+        _trajectory(**changes)
