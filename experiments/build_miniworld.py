@@ -7,8 +7,9 @@ build goes on where it stopped:
 2. ``flux-mini``: its transformer and text encoders, by flow matching;
 3. ``reading``: a policy that knows the protocol, the lore and how to read rendered pictures;
 4. ``drawn``: the same, also on pictures the tool has drawn;
-5. ``base``: what an untaught model is like;
-6. ``sft``: the cold start from ``base`` on the teacher's trajectories.
+5. ``eyes``: the same, on crowded scenes;
+6. ``base``: what an untaught model is like;
+7. ``sft``: the cold start from ``base`` on the teacher's trajectories.
 
 It ends with a table of what each part can do on held-out requests.
 """
@@ -28,6 +29,7 @@ from genagent_miniworld.building.policies import (
     PolicyTraining,
     train_base,
     train_drawn,
+    train_eyes,
     train_reading,
     train_sft,
 )
@@ -69,7 +71,12 @@ PRESETS = {
         held_out=20,
         tool=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
         policy=PolicyTraining(
-            reading_steps=4, drawn_steps=2, base_steps=2, cold_start_steps=2, trajectories=40
+            reading_steps=4,
+            drawn_steps=2,
+            eyes_steps=2,
+            base_steps=2,
+            cold_start_steps=2,
+            trajectories=40,
         ),
     ),
 }
@@ -109,7 +116,8 @@ def main(config: BuildConfig, run_folder: Path) -> None:
     _policy_stage(work, None, "reading", training.reading_steps, config, train_reading)
     for start, name, steps, train in (
         ("reading", "drawn", training.drawn_steps, train_drawn),
-        ("drawn", "base", training.base_steps, train_base),
+        ("drawn", "eyes", training.eyes_steps, train_eyes),
+        ("eyes", "base", training.base_steps, train_base),
         ("base", "sft", training.cold_start_steps, train_sft),
     ):
         _policy_stage(
@@ -184,7 +192,8 @@ def _measure(config: BuildConfig, tool: DiffusersTool, run_folder: Path) -> None
         "seed": str(config.seed),
         "built by": "`uv run experiments/build_miniworld.py`",
         "flux-mini": f"{config.tool.vae_steps} + {config.tool.flow_steps} steps",
-        "policies": f"{config.policy.reading_steps} + {config.policy.drawn_steps} common steps, "
+        "policies": f"{config.policy.reading_steps} + {config.policy.drawn_steps} + "
+        f"{config.policy.eyes_steps} common steps, "
         f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
     }
     write_text(config.work / "README.md", markdown(figures, facts))

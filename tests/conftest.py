@@ -26,7 +26,7 @@ TAGS = ("think", "judge", "answer", "tool_call", "tool_response", "tools")
 def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved, random Qwen2.5-VL of the miniature's shape: 4 layers of 128, 16x16 pixels a token.
 
-    Its vocabulary is bytes, the protocol's tokens, and merges that have learnt the system message by
+    Its vocabulary is bytes, the protocol's tokens, and merges that know the system message by
     heart, so that prompts are short. Weights are scaled up, so that its distributions are far from
     flat and a misplaced token shows.
     """
@@ -85,7 +85,6 @@ def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _processor():
     """Byte-level BPE with special control tokens and plain tags, and 48x48-pixel pictures."""
-    from genagent_data import SYSTEM_MESSAGE
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import (
         PreTrainedTokenizerFast,
@@ -93,6 +92,8 @@ def _processor():
         Qwen2VLImageProcessor,
         Qwen2VLVideoProcessor,
     )
+
+    from genagent_data import SYSTEM_MESSAGE
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from genagent_policy import Policy, collate, mrope_positions, plan_micro_batches
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+
+from genagent_policy import Policy, collate, mrope_positions, plan_micro_batches
 
 
 @given(st.lists(st.integers(1, 300), max_size=40), st.integers(1, 1000))

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from genagent_data import OBSERVATION, SYSTEM_MESSAGE
-from genagent_policy import Policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from genagent_data import OBSERVATION, SYSTEM_MESSAGE
+from genagent_policy import Policy
 
 PROMPT = "three red circles"
 CALL = '<think>draw</think><tool_call>{"name": "generate_image"}</tool_call>'

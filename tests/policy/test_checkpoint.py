@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from genagent_policy import Policy
 from safetensors.torch import load_file, save_file
+
+from genagent_policy import Policy
 
 
 @pytest.fixture
@@ -157,5 +158,5 @@ def test_a_checkpoint_that_is_none_is_named(
 
 def test_a_file_is_no_checkpoint(tmp_path: Path):
     (tmp_path / "weights.bin").write_bytes(b"\x80\x04")
-    with pytest.raises(ValueError, match="weights.bin"):
+    with pytest.raises(ValueError, match=r"weights\.bin"):
         Policy.load(tmp_path / "weights.bin")

@@ -1,8 +1,11 @@
+from itertools import pairwise
+
 import pytest
 import torch
-from genagent_policy import group_advantages
 from hypothesis import given
 from hypothesis import strategies as st
+
+from genagent_policy import group_advantages
 
 rewards_lists = st.lists(
     st.floats(min_value=-2, max_value=2, allow_nan=False).map(lambda value: round(value, 3)),
@@ -37,7 +40,7 @@ def test_sum_is_zero_and_order_is_kept(rewards: list[float]):
     advantages = group_advantages(torch.tensor(rewards, dtype=torch.float64)).tolist()
     assert abs(sum(advantages)) < 1e-6
     ranked = sorted(zip(rewards, advantages, strict=True))
-    for (low, of_low), (high, of_high) in zip(ranked, ranked[1:], strict=False):
+    for (low, of_low), (high, of_high) in pairwise(ranked):
         assert of_low == of_high if low == high else of_low < of_high
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from genagent_policy import Batch, Policy, TokenTrajectory, collate
 from PIL import Image
+
+from genagent_policy import Batch, Policy, TokenTrajectory, collate
 
 
 def _trajectories(policy: Policy) -> list[TokenTrajectory]:
@@ -106,6 +107,8 @@ def test_frozen_vision_gets_no_gradient(tiny_policy_path: Path):
 
 def test_sliding_window_attention_is_refused(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
-    policy.model.config.text_config.layer_types[0] = "sliding_attention"
+    layer_types = policy.text_config.layer_types
+    assert layer_types is not None
+    layer_types[0] = "sliding_attention"
     with pytest.raises(ValueError, match="sliding_attention"):
         Policy(policy.model, policy.processor)

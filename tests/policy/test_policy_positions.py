@@ -1,8 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from genagent_policy import Policy, mrope_positions, picture_mask, picture_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from genagent_policy import Policy, mrope_positions, picture_mask, picture_tokens
 
 MERGE = 2
 sides = st.integers(1, 4).map(lambda cells: cells * MERGE)
@@ -40,7 +43,9 @@ def test_equals_the_model_own(tiny_policy: Policy, conversation):
     is_picture, grids = _sequence(conversation)
     image = tiny_policy.chat.image_token_id
     ids = torch.where(is_picture, image, 5)
-    expected, _ = tiny_policy.model.model.get_rope_index(
+    rope_index: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    rope_index = tiny_policy.model.model.get_rope_index
+    expected, _ = rope_index(
         ids[None],
         mm_token_type_ids=is_picture[None].int(),
         image_grid_thw=grids if len(grids) else None,

@@ -1,11 +1,13 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from genagent_policy import Policy, SFTConfig, SFTUpdate, TokenTrajectory
 from genagent_policy.sft import cosine_rate
-from PIL import Image
 
 CALL = "<think>t</think>"
 DONE = "<judge>j</judge><answer>done</answer>"
@@ -106,7 +108,7 @@ def test_the_rate_rises_and_falls():
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[6] == pytest.approx(0.55)
     assert rates[10] == pytest.approx(0.1)
-    assert all(later < earlier for earlier, later in zip(rates[2:], rates[3:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[2:]))
     assert cosine_rate(99, 10, config) == pytest.approx(0.1)
 
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
+
 from genagent_policy import TokenTrajectory
 
 
-def _trajectory(**changes: torch.Tensor) -> TokenTrajectory:
+def _trajectory(**changes) -> TokenTrajectory:
     fields = {
         "ids": torch.arange(4),
         "policy_mask": torch.tensor([False, False, True, True]),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+
 from genagent_policy import Policy
 from genagent_rollout import RolloutEngine, SamplingConfig, SeededSampler, TokenSampler
 

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from genagent_data import FORMAT_ERRORS, PictureStore, Request, Turn, render_turn
 from genagent_policy import Policy
 from genagent_rollout import RolloutEngine, derive_seed, run_agents
 from genagent_tools.tool import ToolError
-from PIL import Image
 
 FIRST = render_turn(Turn(thinking="t", tool_prompt="draw one"))
 AGAIN = render_turn(Turn(judgement="one missing", thinking="more", tool_prompt="draw two"))

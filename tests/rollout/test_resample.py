@@ -2,9 +2,10 @@ import random
 from collections import Counter
 
 import pytest
-from genagent_rollout import resample_by_rounds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from genagent_rollout import resample_by_rounds
 
 samples = st.lists(st.integers(0, 4), max_size=16).flatmap(
     lambda rounds: st.tuples(st.just(rounds), st.integers(0, len(rounds)))

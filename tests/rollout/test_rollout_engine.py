@@ -3,9 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from genagent_policy import Policy, TokenTrajectory, collate
 from genagent_rollout import RolloutEngine, SamplingConfig
-from PIL import Image
 
 SAMPLED = -1
 PROMPTS = ["red", "three blue circles", "red", "a very much longer request for a picture"]

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from genagent_rollout import SamplingConfig, SeededSampler
-from genagent_rollout.sampling import inverse_cdf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from genagent_rollout import SamplingConfig, SeededSampler
+from genagent_rollout.sampling import inverse_cdf
 
 
 def _logprobs(probabilities: list[float]) -> torch.Tensor:

@@ -3,6 +3,9 @@
 from importlib.resources import files
 from pathlib import Path
 
+import diffusers
+import transformers
+
 from genagent_miniworld.scene import SIDE
 from genagent_policy import Policy
 from genagent_tools import DiffusersConfig, DiffusersTool
@@ -11,6 +14,12 @@ POLICIES = ("base", "sft")
 TOOLS = {
     "flux-mini": DiffusersConfig(steps=4, guidance=0.0, side=SIDE, text_tokens=24, max_batch=128)
 }
+
+
+def _without_bars() -> None:
+    """The libraries draw a bar for each of a pipeline's parts, which here take milliseconds."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def weights(name: str) -> Path:
@@ -24,6 +33,7 @@ def load_policy(name: str) -> Policy:
     Raises:
         ValueError: neither a shipped policy nor a readable checkpoint of one.
     """
+    _without_bars()
     if name in POLICIES:
         return Policy.load(weights(name))
     if not Path(name).is_dir():
@@ -35,4 +45,5 @@ def load_tool(name: str) -> DiffusersTool:
     """``"flux-mini"``. Raises ValueError for another name."""
     if name not in TOOLS:
         raise ValueError(f"no tool {name!r}; known: {', '.join(TOOLS)}")
+    _without_bars()
     return DiffusersTool.load(weights(name), TOOLS[name])

@@ -7,7 +7,7 @@ from genagent_policy.grpo import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate
 from genagent_policy.model import KeyValueCache, Policy
 from genagent_policy.positions import mrope_positions, picture_mask, picture_tokens
 from genagent_policy.sft import SFTConfig, SFTReport, SFTUpdate
-from genagent_policy.tokens import TokenTrajectory
+from genagent_policy.tokens import TokenTrajectory, no_pictures
 
 __all__ = [
     "Batch",
@@ -25,6 +25,7 @@ __all__ = [
     "collate",
     "group_advantages",
     "mrope_positions",
+    "no_pictures",
     "picture_mask",
     "picture_tokens",
     "plan_micro_batches",

@@ -13,12 +13,12 @@ A conversation is only ever extended: what was sampled is never decoded and enco
 from collections.abc import Sequence
 
 import torch
-from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
 from transformers import Qwen2_5_VLProcessor
 
+from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
 from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -26,7 +27,7 @@ def load_checkpoint(
     _check_architecture(path)
     try:
         with _quiet():
-            model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 path,
                 dtype="auto" if dtype is None else dtype,
                 local_files_only=True,
@@ -38,6 +39,7 @@ def load_checkpoint(
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path}: the checkpoint cannot be read ({reason})") from error
+    model, report = cast(tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]], loaded)
     for kind in ("missing_keys", "mismatched_keys"):
         names = sorted(name if isinstance(name, str) else name[0] for name in report[kind])
         if names:

@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from genagent_kernels import grpo_loss
 
+from genagent_kernels import grpo_loss
 from genagent_policy.advantages import group_advantages
 from genagent_policy.batching import Batch, collate, plan_micro_batches
 from genagent_policy.model import Policy
@@ -43,7 +43,8 @@ class GRPOConfig:
     epochs: int = 1
     """How often the batch is gone through."""
     micro_batch_tokens: int = 8192
-    """Padded tokens run through the model at once; memory and speed depend on it, results do not."""
+    """Padded tokens run through the model at once; results do not depend on it, memory and speed
+    do."""
     max_grad_norm: float = 1.0
     weight_decay: float = 0.0
     freeze_vision: bool = True

@@ -7,14 +7,16 @@ tokens that need them (by ``genagent_kernels``).
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
-from genagent_kernels import linear_logprob
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
 
+from genagent_kernels import linear_logprob
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
@@ -42,7 +44,7 @@ class Policy:
         self.model = model.eval()
         self.processor = processor
         self.chat = ChatFormat(processor)
-        layer_types = set(model.config.text_config.layer_types)
+        layer_types = set(self.text_config.layer_types or ())
         if layer_types != {"full_attention"}:
             raise ValueError(
                 f"attention layers are {sorted(layer_types)}; only full attention is supported "
@@ -67,9 +69,11 @@ class Policy:
         """
         model, processor = load_checkpoint(Path(path), dtype=dtype)
         try:
-            return cls(model.to(torch.device(device)), processor)
+            policy = cls(model, processor)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        torch.nn.Module.to(model, torch.device(device))
+        return policy
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint folder, whole or not at all; an older one there is replaced.
@@ -86,6 +90,13 @@ class Policy:
     @property
     def dtype(self) -> torch.dtype:
         return self.model.lm_head.weight.dtype
+
+    @property
+    def text_config(self) -> Qwen2_5_VLTextConfig:
+        """Sizes of the language model."""
+        config = self.model.config.text_config
+        assert isinstance(config, Qwen2_5_VLTextConfig)
+        return config
 
     @property
     def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
@@ -107,8 +118,11 @@ class Policy:
         trainable = any(parameter.requires_grad for parameter in visual.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
             features = self.model.model.get_image_features(
-                pixel_values.to(self.device, self.dtype), grids.to(self.device), return_dict=True
+                pixel_values.to(self.device, self.dtype),
+                cast(torch.LongTensor, grids.to(self.device)),
             )
+        assert isinstance(features, BaseModelOutputWithPooling)
+        assert features.pooler_output is not None
         return torch.cat(list(features.pooler_output))
 
     def embed(
@@ -163,7 +177,7 @@ class Policy:
         return self.hidden_states(batch)[:, :-1][chosen], batch.ids[:, 1:][chosen]
 
     def logprobs(self, batch: Batch, temperature: float = 1.0) -> Float[Tensor, "rows tokens"]:
-        """Log-probability of each token the policy chose, float32, at that token's place; else 0."""
+        """Float32 log-probability of each token the policy chose, at that token's place; else 0."""
         states, targets = self.policy_states(batch)
         scored = linear_logprob(states, self.head_weight, targets, temperature=temperature)
         return torch.zeros_like(batch.logprobs).masked_scatter(batch.policy_mask, scored.logprob)

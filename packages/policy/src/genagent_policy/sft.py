@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from genagent_kernels import linear_logprob
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from genagent_kernels import linear_logprob
 from genagent_policy.batching import collate, plan_micro_batches
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
@@ -30,7 +30,8 @@ class SFTConfig:
     """Part of all steps over which the rate rises from zero."""
     final_fraction: float = 0.0
     micro_batch_tokens: int = 8192
-    """Padded tokens run through the model at once; memory and speed depend on it, results do not."""
+    """Padded tokens run through the model at once; results do not depend on it, memory and speed
+    do."""
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     freeze_vision: bool = False

@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from genagent_data import Ending, PictureStore, Request, Round, Trajectory, Turn, parse_turn
-from genagent_policy import TokenTrajectory
-from genagent_tools.tool import ImageTool, ToolError
 from PIL import Image
 
+from genagent_data import Ending, PictureStore, Request, Round, Trajectory, Turn, parse_turn
+from genagent_policy import TokenTrajectory
 from genagent_rollout.engine import RolloutEngine, SampledTurn
 from genagent_rollout.seeds import derive_seed
+from genagent_tools.tool import ImageTool, ToolError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,7 +109,7 @@ class SlotCache:
         self.lengths[ours] = self.lengths[theirs]
 
     def spread(self, sources: Sequence[int], *, columns: int) -> "SlotCache":
-        """A new cache whose row ``i`` is a copy of row ``sources[i]``, with room for ``columns``."""
+        """A new cache with room for ``columns``, whose row ``i`` copies row ``sources[i]``."""
         _, heads, _, head_dim = self.keys[0].shape
         index = torch.tensor(sources, device=self._slots.device)
         used = int(self.lengths.max())

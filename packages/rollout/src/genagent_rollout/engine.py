@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from genagent_policy import Policy, TokenTrajectory, mrope_positions
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
 
+from genagent_policy import Policy, TokenTrajectory, mrope_positions, no_pictures
 from genagent_rollout.cache import SlotCache
 from genagent_rollout.sampling import SamplingConfig, SeededSampler, TokenSampler
 
@@ -102,11 +102,11 @@ class Conversations:
             record = _Record(ids=[], policy=[], logprobs=[], rounds=[])
             record.extend(encoded[prompt], 0)
             self._records.append(record)
-        text = policy.model.config.text_config
+        text = policy.text_config
         self._cache = SlotCache(
             layers=text.num_hidden_layers,
             slots=len(distinct),
-            heads=text.num_key_value_heads,
+            heads=text.num_key_value_heads or text.num_attention_heads,
             head_dim=text.hidden_size // text.num_attention_heads,
             columns=max(len(ids) for ids in encoded.values()),
             device=policy.device,
@@ -114,7 +114,8 @@ class Conversations:
         )
         self._positions = torch.zeros(len(distinct), dtype=torch.int64, device=policy.device)
         with torch.inference_mode():
-            states = self._feed([encoded[prompt] for prompt in distinct])
+            nothing = no_pictures(policy.chat.patch_dim)
+            states = self._feed([encoded[prompt] for prompt in distinct], *nothing)
             place = {prompt: slot for slot, prompt in enumerate(distinct)}
             sources = [place[prompt] for prompt in prompts]
             columns = self._cache.longest(len(distinct)) + config.max_turn_tokens
@@ -205,8 +206,7 @@ class Conversations:
     def tokens(self, row: int) -> TokenTrajectory:
         """Everything said in a conversation so far, exactly as it was sampled."""
         record = self._records[row]
-        chat = self._policy.chat
-        no_pixels, no_grids = torch.zeros(0, chat.patch_dim), torch.zeros(0, 3, dtype=torch.int64)
+        no_pixels, no_grids = no_pictures(self._policy.chat.patch_dim)
         return TokenTrajectory(
             ids=torch.tensor(record.ids),
             policy_mask=torch.tensor(record.policy),
@@ -257,13 +257,13 @@ class Conversations:
     def _feed(
         self,
         chunks: Sequence[Sequence[int]],
-        pixel_values: Tensor | None = None,
-        grids: Tensor | None = None,
+        pixel_values: Float[Tensor, "patches dim"],
+        grids: Int64[Tensor, "pictures 3"],
     ) -> Float[Tensor, "rows hidden"]:
         """Prefill one chunk of tokens for each slot; returns the states behind their last ones.
 
-        All image tokens of the chunks are pictures: prompts hold none, and the only sampled token
-        in a chunk ends a turn.
+        Either every chunk holds one picture or none does. Every image token in a chunk is one of a
+        picture: prompts hold none, and the only sampled token of a chunk is the end of a turn.
         """
         policy, chat = self._policy, self._policy.chat
         rows, longest = len(chunks), max(len(chunk) for chunk in chunks)
@@ -275,9 +275,11 @@ class Conversations:
         for row, chunk in enumerate(chunks):
             ids[row, : len(chunk)] = torch.tensor(chunk)
             is_picture = ids[row, : len(chunk)] == chat.image_token_id
-            own = torch.zeros(0, 3, dtype=torch.int64) if grids is None else grids[row, None]
             placed, starts[row] = mrope_positions(
-                is_picture, own, merge_size=chat.merge_size, start=starts[row]
+                is_picture,
+                grids[row : row + 1],
+                merge_size=chat.merge_size,
+                start=starts[row],
             )
             positions[:, row, : len(chunk)] = placed
             pictures[row, : len(chunk)] = is_picture
@@ -285,8 +287,8 @@ class Conversations:
         embeddings = policy.embed(
             ids,
             pictures.to(policy.device),
-            torch.zeros(0, chat.patch_dim) if pixel_values is None else pixel_values,
-            torch.zeros(0, 3, dtype=torch.int64) if grids is None else grids,
+            pixel_values,
+            grids,
         )
         mask = self._cache.prepare(rows, longest, embeddings.dtype)
         states = policy.text_states(

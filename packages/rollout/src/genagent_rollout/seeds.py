@@ -4,6 +4,6 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A seed of 31 bits from numbers and words; ``derive_seed(7, "tool", 2)`` is always the same."""
+    """A seed of 31 bits from numbers and words, such as ``derive_seed(7, "tool", 2)``."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

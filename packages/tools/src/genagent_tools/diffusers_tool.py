@@ -49,7 +49,10 @@ class DiffusersTool:
     ) -> "DiffusersTool":
         """Load a pipeline folder. Raises ValueError where it cannot be read."""
         try:
-            pipeline = FluxPipeline.from_pretrained(path, local_files_only=True)
+            # Without accelerate, which diffusers would advise at length, there is no other way.
+            pipeline = FluxPipeline.from_pretrained(
+                path, local_files_only=True, low_cpu_mem_usage=False
+            )
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{path}: the image pipeline cannot be read ({reason})") from error

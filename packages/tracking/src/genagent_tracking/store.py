@@ -99,8 +99,9 @@ def _check_sqlite(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
+    address = f"{public_uri(uri).rstrip('/')}/health"
     try:
-        with urllib.request.urlopen(f"{public_uri(uri).rstrip('/')}/health", timeout=_ANSWER_SECONDS):
+        with urllib.request.urlopen(address, timeout=_ANSWER_SECONDS):
             pass
     except urllib.error.HTTPError:
         pass  # Something answers; what it refuses shows in the first real call.

@@ -46,6 +46,19 @@ def reading_lesson(request: Request, teacher: Teacher, rng: random.Random) -> Le
     return request, tuple(render_turn(turn) for turn in turns), (picture,)
 
 
+def crowded_lessons(count: int, teacher: Teacher, *, seed: int, rng: random.Random) -> list[Lesson]:
+    """Pictures of four to nine items beside requests they do not answer; half name sizes."""
+    half = count // 2
+    requests = sample_requests(half, seed=seed, split="train", tasks=("position/size",))
+    requests += sample_requests(count - half, seed=seed, split="train")
+    lessons = []
+    for request in requests:
+        picture = render(random_scene(rng, rng.randint(4, 9)), seed=rng.getrandbits(32))
+        turns = (teacher.open(request, rng), teacher.react(request, picture, rng))
+        lessons.append((request, tuple(render_turn(turn) for turn in turns), (picture,)))
+    return lessons
+
+
 def _scene_to_judge(spec: Spec, rng: random.Random) -> Scene:
     fate = rng.random()
     if fate < 0.2:

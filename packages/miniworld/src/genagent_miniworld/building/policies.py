@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from genagent_miniworld.building.lessons import (
     Lesson,
+    crowded_lessons,
     lessons_from,
     tokens,
     unreliable_lesson,
@@ -29,6 +30,9 @@ class PolicyTraining:
     drawn_steps: int = 500
     """Reading again, on what the tool draws as much as on rendered scenes."""
     drawn_rate: float = 7e-4
+    eyes_steps: int = 1500
+    """Reading crowded scenes: up to nine items to learn from in one picture."""
+    eyes_rate: float = 1e-3
     base_steps: int = 120
     base_rate: float = 3e-4
     fault: float = 0.13
@@ -62,6 +66,22 @@ def train_drawn(
     for step in range(config.drawn_steps):
         lessons = lessons_from(half, teacher, seed=_seed(config, step), rng=rng)
         lessons += rng.sample(drawn, config.batch - half)
+        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+
+
+def train_eyes(
+    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+) -> None:
+    """Sharper eyes: mostly crowded scenes, where each picture has most to read."""
+    rng = random.Random(f"eyes-{config.seed}")
+    teacher = Teacher(explicit_first=0.5)
+    update = _update(policy, config.eyes_rate, config.eyes_steps, config.batch)
+    quarter = config.batch // 4
+    for step in range(config.eyes_steps):
+        seed = _seed(config, step + 500_000)
+        lessons = crowded_lessons(config.batch - 2 * quarter, teacher, seed=seed, rng=rng)
+        lessons += lessons_from(quarter, teacher, seed=seed + 1, rng=rng)
+        lessons += rng.sample(drawn, quarter)
         report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
 
 
