@@ -24,15 +24,17 @@ from genagent_data import PictureStore, Request, read_requests
 from genagent_miniworld import (
     Outcome,
     Verifier,
+    compare,
     evaluate,
     judge_outcomes,
     load_policy,
     load_tool,
     paired_p_value,
     parse_hints,
-    rate,
+    result_rows,
     sample_requests,
     summarize,
+    telling_pair,
 )
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate
 from genagent_rewards import HybridReward, RewardCase, RewardConfig, RewardRecord
@@ -107,7 +109,7 @@ class RLConfig:
 
 
 PRESETS = {
-    "miniature": RLConfig(grpo=GRPOConfig(learning_rate=2e-4, updates_per_batch=2)),
+    "miniature": RLConfig(grpo=GRPOConfig(learning_rate=3e-4, updates_per_batch=4)),
     "smoke": RLConfig(
         steps=2, requests_per_step=4, held_out=20, trajectories_every=1, warmup_steps=1
     ),
@@ -183,7 +185,7 @@ def main(config: RLConfig, run_folder: Path) -> None:
         if status != "killed":
             print_line(f"evaluating again on the same {len(held_out)} requests")
             after = look(learnt)
-            summary |= _compare(before, after)
+            summary |= compare(before, after)
             _show(before, after, store, run_folder, tracker)
             status = "finished"
         summary["seconds"] = time.perf_counter() - started
@@ -342,16 +344,6 @@ def _samples(step: Step, count: int = 6) -> list[TrajectoryRecord]:
     ][:count]
 
 
-def _compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, object]:
-    return {
-        "after": summarize(after),
-        "held_out": len(after),
-        "success_before_95": rate([o.success for o in before]).interval,
-        "success_after_95": rate([o.success for o in after]).interval,
-        "p_value": paired_p_value(before, after),
-    }
-
-
 def _show(
     before: Sequence[Outcome],
     after: Sequence[Outcome],
@@ -360,38 +352,18 @@ def _show(
     tracker: MlflowTracker,
 ) -> None:
     """The table by task type, and one request's pictures before and after."""
-    rows = []
-    for task in ["all", *dict.fromkeys(outcome.request.task for outcome in before)]:
-        chosen = [i for i, o in enumerate(before) if task in ("all", o.request.task)]
-        rows.append(
-            {
-                "task": task,
-                "n": str(len(chosen)),
-                "before": _percent([before[i].success for i in chosen]),
-                "after": _percent([after[i].success for i in chosen]),
-                "first, before": _percent([before[i].first_success for i in chosen]),
-                "first, after": _percent([after[i].first_success for i in chosen]),
-            }
-        )
+    rows = result_rows(before, after)
     print_table("success by the last and by the first picture, % [95 % interval]", rows)
     tracker.table("held_out", rows)
     p = paired_p_value(before, after)
     print_line(f"success before and after, paired exact McNemar test: p = {p:.2g}")
-    won = [(b, a) for b, a in zip(before, after, strict=True) if a.success and not b.success]
-    pairs = won or list(zip(before, after, strict=True))
-    path = run_folder / "before_after.png"
-    drawn = [pair for pair in pairs if pair[0].passed or pair[1].passed]
-    if drawn:
-        last_before, last_after = (outcome.rollout.trajectory for outcome in drawn[0])
+    pair = telling_pair(before, after)
+    if pair is not None:
+        path = run_folder / "before_after.png"
+        last_before, last_after = (outcome.rollout.trajectory for outcome in pair)
         draw_trajectories(path, {"before": last_before, "after": last_after}, store)
         tracker.artifact(path)
         print_line(f"one request before and after: {path}")
-
-
-def _percent(values: Sequence[bool]) -> str:
-    share = rate(values)
-    low, high = share.interval
-    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,16 +19,24 @@ from genagent_policy import Policy
 SCRIPT = Path(__file__).parents[2] / "experiments" / "rl_flux.py"
 
 
-def run(folder: Path, *options: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *options: str, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "2", "MLFLOW_TRACKING_URI": ""}
     return subprocess.run(
         [sys.executable, str(SCRIPT), *options],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=300,
+        preexec_fn=before,
         env=environment,
     )
+
+
+def limit_files() -> None:
+    """Writing past 3 MB fails from here on, as on a full disk: a policy has 5 MB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 
 
 def only_run(folder: Path):
@@ -112,6 +122,18 @@ def _steps_logged(folder: Path) -> bool:
         return False
     runs = client.search_runs([experiment.experiment_id])
     return bool(runs) and "reward/total" in runs[0].data.metrics
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path):
+    done = run(tmp_path, "smoke", "--steps", "1", before=limit_files)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "policy" in done.stderr
+    assert "Traceback" not in done.stderr
+    left = [path.name for path in next((tmp_path / "runs").iterdir()).iterdir()]
+    assert sorted(left) == ["config.json", "pictures"]
+    assert only_run(tmp_path)[1].info.status == "FAILED"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from genagent_data import Request, Round, Trajectory
-from genagent_miniworld import Outcome, Rate, paired_p_value, rate, summarize
+from genagent_miniworld import (
+    Outcome,
+    Rate,
+    paired_p_value,
+    rate,
+    result_rows,
+    summarize,
+    telling_pair,
+)
 from genagent_miniworld.building.report import turn_errors
 from genagent_policy import TokenTrajectory
 from genagent_rollout import Rollout
@@ -86,3 +94,26 @@ def test_a_summary_counts_successes_rounds_errors_and_agreement():
 def test_turn_errors_blame_the_last_turn():
     outcomes = [outcome(0, False, True), outcome(1, True, error="invalid_json")]
     assert turn_errors(outcomes) == [False, False, False, False, True]
+
+
+def test_rows_give_all_requests_and_then_each_task():
+    before = [outcome(i, i == 0, False) for i in range(10)]
+    after = [outcome(i, False, i < 9) for i in range(10)]
+    rows = result_rows(before, after)
+    assert [row["task"] for row in rows] == ["all", "color"]
+    assert rows[0] == {
+        "task": "all",
+        "n": "10",
+        "before": "0 [0-28]",
+        "after": "90 [60-98]",
+        "first, before": "10 [2-40]",
+        "first, after": "0 [0-28]",
+    }
+
+
+def test_the_telling_pair_went_from_failure_to_success():
+    before = [outcome(0, True), outcome(1), outcome(2, False)]
+    after = [outcome(0, True), outcome(1), outcome(2, False, True)]
+    assert telling_pair(before, after) == (before[2], after[2])
+    assert telling_pair(before[:1], after[:1]) == (before[0], after[0])
+    assert telling_pair(before[1:2], after[1:2]) is None

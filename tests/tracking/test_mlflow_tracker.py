@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Trace
+from mlflow.entities import Assessment, Trace
 from PIL import Image
 
 from genagent_data import PictureStore, Request, Round, Trajectory, Turn, render_turn
@@ -148,6 +148,11 @@ def _trace(recorded: Recorded, ending: str) -> Trace:
     return trace
 
 
+def _value(assessment: Assessment) -> object:
+    assert assessment.feedback is not None
+    return assessment.feedback.value
+
+
 def test_the_run_says_what_it_is(recorded: Recorded):
     run = recorded.client.get_run(recorded.tracker.run_id)
 
@@ -244,7 +249,7 @@ def test_a_trace_can_be_found_by_its_tags(recorded: Recorded):
 def test_verdicts_and_reward_parts_are_feedback(recorded: Recorded):
     feedback = {item.name: item for item in _trace(recorded, "answer").info.assessments}
 
-    assert {name: item.feedback.value for name, item in feedback.items()} == {
+    assert {name: _value(item) for name, item in feedback.items()} == {
         "actual success": False,
         "judge passed": True,
         "judge 2 beats 1": True,
@@ -266,8 +271,8 @@ def test_an_absent_reward_is_no_zero(recorded: Recorded):
     trace = _trace(recorded, "out_of_rounds")
 
     (reward,) = trace.info.assessments
-    assert (reward.name, reward.feedback.value) == ("reward", None)
-    assert reward.feedback.error.error_code == "ABSENT"
+    assert (reward.name, _value(reward)) == ("reward", None)
+    assert reward.error is not None and reward.error.error_code == "ABSENT"
     assert "reward" not in trace.info.tags
     assert trace.info.response_preview == "out of rounds, 1 round, reward absent"
 

@@ -1,5 +1,6 @@
 """The miniature: simple scenes, an exact verifier, and tiny real models trained in that world."""
 
+from genagent_miniworld.comparison import compare, result_rows, telling_pair
 from genagent_miniworld.conditions import Spec, parse_hints
 from genagent_miniworld.evaluation import (
     Outcome,
@@ -30,6 +31,7 @@ __all__ = [
     "Teacher",
     "Verifier",
     "caption",
+    "compare",
     "evaluate",
     "judge_outcomes",
     "load_policy",
@@ -40,9 +42,11 @@ __all__ = [
     "rate",
     "read",
     "render",
+    "result_rows",
     "sample_requests",
     "solve",
     "split_of",
     "summarize",
+    "telling_pair",
     "weights",
 ]

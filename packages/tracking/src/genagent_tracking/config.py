@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ Config = TypeVar("Config")
 MAX_PARAMETER = 6000
 """Characters of a parameter's value that MLflow keeps."""
 
+MAX_NAME = 250
+"""Characters of a parameter's name that MLflow takes."""
+
+_NAME = re.compile(r"[/\w.\- :]+")
 _NON_FINITE = ("inf", "-inf", "nan")
 _SCALARS = (bool, int, float, str, type(None))
 
@@ -57,7 +62,7 @@ def flatten_config(config: object) -> dict[str, str]:
     ``stages.0.steps``. A value longer than MLflow keeps ends in a note of its full length.
 
     Raises:
-        ValueError: as ``config_to_json``.
+        ValueError: as ``config_to_json``, or a mapping's key that MLflow does not take in a name.
     """
     _check_dataclass(config)
     flat: dict[str, str] = {}
@@ -101,6 +106,11 @@ def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
     elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
+        if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+            raise ValueError(
+                f"{name:.80!r} is no name of a parameter; MLflow takes letters, digits, spaces and "
+                f"/_.-: and at most {MAX_NAME} of them"
+            )
         flat[name] = _shorten(_text(value))
         return
     for key, item in items:

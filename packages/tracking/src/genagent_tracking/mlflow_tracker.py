@@ -5,6 +5,7 @@ infinity as 1e308 and flatten the chart. Traces are written by MLflow's own thre
 for them and says so where some did not arrive.
 """
 
+import contextlib
 import json
 import logging
 import math
@@ -12,7 +13,6 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,10 +110,17 @@ class MlflowTracker:
                     self.experiment_id, tags=tags, run_name=config.run_name
                 )
                 self.run_id = run.info.run_id
+        except BaseException:
+            restore(self._levels)
+            raise
+        self._monitor: SystemMetricsMonitor | None = None
+        try:
+            with self._writing():
                 self._log_parameters(parameters)
                 self._client.log_text(self.run_id, document, "config.json")
         except BaseException:
-            restore(self._levels)
+            with contextlib.suppress(TrackingError):
+                self.close("failed")
             raise
         self._monitor = _start_monitor(self.run_id, config.system_seconds, self.uri)
 
@@ -219,7 +226,7 @@ class MlflowTracker:
                 f"{public_uri(self.uri)}; check its disk"
             )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         if not self._is_open:
             raise TrackingError(f"run {self.run_id} is closed; record before closing it")

@@ -1,0 +1,54 @@
+"""An evaluation before and one after, side by side: figures, rows of a table, a telling example."""
+
+from collections.abc import Sequence
+
+from genagent_miniworld.evaluation import Outcome, paired_p_value, rate, summarize
+
+
+def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, object]:
+    """Figures for a run's summary: means, 95 % intervals, sample size, p of the paired test."""
+    return {
+        "after": summarize(after),
+        "held_out": len(after),
+        "success_before_95": rate([o.success for o in before]).interval,
+        "success_after_95": rate([o.success for o in after]).interval,
+        "p_value": paired_p_value(before, after),
+    }
+
+
+def result_rows(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
+    """Success over all requests and by task type, percent with 95 % intervals.
+
+    Example: ``{"task": "all", "n": "450", "before": "57 [52-61]", "after": "64 [60-69]", …}``
+    """
+    rows = []
+    for task in ["all", *dict.fromkeys(outcome.request.task for outcome in before)]:
+        chosen = [i for i, o in enumerate(before) if task in ("all", o.request.task)]
+        rows.append(
+            {
+                "task": task,
+                "n": str(len(chosen)),
+                "before": _percent([before[i].success for i in chosen]),
+                "after": _percent([after[i].success for i in chosen]),
+                "first, before": _percent([before[i].first_success for i in chosen]),
+                "first, after": _percent([after[i].first_success for i in chosen]),
+            }
+        )
+    return rows
+
+
+def telling_pair(
+    before: Sequence[Outcome], after: Sequence[Outcome]
+) -> tuple[Outcome, Outcome] | None:
+    """The first request that failed before and succeeds after, most pictures first; else any with
+    a picture, or None where nothing was drawn."""
+    pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.passed or a.passed]
+    won = [(b, a) for b, a in pairs if a.success and not b.success]
+    ranked = sorted(won or pairs, key=lambda pair: -len(pair[0].passed) - len(pair[1].passed))
+    return ranked[0] if ranked else None
+
+
+def _percent(values: Sequence[bool]) -> str:
+    share = rate(values)
+    low, high = share.interval
+    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
