@@ -8,7 +8,6 @@ from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
 )
-from genagent_tools import DiffusersConfig, DiffusersTool, ToolError
 from PIL import ImageChops
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -18,6 +17,8 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
+
+from genagent_tools import DiffusersConfig, DiffusersTool, ToolError
 
 CONFIG = DiffusersConfig(steps=2, guidance=0.0, side=32, text_tokens=8, max_batch=2)
 
@@ -117,7 +118,7 @@ def test_prompts_and_seeds_must_match(tool):
 def test_a_failing_pipeline_is_a_tool_error_that_says_why(pipeline_folder):
     broken = DiffusersTool.load(pipeline_folder, CONFIG)
     broken.pipeline.transformer.x_embedder = torch.nn.Linear(3, 3)
-    with pytest.raises(ToolError, match="failed on 1 prompts: .*mat1 and mat2"):
+    with pytest.raises(ToolError, match=r"failed on 1 prompts: .*mat1 and mat2"):
         broken.generate(["red"], [1])
 
 

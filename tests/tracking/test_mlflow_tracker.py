@@ -411,7 +411,7 @@ def test_importing_the_package_does_not_import_mlflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_store_is_quiet_and_in_the_working_directory(tmp_path: Path):
+def test_two_processes_share_a_quiet_store_in_the_working_directory(tmp_path: Path):
     code = """
 from dataclasses import dataclass
 from pathlib import Path
@@ -428,16 +428,23 @@ tracker.trajectories([record], 0)
 tracker.close()
 print(tracker.ui_command)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Two at once: both find no store and both want to make it.
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
 
-    assert (done.stdout, done.stderr) == ("uv run mlflow ui\n", "")
+    for process in processes:
+        assert process.communicate(timeout=300) == ("uv run mlflow ui\n", "")
+    runs = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     assert (tmp_path / "mlflow.db").exists()
     assert (tmp_path / "mlruns").is_dir()
 

@@ -16,8 +16,10 @@ TOOLS = {
 }
 
 
-def _without_bars() -> None:
-    """The libraries draw a bar for each of a pipeline's parts, which here take milliseconds."""
+def _quietly() -> None:
+    """No bar for each of a pipeline's parts, which load in milliseconds, and no page of padding
+    tokens for each prompt that is longer than the tool reads."""
+    diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
 
@@ -33,7 +35,7 @@ def load_policy(name: str) -> Policy:
     Raises:
         ValueError: neither a shipped policy nor a readable checkpoint of one.
     """
-    _without_bars()
+    _quietly()
     if name in POLICIES:
         return Policy.load(weights(name))
     if not Path(name).is_dir():
@@ -45,5 +47,5 @@ def load_tool(name: str) -> DiffusersTool:
     """``"flux-mini"``. Raises ValueError for another name."""
     if name not in TOOLS:
         raise ValueError(f"no tool {name!r}; known: {', '.join(TOOLS)}")
-    _without_bars()
+    _quietly()
     return DiffusersTool.load(weights(name), TOOLS[name])

@@ -71,7 +71,7 @@ def collate(
         length = len(trajectory)
         ids[row, :length] = trajectory.ids
         real[row, :length] = True
-        policy[row, :length] = True
+        policy[row, :length] = trajectory.policy_mask
         logprobs[row, :length] = trajectory.logprobs
         is_picture = picture_mask(
             trajectory.ids, trajectory.policy_mask, image_token_id=image_token_id

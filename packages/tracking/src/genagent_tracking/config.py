@@ -108,8 +108,8 @@ def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
     else:
         if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
             raise ValueError(
-                f"{name:.80!r} is no name of a parameter; MLflow takes letters, digits, spaces and "
-                f"/_.-: and at most {MAX_NAME} of them"
+                f"{name[:80]!r} is no name of a parameter; MLflow takes letters, digits, spaces "
+                f"and /_.-: and at most {MAX_NAME} of them"
             )
         flat[name] = _shorten(_text(value))
         return

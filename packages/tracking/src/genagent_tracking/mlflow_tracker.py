@@ -29,6 +29,7 @@ from genagent_tracking.store import (
     artifact_location,
     check_store,
     clear_errors,
+    one_at_a_time,
     public_uri,
     resolve_uri,
     restore,
@@ -90,7 +91,8 @@ class MlflowTracker:
     ) -> None:
         parameters, document = flatten_config(run_config), config_to_json(run_config)
         self.uri = resolve_uri(config.uri)
-        check_store(self.uri)
+        with one_at_a_time(self.uri):
+            check_store(self.uri)
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._pictures = pictures
         self._dropped: set[str] = set()
@@ -101,7 +103,7 @@ class MlflowTracker:
 
         self._levels = silence()
         try:
-            with clear_errors(self.uri):
+            with one_at_a_time(self.uri), clear_errors(self.uri):
                 mlflow.set_tracking_uri(self.uri)
                 self._client = mlflow.MlflowClient(self.uri)
                 self.experiment_id = self._find_experiment(config.experiment)

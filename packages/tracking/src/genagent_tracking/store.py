@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sqlite3
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -45,6 +46,34 @@ def check_store(uri: str) -> None:
         _check_sqlite(uri)
     elif uri.startswith(("http://", "https://")):
         _check_server(uri)
+
+
+@contextmanager
+def one_at_a_time(uri: str) -> Iterator[None]:
+    """Lets one process at a time set up a SQLite store: its migrations do not lock each other out.
+
+    The folder and not the file is locked: closing a second handle on the file would drop SQLite's
+    own locks.
+
+    Raises:
+        TrackingError: the folder cannot be made or read.
+    """
+    if sys.platform == "win32" or not uri.startswith(_SQLITE):
+        yield
+        return
+    import fcntl
+
+    folder = Path(uri.removeprefix(_SQLITE)).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _error(uri, str(error)) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -89,7 +118,6 @@ def _error(uri: str, reason: str) -> TrackingError:
 def _check_sqlite(uri: str) -> None:
     path = Path(uri.removeprefix(_SQLITE))
     try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=_ANSWER_SECONDS)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("CREATE TABLE genagent_can_write (id INTEGER)")
