@@ -52,6 +52,7 @@ from genagent_tracking import (
     TrackerConfig,
     TrajectoryRecord,
     draw_trajectories,
+    picture_grid,
     print_line,
     print_table,
     run_experiment,
@@ -153,8 +154,11 @@ def main(config: RLConfig, run_folder: Path) -> None:
                 store=store,
             )
             tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
-            pictures = [store.get(o.rollout.trajectory.images[-1]) for o in outcomes if o.passed]
-            tracker.images("evaluation", pictures[:36], step)
+            shown = [outcome for outcome in outcomes if outcome.passed][:40]
+            pictures = [store.get(outcome.rollout.trajectory.images[-1]) for outcome in shown]
+            passed = [outcome.success for outcome in shown]
+            if shown:
+                tracker.images("evaluation", picture_grid(pictures, passed=passed), step)
             return outcomes
 
         print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
