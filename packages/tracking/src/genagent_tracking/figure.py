@@ -43,7 +43,7 @@ def draw_trajectories(
                 _wrapped(f"{name}, picture {column + 1}: {round.tool_prompt}"), fontsize=8
             )
             axis.set_xlabel(_wrapped(round.judgement or "(not judged)"), fontsize=8)
-    figure.tight_layout(rect=(0, 0, 1, 0.97))
+    figure.tight_layout(rect=(0, 0, 1, 0.97), h_pad=2.5)
     figure.savefig(path)
 
 
