@@ -15,7 +15,8 @@ It ends with a table of what each part can do on held-out requests.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,18 +165,11 @@ def _policy_stage(
     _stage(work / name, build)
 
 
-class _bar:
+@contextmanager
+def _bar(title: str, steps: int) -> Iterator[Callable[[int, float], None]]:
     """A bar whose reports are a step and its loss."""
-
-    def __init__(self, title: str, steps: int) -> None:
-        self._progress = step_progress(steps, title)
-
-    def __enter__(self) -> Callable[[int, float], None]:
-        bar = self._progress.__enter__()
-        return lambda step, loss: bar.advance({"loss": loss})
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.__exit__(*error)  # pyright: ignore[reportArgumentType]
+    with step_progress(steps, title) as bar:
+        yield lambda step, loss: bar.advance({"loss": loss})
 
 
 def _measure(config: BuildConfig, tool: DiffusersTool, run_folder: Path) -> None:
