@@ -4,10 +4,11 @@
     uv run benchmarks/rl_seeds.py --seeds 0 1 2 --readings zero literal if_passed none
 
 Each run is ``experiments/rl_flux.py`` in a process of its own; what follows ``--`` goes to it. Runs
-whose summary is already in the work folder are not run again.
+whose summary is already in the work folder are not run again, and one that was killed goes on.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,10 +53,17 @@ def _run(work: Path, reading: str, seed: int, options: list[str]) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(SCRIPT), "--seed", str(seed), "--runs", str(folder)]
         command += ["--reward.single-round", reading]
-        command += ["--tracker.run-name", f"{reading}-{seed}", *options]
+        command += ["--tracker.run-name", f"{reading}-{seed}", "--resume", *options]
         log = folder / "log.txt"
         with log.open("w") as output:
-            subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
+            subprocess.run(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=True,
+                # Threads of two processes on shared cores wait for each other, spinning.
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
         last = log.read_text().strip().splitlines()[-1]
         write_text(kept, Path(last).read_text(encoding="utf-8"))
         print_line(f"{reading}, seed {seed}: {last}")

@@ -5,11 +5,10 @@ build goes on where it stopped:
 
 1. ``vae``: the autoencoder of flux-mini;
 2. ``flux-mini``: its transformer and text encoders, by flow matching;
-3. ``reading``: a policy that knows the protocol, the lore and how to read rendered pictures;
-4. ``drawn``: the same, also on pictures the tool has drawn;
-5. ``eyes``: the same, on crowded scenes;
-6. ``base``: what an untaught model is like;
-7. ``sft``: the cold start from ``base`` on the teacher's trajectories.
+3. ``vision``: a policy whose vision tower knows what is in each cell, and no words yet;
+4. ``reading``: the same with the protocol, the lore and judgement;
+5. ``base``: what an untaught model is like;
+6. ``sft``: the cold start from ``base`` on the teacher's trajectories.
 
 It ends with a table of what each part can do on held-out requests.
 """
@@ -24,13 +23,12 @@ import torch
 from diffusers import AutoencoderKL
 
 from genagent_data import PictureStore
-from genagent_miniworld import POLICIES, TOOLS, Teacher, sample_requests, weights
-from genagent_miniworld.building.lessons import Lesson, cold_start_lessons
+from genagent_miniworld import POLICIES, TOOLS, Teacher, rate, sample_requests, weights
+from genagent_miniworld.building.eyes import VisionTraining, pictures_read, train_vision
+from genagent_miniworld.building.lessons import Lesson, cold_start_lessons, drawn_pictures
 from genagent_miniworld.building.policies import (
     PolicyTraining,
     train_base,
-    train_drawn,
-    train_eyes,
     train_reading,
     train_sft,
 )
@@ -72,9 +70,8 @@ PRESETS = {
         held_out=20,
         tool=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
         policy=PolicyTraining(
+            vision=VisionTraining(steps=2, pictures=64),
             reading_steps=4,
-            drawn_steps=2,
-            eyes_steps=2,
             base_steps=2,
             cold_start_steps=2,
             trajectories=40,
@@ -114,21 +111,31 @@ def main(config: BuildConfig, run_folder: Path) -> None:
         return lessons
 
     training = config.policy
-    _policy_stage(work, None, "reading", training.reading_steps, config, train_reading)
+
+    def vision_stage() -> None:
+        policy = build_policy(config.seed)
+        pictures = drawn_pictures(training.vision.pictures, tool, seed=config.seed)
+        with _bar("vision", training.vision.steps) as report:
+            head = train_vision(policy, pictures, training.vision, report, seed=config.seed)
+        unseen = drawn_pictures(config.held_out, tool, seed=config.seed, split="held-out")
+        share = rate(pictures_read(policy, head, unseen))
+        print_line(f"held-out drawn pictures read without error: {share}")
+        policy.save(work / "vision.partial")
+
+    _stage(work / "vision", vision_stage)
     for start, name, steps, train in (
-        ("reading", "drawn", training.drawn_steps, train_drawn),
-        ("drawn", "eyes", training.eyes_steps, train_eyes),
-        ("eyes", "base", training.base_steps, train_base),
+        ("vision", "reading", training.reading_steps, train_reading),
+        ("reading", "base", training.base_steps, train_base),
         ("base", "sft", training.cold_start_steps, train_sft),
     ):
-        _policy_stage(
-            work,
-            start,
-            name,
-            steps,
-            config,
-            lambda policy, c, report, train=train: train(policy, drawn_lessons(), c, report),
-        )
+
+        def policy_stage(start=start, name=name, steps=steps, train=train) -> None:
+            policy = Policy.load(work / start)
+            with _bar(name, steps) as report:
+                train(policy, drawn_lessons(), training, lambda step, sft: report(step, sft.loss))
+            policy.save(work / f"{name}.partial")
+
+        _stage(work / name, policy_stage)
     _measure(config, tool, run_folder)
     if config.install:
         for name in (*TOOLS, *POLICIES):
@@ -146,23 +153,6 @@ def _stage(path: Path, build: Callable[[], None]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     build()
     partial.rename(path)
-
-
-def _policy_stage(
-    work: Path,
-    start: str | None,
-    name: str,
-    steps: int,
-    config: BuildConfig,
-    train: Callable[..., None],
-) -> None:
-    def build() -> None:
-        policy = build_policy(config.seed) if start is None else Policy.load(work / start)
-        with _bar(name, steps) as report:
-            train(policy, config.policy, lambda step, sft: report(step, sft.loss))
-        policy.save(work / f"{name}.partial")
-
-    _stage(work / name, build)
 
 
 @contextmanager
@@ -186,8 +176,8 @@ def _measure(config: BuildConfig, tool: DiffusersTool, run_folder: Path) -> None
         "seed": str(config.seed),
         "built by": "`uv run experiments/build_miniworld.py`",
         "flux-mini": f"{config.tool.vae_steps} + {config.tool.flow_steps} steps",
-        "policies": f"{config.policy.reading_steps} + {config.policy.drawn_steps} + "
-        f"{config.policy.eyes_steps} common steps, "
+        "policies": f"vision {config.policy.vision.steps} steps, "
+        f"reading {config.policy.reading_steps}, "
         f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
     }
     write_text(config.work / "README.md", markdown(figures, facts))

@@ -15,12 +15,13 @@ The miniature runs out of the box: ``uv run experiments/rl_flux.py``. A preset's
 import json
 import random
 import resource
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from genagent_data import PictureStore, Request, read_requests
+from genagent_data import PictureStore, Request, read_trajectories, write_trajectories
 from genagent_miniworld import (
     Outcome,
     Verifier,
@@ -30,13 +31,21 @@ from genagent_miniworld import (
     load_policy,
     load_tool,
     paired_p_value,
-    parse_hints,
+    read_checkable_requests,
     result_rows,
     sample_requests,
     summarize,
     telling_pair,
 )
-from genagent_policy import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate
+from genagent_policy import (
+    GRPOConfig,
+    GRPOGroup,
+    GRPOReport,
+    GRPOUpdate,
+    latest_training_state,
+    linear_rate,
+    save_training_state,
+)
 from genagent_rewards import HybridReward, RewardCase, RewardConfig, RewardRecord
 from genagent_rollout import (
     Rollout,
@@ -81,8 +90,6 @@ class RLConfig:
     """G: attempts that are kept, rounds as even as possible."""
     max_rounds: int = 3
     """Pictures the agent may draw in training."""
-    warmup_steps: int = 3
-    """Steps over which the learning rate rises; it falls to a tenth along the rest."""
     held_out: int = 450
     """Requests of the evaluations before and after."""
     evaluation_rounds: int = 2
@@ -110,10 +117,12 @@ class RLConfig:
 
 
 PRESETS = {
-    "miniature": RLConfig(grpo=GRPOConfig(learning_rate=3e-4, updates_per_batch=4)),
-    "smoke": RLConfig(
-        steps=2, requests_per_step=4, held_out=20, trajectories_every=1, warmup_steps=1
+    "miniature": RLConfig(
+        grpo=GRPOConfig(
+            learning_rate=3e-4, updates_per_batch=4, warmup_batches=3, final_fraction=0.1
+        )
     ),
+    "smoke": RLConfig(steps=2, requests_per_step=4, held_out=20, trajectories_every=1),
 }
 
 
@@ -121,9 +130,12 @@ PRESETS = {
 class Step:
     """One step's rollouts and what was learnt from them."""
 
-    outcomes: list[Outcome]
+    rollouts: tuple[Rollout, ...]
     """All G' attempts at each request."""
-    kept: list[Outcome]
+    outcomes: list[Outcome]
+    """What the verifier finds in each of them."""
+    kept: list[int]
+    """The G attempts at each request that are learnt from."""
     records: list[RewardRecord]
     """Rewards of the kept attempts."""
     report: GRPOReport
@@ -134,50 +146,70 @@ def main(config: RLConfig, run_folder: Path) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
     started = time.perf_counter()
     store = PictureStore(run_folder / "pictures")
-    train_requests = _read_checkable(config.requests) if config.requests else None
-    policy, tool = load_policy(config.policy), load_tool(config.tool)
+    train_requests = read_checkable_requests(config.requests) if config.requests else None
+    state = latest_training_state(run_folder / "state")
+    policy = load_policy(str(state.policy_path) if state else config.policy)
+    tool = load_tool(config.tool)
     held_out = sample_requests(config.held_out, seed=derive_seed(config.seed, 1), split="held-out")
-    tracker = MlflowTracker(config.tracker, run_config=config, pictures=store, seed=config.seed)
+    engine = RolloutEngine(policy, config.sampling)
+    grpo = GRPOUpdate(policy, config.grpo)
+    reward = HybridReward(Verifier(), Verifier(), config.reward)
+    learnt, spent, tracked = 0, 0.0, None
+    if state:
+        state.restore(grpo)
+        learnt, spent, tracked = state.step, state.notes["seconds"], state.notes["mlflow_run"]
+    tracker = MlflowTracker(
+        config.tracker, run_config=config, pictures=store, seed=config.seed, run_id=tracked
+    )
+
+    def seconds() -> float:
+        return spent + time.perf_counter() - started
+
+    def look(step: int) -> list[Outcome]:
+        outcomes = evaluate(
+            policy,
+            tool,
+            held_out,
+            seed=config.seed,
+            max_rounds=config.evaluation_rounds,
+            store=store,
+        )
+        tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
+        shown = [outcome for outcome in outcomes if outcome.passed][:40]
+        pictures = [store.get(outcome.trajectory.images[-1]) for outcome in shown]
+        passed = [outcome.success for outcome in shown]
+        if shown:
+            tracker.images("evaluation", picture_grid(pictures, passed=passed), step)
+        return outcomes
+
+    def keep(step: int) -> None:
+        notes = {"seconds": seconds(), "mlflow_run": tracker.run_id}
+        save_training_state(run_folder / "state", step, policy, grpo, notes)
+
     status = "failed"
     try:
-        engine = RolloutEngine(policy, config.sampling)
-        grpo = GRPOUpdate(policy, config.grpo)
-        reward = HybridReward(Verifier(), Verifier(), config.reward)
-
-        def look(step: int) -> list[Outcome]:
-            outcomes = evaluate(
-                policy,
-                tool,
-                held_out,
-                seed=config.seed,
-                max_rounds=config.evaluation_rounds,
-                store=store,
-            )
-            tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
-            shown = [outcome for outcome in outcomes if outcome.passed][:40]
-            pictures = [store.get(outcome.rollout.trajectory.images[-1]) for outcome in shown]
-            passed = [outcome.success for outcome in shown]
-            if shown:
-                tracker.images("evaluation", picture_grid(pictures, passed=passed), step)
-            return outcomes
-
-        print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
-        before = look(0)
-        learnt = 0
+        first_look = run_folder / "before.jsonl"
+        if state:
+            before = judge_outcomes(read_trajectories(first_look), store)
+        else:
+            print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
+            before = look(0)
+            write_trajectories(first_look, (outcome.trajectory for outcome in before))
         try:
-            with step_progress(config.steps) as progress:
-                for step in range(config.steps):
+            with step_progress(config.steps, done=learnt) as progress:
+                for step in range(learnt, config.steps):
                     requests = _requests(config, train_requests, step)
                     result = train(config, engine, tool, reward, grpo, store, requests, step)
-                    learnt = step + 1
                     metrics = _metrics(result)
-                    tracker.log(metrics, learnt)
+                    tracker.log(metrics, step + 1)
                     if step % config.trajectories_every == 0:
-                        tracker.trajectories(_samples(result), learnt)
+                        tracker.trajectories(_samples(result), step + 1)
+                    learnt = step + 1
+                    keep(learnt)
                     progress.advance(metrics)
         except KeyboardInterrupt:
             status = "killed"
-            print_line(f"stopped after step {learnt}; saving what was learnt")
+            print_line(f"stopped after step {learnt}; the same command with --resume goes on")
         policy.save(run_folder / "policy")
         summary: dict[str, object] = {
             "seed": config.seed,
@@ -192,13 +224,18 @@ def main(config: RLConfig, run_folder: Path) -> None:
             summary |= compare(before, after)
             _show(before, after, store, run_folder, tracker)
             status = "finished"
-        summary["seconds"] = time.perf_counter() - started
+        summary["seconds"] = seconds()
         summary["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         path = run_folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         tracker.artifact(path)
+        if status == "finished":
+            shutil.rmtree(run_folder / "state")
         print_line(f"compare runs and read trajectories: {tracker.ui_command}")
         print_line(str(path))
+    except ValueError as error:
+        # Everything that was given has been read by now: this is a failure, not bad input.
+        raise RuntimeError(str(error)) from error
     finally:
         tracker.close(status)
 
@@ -220,14 +257,16 @@ def train(
         engine, tool, repeated, seeds=seeds, max_rounds=config.max_rounds, store=store
     )
     clock = time.perf_counter()
-    outcomes = judge_outcomes(batch.rollouts, store)
-    kept = _keep(config, outcomes, step)
-    cases = [_case(outcome.rollout, store) for outcome in kept]
+    outcomes = judge_outcomes((rollout.trajectory for rollout in batch.rollouts), store)
+    kept = _keep(config, batch.rollouts, step)
+    learnt_from = [batch.rollouts[index] for index in kept]
+    cases = [_case(rollout, store) for rollout in learnt_from]
     records = reward.score(cases, seed=derive_seed(config.seed, "judge", step))
     rewarded = time.perf_counter()
-    groups = _groups(kept, records, config.keep)
-    report = grpo.update(groups, learning_rate=_learning_rate(config, step))
+    groups = _groups(learnt_from, records, config.keep)
+    report = grpo.update(groups, learning_rate=linear_rate(step, config.steps, config.grpo))
     return Step(
+        rollouts=batch.rollouts,
         outcomes=outcomes,
         kept=kept,
         records=records,
@@ -241,17 +280,6 @@ def train(
     )
 
 
-def _read_checkable(path: Path) -> list[Request]:
-    """Requests whose hints the verifier can check. Raises ValueError for any other."""
-    requests = read_requests(path)
-    for request in requests:
-        try:
-            parse_hints(request.hints)
-        except ValueError as error:
-            raise ValueError(f"{path}: request {request.id!r}: {error}") from error
-    return requests
-
-
 def _requests(config: RLConfig, pool: Sequence[Request] | None, step: int) -> list[Request]:
     seed = derive_seed(config.seed, "requests", step)
     if pool is None:
@@ -259,14 +287,14 @@ def _requests(config: RLConfig, pool: Sequence[Request] | None, step: int) -> li
     return random.Random(seed).choices(pool, k=config.requests_per_step)
 
 
-def _keep(config: RLConfig, outcomes: Sequence[Outcome], step: int) -> list[Outcome]:
+def _keep(config: RLConfig, rollouts: Sequence[Rollout], step: int) -> list[int]:
     """G of each request's G' attempts, request by request."""
     rng = random.Random(derive_seed(config.seed, "resample", step))
-    kept = []
-    for start in range(0, len(outcomes), config.samples):
-        group = outcomes[start : start + config.samples]
-        rounds = [len(outcome.rollout.trajectory.rounds) for outcome in group]
-        kept += [group[index] for index in resample_by_rounds(rounds, config.keep, rng)]
+    kept: list[int] = []
+    for start in range(0, len(rollouts), config.samples):
+        group = rollouts[start : start + config.samples]
+        rounds = [len(rollout.trajectory.rounds) for rollout in group]
+        kept += [start + index for index in resample_by_rounds(rounds, config.keep, rng)]
     return kept
 
 
@@ -282,28 +310,21 @@ def _case(rollout: Rollout, store: PictureStore) -> RewardCase:
     )
 
 
-def _groups(kept: Sequence[Outcome], records: Sequence[RewardRecord], size: int) -> list[GRPOGroup]:
+def _groups(kept: Sequence[Rollout], records: Sequence[RewardRecord], size: int) -> list[GRPOGroup]:
     """Attempts whose reward is absent, or that a failed tool ended, leave their group."""
     groups = []
     for start in range(0, len(kept), size):
         pairs = [
-            (outcome.rollout.tokens, record.breakdown.total)
-            for outcome, record in zip(
+            (rollout.tokens, record.breakdown.total)
+            for rollout, record in zip(
                 kept[start : start + size], records[start : start + size], strict=True
             )
-            if record.breakdown is not None and outcome.rollout.trajectory.ending != "tool_failure"
+            if record.breakdown is not None and rollout.trajectory.ending != "tool_failure"
         ]
         if pairs:
             trajectories, rewards = zip(*pairs, strict=True)
             groups.append(GRPOGroup(trajectories=trajectories, rewards=rewards))
     return groups
-
-
-def _learning_rate(config: RLConfig, step: int) -> float:
-    if step < config.warmup_steps:
-        return config.grpo.learning_rate * (step + 1) / (config.warmup_steps + 1)
-    left = (config.steps - step) / max(config.steps - config.warmup_steps, 1)
-    return config.grpo.learning_rate * (0.1 + 0.9 * left)
 
 
 def _metrics(step: Step) -> dict[str, float]:
@@ -312,7 +333,7 @@ def _metrics(step: Step) -> dict[str, float]:
         f"reward/{name}": sum(getattr(r, name) for r in rewards) / max(len(rewards), 1)
         for name in ("total", "point", "pair", "format")
     }
-    trajectories = [outcome.rollout.trajectory for outcome in step.outcomes]
+    trajectories = [rollout.trajectory for rollout in step.rollouts]
     errors = [t.error or "" for t in trajectories if t.ending == "format_error"]
     endings = {
         f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
@@ -321,7 +342,7 @@ def _metrics(step: Step) -> dict[str, float]:
     report = asdict(step.report)
     counts = {"seconds", "tokens_per_second", "policy_tokens", "optimizer_steps"}
     rollout_seconds = step.seconds["policy"] + step.seconds["tool"]
-    sampled = sum(outcome.rollout.tokens.num_policy_tokens for outcome in step.outcomes)
+    sampled = sum(rollout.tokens.num_policy_tokens for rollout in step.rollouts)
     return {
         **parts,
         "reward/absent": float(len(step.records) - len(rewards)),
@@ -336,16 +357,17 @@ def _metrics(step: Step) -> dict[str, float]:
 
 
 def _samples(step: Step, count: int = 6) -> list[TrajectoryRecord]:
-    spread = range(0, len(step.kept), max(1, len(step.kept) // count))
+    kept = list(zip(step.kept, step.records, strict=True))
+    spread = kept[:: max(1, len(kept) // count)]
     return [
         TrajectoryRecord(
-            trajectory=step.kept[i].rollout.trajectory,
-            turns=step.kept[i].rollout.turns,
-            record=step.records[i],
-            true_success=step.kept[i].success,
+            trajectory=step.rollouts[index].trajectory,
+            turns=step.rollouts[index].turns,
+            record=record,
+            true_success=step.outcomes[index].success,
         )
-        for i in spread
-    ][:count]
+        for index, record in spread[:count]
+    ]
 
 
 def _show(
@@ -364,7 +386,7 @@ def _show(
     pair = telling_pair(before, after)
     if pair is not None:
         path = run_folder / "before_after.png"
-        last_before, last_after = (outcome.rollout.trajectory for outcome in pair)
+        last_before, last_after = (outcome.trajectory for outcome in pair)
         draw_trajectories(path, {"before": last_before, "after": last_after}, store)
         tracker.artifact(path)
         print_line(f"one request before and after: {path}")

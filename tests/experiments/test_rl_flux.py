@@ -113,6 +113,41 @@ def test_ctrl_c_ends_it_cleanly_with_what_was_learnt(tmp_path):
     assert only_run(tmp_path)[1].info.status == "KILLED"
 
 
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_path):
+    options = ["smoke", "--steps", "4", "--held-out", "10"]
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    unbroken.mkdir()
+    killed.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *options],
+        cwd=killed,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "2", "MLFLOW_TRACKING_URI": ""},
+    )
+    while process.poll() is None and not list(killed.glob("runs/*/state/step-000002")):
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    done = {folder: run(folder, *options, "--resume") for folder in (unbroken, killed)}
+    heads = []
+    for folder, process in done.items():
+        assert process.returncode == 0, process.stderr
+        summary = json.loads((folder / process.stdout.strip().splitlines()[-1]).read_text())
+        assert summary["steps"] == 4
+        heads.append(Policy.load(folder / summary["policy"]).head_weight)
+        assert not list(folder.glob("runs/*/state"))
+    assert "nothing to go on with" in done[unbroken].stdout
+    assert "evaluating sft" in done[unbroken].stdout
+    assert "evaluating sft" not in done[killed].stdout
+    assert heads[0].equal(heads[1])
+    client, logged = only_run(killed)
+    assert logged.info.status == "FINISHED"
+    steps = {point.step for point in client.get_metric_history(logged.info.run_id, "reward/total")}
+    assert steps == {1, 2, 3, 4}
+
+
 def _steps_logged(folder: Path) -> bool:
     if not (folder / "mlflow.db").exists():
         return False
@@ -132,7 +167,8 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
     assert "policy" in done.stderr
     assert "Traceback" not in done.stderr
     left = [path.name for path in next((tmp_path / "runs").iterdir()).iterdir()]
-    assert sorted(left) == ["config.json", "pictures"]
+    assert sorted(left) == ["before.jsonl", "config.json", "pictures", "state"]
+    assert not list(tmp_path.glob("runs/*/state/*"))
     assert only_run(tmp_path)[1].info.status == "FAILED"
 
 
@@ -162,3 +198,18 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_help_does_not_wait_for_the_heavy_libraries(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(SCRIPT), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0
+    assert "--resume" in done.stdout and "--grpo.learning-rate" in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "torch" in imported
+    assert not {"transformers", "diffusers", "mlflow", "scipy", "matplotlib"} & imported

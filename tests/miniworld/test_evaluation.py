@@ -1,7 +1,6 @@
 """Evaluation: intervals and the paired test against literal values, and what a summary counts."""
 
 import pytest
-import torch
 
 from genagent_data import Request, Round, Trajectory
 from genagent_miniworld import (
@@ -14,8 +13,6 @@ from genagent_miniworld import (
     telling_pair,
 )
 from genagent_miniworld.building.report import turn_errors
-from genagent_policy import TokenTrajectory
-from genagent_rollout import Rollout
 
 
 def outcome(number: int, *passed: bool, judged: tuple[str, ...] = (), error: str | None = None):
@@ -30,17 +27,7 @@ def outcome(number: int, *passed: bool, judged: tuple[str, ...] = (), error: str
         ending="format_error" if error else "answer",
         error=error,
     )
-    tokens = TokenTrajectory(
-        ids=torch.tensor([1, 2]),
-        policy_mask=torch.tensor([False, True]),
-        logprobs=torch.zeros(2),
-        round_ids=torch.tensor([0, 1]),
-        pixel_values=torch.zeros(0, 4),
-        grids=torch.zeros(0, 3, dtype=torch.int64),
-    )
-    turns = tuple("turn" for _ in range(len(rounds) + 1))
-    rollout = Rollout(trajectory=trajectory, tokens=tokens, turns=turns, seed=0)
-    return Outcome(rollout=rollout, passed=passed)
+    return Outcome(trajectory=trajectory, passed=passed)
 
 
 def test_the_wilson_interval_has_its_published_values():

@@ -74,14 +74,6 @@ def test_gray_is_no_color():
     assert read(picture).unclear == (4,)
 
 
-def test_the_description_names_items_and_blobs_in_reading_order():
-    picture = render((Item(place=8, color="red", shape="circle", size="small"),))
-    ImageDraw.Draw(picture).rectangle((18, 18, 29, 29), fill=(120, 120, 120))
-    assert read(picture).describe(sizes=False) == "blob center, red circle bottom-right"
-    assert read(picture).describe(sizes=True) == "blob center, small red circle bottom-right"
-    assert read(blank()).describe(sizes=True) == "nothing"
-
-
 def test_another_size_is_refused():
     with pytest.raises(ValueError, match="48x48"):
         read(Image.new("RGB", (64, 64)))

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genagent_data import parse_turn, render_turn
-from genagent_miniworld import Item, Teacher, Verifier, read, render, sample_requests, solve
-from genagent_miniworld.conditions import Count, Kind, Spec, parse_hints
-from genagent_miniworld.teacher import judge_words, judged_good
+from genagent_data import Request, parse_turn, render_turn
+from genagent_miniworld import (
+    Item,
+    Reading,
+    Teacher,
+    Verifier,
+    read,
+    render,
+    sample_requests,
+    solve,
+)
+from genagent_miniworld.conditions import Count, Kind, Relation, Spec, parse_hints
+from genagent_miniworld.teacher import judge_words, judged_good, judgement_pieces
 from genagent_rewards import PairQuestion, PointQuestion
 
 HINTS = ("exactly 2 red circles", "nothing else")
@@ -42,11 +51,79 @@ def _other(rng: random.Random) -> Spec:
     return parse_hints(sample_requests(1, seed=rng.randrange(10**6), split="train")[0].hints)
 
 
-def test_the_judgement_goes_condition_by_condition():
-    spec = Spec(conditions=(Count(kind=Kind(color="red", shape="circle"), number=2),))
-    assert judge_words(spec, read(circles(1))) == (
-        "red circle top-left. 2 red circles no. nothing else yes. bad"
+RED_CIRCLES = Spec(conditions=(Count(kind=Kind(color="red", shape="circle"), number=2),))
+BLUE_SQUARE = Item(place=4, color="blue", shape="square", size="small")
+
+
+def test_the_judgement_marks_items_and_goes_condition_by_condition():
+    assert judge_words(RED_CIRCLES, read(circles(1))) == (
+        "top-left red circle 1. 2 red circles 1 no. nothing else 0 yes. bad"
     )
+    assert judge_words(RED_CIRCLES, Reading(items=(BLUE_SQUARE,), unclear=(8, 0))) == (
+        "top-left blob extra, center blue square extra, bottom-right blob extra. "
+        "2 red circles 0 no. nothing else 3 no. bad"
+    )
+    assert judge_words(RED_CIRCLES, read(circles(2))) == (
+        "top-left red circle 1, top red circle 1. 2 red circles 2 yes. nothing else 0 yes. good"
+    )
+    assert judge_words(RED_CIRCLES, Reading(items=())) == (
+        "nothing. 2 red circles 0 no. nothing else 0 yes. bad"
+    )
+
+
+def test_marks_name_the_condition_and_sizes_are_said_where_they_matter():
+    square = Kind(color="blue", shape="square", size="small")
+    circle = Kind(color="blue", shape="circle", size="large")
+    spec = Spec(
+        conditions=(
+            Count(kind=circle, number=1),
+            Count(kind=square, number=1),
+            Relation(first=circle, relation="above", second=square),
+        )
+    )
+    circle_there = Item(place=7, color="blue", shape="circle", size="large")
+    assert judge_words(spec, Reading(items=(BLUE_SQUARE, circle_there))) == (
+        "center small blue square 2, bottom large blue circle 1. 1 large blue circle 1 yes. "
+        "1 small blue square 1 yes. large blue circle above small blue square no. "
+        "nothing else 0 yes. bad"
+    )
+    top_row = Spec(
+        conditions=(Count(kind=Kind(shape="square"), number=1, region="in the top row"),)
+    )
+    assert judge_words(top_row, Reading(items=(BLUE_SQUARE,))) == (
+        "center blue square off. 1 square in the top row 0 no. nothing else 0 yes. bad"
+    )
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_conclusions_are_the_words_that_follow_from_others(seed):
+    rng = random.Random(seed)
+    spec, scene = _other(rng), solve(_other(rng), rng)
+    pieces = judgement_pieces(spec, Reading(items=scene))
+    conclusions = [text.strip() for text, conclusion in pieces if conclusion]
+    numbers = len(spec.counts) + 1
+    assert len(conclusions) == len(scene) + len(spec.conditions) + numbers + 2
+    assert set(conclusions) <= {*"0123456789", "extra", "off", "yes", "no", "good", "bad"}
+    assert (conclusions[-1] == "good") is spec.met(Reading(items=scene))
+    assert conclusions[-2] == ("no" if "extra" in conclusions else "yes")
+    assert conclusions[-3] == str(conclusions.count("extra"))
+
+
+def test_an_explicit_prompt_names_items_in_the_order_of_the_request():
+    square, circle = Kind(color="blue", shape="square"), Kind(color="red", shape="circle")
+    spec = Spec(conditions=(Count(kind=square, number=1), Count(kind=circle, number=2)))
+    scene = (
+        Item(place=1, color="red", shape="circle", size="small"),
+        Item(place=3, color="blue", shape="square", size="small"),
+        Item(place=5, color="red", shape="circle", size="small"),
+    )
+    assert [item.place for item in spec.in_order(scene)] == [3, 1, 5]
+    request = Request(id="0", prompt="p", hints=spec.hints())
+    for seed in range(20):
+        prompt = Teacher(explicit_first=1.0).open(request, random.Random(seed)).tool_prompt or ""
+        kinds = [words.rsplit(" ", 1)[0] for words in prompt.split(", ")]
+        assert kinds == ["blue square", "red circle", "red circle"]
 
 
 def test_an_explicit_prompt_spells_the_scene_out_and_a_terse_one_does_not():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory, linear_rate
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +305,16 @@ def test_settings_that_make_no_sense(changes):
 def test_a_reward_for_each_trajectory(policy: Policy):
     with pytest.raises(ValueError, match="1 trajectories and 2 rewards"):
         GRPOGroup(trajectories=(_sampled(policy, 1),), rewards=(0.0, 1.0))
+
+
+def test_the_rate_rises_and_then_falls_along_a_line():
+    config = GRPOConfig(learning_rate=1.0, warmup_batches=2, final_fraction=0.5)
+    rates = [linear_rate(batch, 6, config) for batch in range(7)]
+    assert rates == pytest.approx([1 / 3, 2 / 3, 1.0, 0.875, 0.75, 0.625, 0.5])
+    assert [linear_rate(batch, 3, GRPOConfig(learning_rate=2.0)) for batch in range(3)] == [2.0] * 3
+
+
+@pytest.mark.parametrize("values", [{"warmup_batches": -1}, {"final_fraction": 1.5}])
+def test_a_schedule_that_is_none_is_refused(values):
+    with pytest.raises(ValueError, match="warmup_batches"):
+        GRPOConfig(**values)

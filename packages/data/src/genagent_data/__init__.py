@@ -11,7 +11,13 @@ from genagent_data.protocol import (
     render_turn,
 )
 from genagent_data.request import Request, read_requests
-from genagent_data.trajectory import Ending, Round, Trajectory
+from genagent_data.trajectory import (
+    Ending,
+    Round,
+    Trajectory,
+    read_trajectories,
+    write_trajectories,
+)
 
 __all__ = [
     "FORMAT_ERRORS",
@@ -26,5 +32,7 @@ __all__ = [
     "Turn",
     "parse_turn",
     "read_requests",
+    "read_trajectories",
     "render_turn",
+    "write_trajectories",
 ]

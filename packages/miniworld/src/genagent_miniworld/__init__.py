@@ -1,7 +1,7 @@
 """The miniature: simple scenes, an exact verifier, and tiny real models trained in that world."""
 
 from genagent_miniworld.comparison import compare, result_rows, telling_pair
-from genagent_miniworld.conditions import Spec, parse_hints
+from genagent_miniworld.conditions import Spec, parse_hints, read_checkable_requests
 from genagent_miniworld.evaluation import (
     Outcome,
     Rate,
@@ -41,6 +41,7 @@ __all__ = [
     "random_scene",
     "rate",
     "read",
+    "read_checkable_requests",
     "render",
     "result_rows",
     "sample_requests",

@@ -1,30 +1,28 @@
 """How good an agent is, by the exact verifier, with intervals and a paired test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from scipy.stats import binomtest
-
-from genagent_data import PictureStore, Request
+from genagent_data import PictureStore, Request, Trajectory
 from genagent_miniworld.teacher import judged_good
 from genagent_miniworld.verifier import Verifier
 from genagent_policy import Policy
-from genagent_rollout import Rollout, RolloutEngine, SamplingConfig, derive_seed, run_agents
+from genagent_rollout import RolloutEngine, SamplingConfig, derive_seed, run_agents
 from genagent_tools import ImageTool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """One rollout, and the truth about its pictures."""
+    """One attempt, and the truth about its pictures."""
 
-    rollout: Rollout
+    trajectory: Trajectory
     passed: tuple[bool, ...]
     """Whether each picture meets the request, in order."""
 
     @property
     def request(self) -> Request:
-        return self.rollout.trajectory.request
+        return self.trajectory.request
 
     @property
     def success(self) -> bool:
@@ -38,7 +36,7 @@ class Outcome:
     @property
     def agreements(self) -> list[bool]:
         """For each picture the agent gave a verdict on: whether it was the verifier's."""
-        verdicts = [judged_good(round.judgement or "") for round in self.rollout.trajectory.rounds]
+        verdicts = [judged_good(round.judgement or "") for round in self.trajectory.rounds]
         return [
             verdict == passed
             for verdict, passed in zip(verdicts, self.passed, strict=False)
@@ -78,18 +76,18 @@ def rate(values: Sequence[bool]) -> Rate:
     return Rate(hits=sum(values), trials=len(values))
 
 
-def judge_outcomes(rollouts: Sequence[Rollout], store: PictureStore) -> list[Outcome]:
+def judge_outcomes(trajectories: Iterable[Trajectory], store: PictureStore) -> list[Outcome]:
     """Ask the verifier about every picture."""
     verifier = Verifier()
     return [
         Outcome(
-            rollout=rollout,
+            trajectory=trajectory,
             passed=tuple(
-                verifier.passed(rollout.trajectory.request.hints, store.get(name))
-                for name in rollout.trajectory.images
+                verifier.passed(trajectory.request.hints, store.get(name))
+                for name in trajectory.images
             ),
         )
-        for rollout in rollouts
+        for trajectory in trajectories
     ]
 
 
@@ -111,7 +109,7 @@ def evaluate(
     engine = RolloutEngine(policy, SamplingConfig(max_batch=max_batch))
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     batch = run_agents(engine, tool, requests, seeds=seeds, max_rounds=max_rounds, store=store)
-    return judge_outcomes(batch.rollouts, store)
+    return judge_outcomes((rollout.trajectory for rollout in batch.rollouts), store)
 
 
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
@@ -119,7 +117,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
     n = len(outcomes)
     rounds = [len(outcome.passed) for outcome in outcomes]
     agreements = [agreed for outcome in outcomes for agreed in outcome.agreements]
-    errors = sum(outcome.rollout.trajectory.ending == "format_error" for outcome in outcomes)
+    errors = sum(outcome.trajectory.ending == "format_error" for outcome in outcomes)
     return {
         "success": sum(outcome.success for outcome in outcomes) / n,
         "first_success": sum(outcome.first_success for outcome in outcomes) / n,
@@ -137,6 +135,8 @@ def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float
     """
     if [o.request.id for o in before] != [o.request.id for o in after]:
         raise ValueError("a paired test wants the same requests in the same order")
+    from scipy.stats import binomtest
+
     pairs = list(zip(before, after, strict=True))
     won = sum(b.success < a.success for b, a in pairs)
     lost = sum(b.success > a.success for b, a in pairs)

@@ -3,9 +3,6 @@
 from importlib.resources import files
 from pathlib import Path
 
-import diffusers
-import transformers
-
 from genagent_miniworld.scene import SIDE
 from genagent_policy import Policy
 from genagent_tools import DiffusersConfig, DiffusersTool
@@ -19,6 +16,9 @@ TOOLS = {
 def _quietly() -> None:
     """No bar for each of a pipeline's parts, which load in milliseconds, and no page of padding
     tokens for each prompt that is longer than the tool reads."""
+    import diffusers
+    import transformers
+
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()

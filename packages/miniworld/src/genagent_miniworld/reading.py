@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from genagent_miniworld.scene import (
     BACKGROUND,
     CELL,
     COLORS,
-    PLACES,
     SHAPES,
     SIDE,
     Item,
@@ -47,20 +45,13 @@ class Reading:
     unclear: tuple[int, ...] = ()
     """Places of what fits no item, or of a second thing in a cell."""
 
-    def describe(self, *, sizes: bool) -> str:
-        """``"red circle top-left, blob center"``, in reading order; ``"nothing"`` if empty."""
-        words = [
-            (item.place, f"{item.size + ' ' if sizes else ''}{item.color} {item.shape}")
-            for item in self.items
-        ]
-        words += [(place, "blob") for place in self.unclear]
-        return ", ".join(f"{text} {PLACES[place]}" for place, text in sorted(words)) or "nothing"
-
 
 def read(picture: Image.Image) -> Reading:
     """Read a picture of the miniature. Raises ValueError for another size than 48x48."""
     if picture.size != (SIDE, SIDE):
         raise ValueError(f"the verifier reads {SIDE}x{SIDE} pictures, not {picture.size}")
+    from scipy import ndimage
+
     pixels = np.asarray(picture.convert("RGB"), np.float32)
     ink = np.linalg.norm(pixels - np.asarray(BACKGROUND), axis=-1) > INK
     labels = np.zeros(ink.shape, np.int32)
@@ -89,6 +80,8 @@ def _identify(pixels: np.ndarray, mask: np.ndarray, box: tuple[slice, slice]) ->
     low, high = EXTENT_LIMITS
     if min(height, width) < low or max(height, width) > high:
         return None
+    from scipy import ndimage
+
     # An eroded core: edge pixels are mixed with the background.
     core = np.asarray(ndimage.binary_erosion(mask), bool)
     inks = pixels[core if core.any() else mask]

@@ -11,22 +11,25 @@ A conversation is only ever extended: what was sampled is never decoded and enco
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
-from transformers import Qwen2_5_VLProcessor
 
 from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
 from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
+
 
 class ChatFormat:
     """Turns text and pictures into the token sequences the policy is trained and run on."""
 
-    def __init__(self, processor: Qwen2_5_VLProcessor, *, system: str = SYSTEM_MESSAGE) -> None:
+    def __init__(self, processor: "Qwen2_5_VLProcessor", *, system: str = SYSTEM_MESSAGE) -> None:
         self._tokenizer = processor.tokenizer
         self._image_processor = processor.image_processor
         self.merge_size: int = self._image_processor.merge_size

@@ -6,25 +6,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-from transformers.utils import logging
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 ARCHITECTURE = "qwen2_5_vl"
 
 
 def load_checkpoint(
     path: Path, *, dtype: torch.dtype | None = None
-) -> tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]:
+) -> "tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]":
     """Model (on the CPU) and processor from local files.
 
     Raises:
         ValueError: not a readable, complete checkpoint of a Qwen2.5-VL.
     """
     _check_architecture(path)
+    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
     try:
         with _quiet():
             loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
@@ -39,7 +42,7 @@ def load_checkpoint(
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path}: the checkpoint cannot be read ({reason})") from error
-    model, report = cast(tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]], loaded)
+    model, report = cast("tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]", loaded)
     for kind in ("missing_keys", "mismatched_keys"):
         names = sorted(name if isinstance(name, str) else name[0] for name in report[kind])
         if names:
@@ -51,7 +54,7 @@ def load_checkpoint(
 
 
 def save_checkpoint(
-    model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, path: Path
+    model: "Qwen2_5_VLForConditionalGeneration", processor: "Qwen2_5_VLProcessor", path: Path
 ) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
@@ -99,6 +102,8 @@ def _check_architecture(path: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bars and no reports: what is wrong goes into the one error raised here."""
+    from transformers.utils import logging
+
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

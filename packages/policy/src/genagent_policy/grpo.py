@@ -31,6 +31,10 @@ class GRPOConfig:
     """How the policy learns from a batch of rollouts."""
 
     learning_rate: float = 2e-4
+    warmup_batches: int = 0
+    """Batches over which ``linear_rate`` rises to the learning rate."""
+    final_fraction: float = 1.0
+    """What ``linear_rate`` falls to after the last batch, as a part of the learning rate."""
     clip_low: float = 0.2
     """The ratio counts down to ``1 - clip_low``."""
     clip_high: float = 0.2
@@ -55,6 +59,11 @@ class GRPOConfig:
         for name in ("learning_rate", "max_grad_norm", "temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
+        if self.warmup_batches < 0 or not 0 <= self.final_fraction <= 1:
+            raise ValueError(
+                f"warmup_batches {self.warmup_batches} and final_fraction {self.final_fraction}; "
+                "want 0 or more, and 0 to 1"
+            )
         if not 0 <= self.clip_low <= 1 or self.clip_high < 0:
             raise ValueError(
                 f"clips are {self.clip_low} and {self.clip_high}; wants clip_low from 0 to 1 and "
@@ -257,6 +266,14 @@ class GRPOUpdate:
         )
         self._optimizer.backward(result.loss)
         return float(result.loss.detach()), TokenStatistics.of(result.stats)
+
+
+def linear_rate(batch: int, batches: int, config: GRPOConfig) -> float:
+    """Learning rate of the batch numbered from 0: a warm-up, then a straight line."""
+    if batch < config.warmup_batches:
+        return config.learning_rate * (batch + 1) / (config.warmup_batches + 1)
+    left = (batches - batch) / max(batches - config.warmup_batches, 1)
+    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * left)
 
 
 def _mean(values: Sequence[float]) -> float:

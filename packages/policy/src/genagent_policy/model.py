@@ -7,19 +7,22 @@ tokens that need them (by ``genagent_kernels``).
 """
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
 
 from genagent_kernels import linear_logprob
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    # Three seconds of imports that a command line's --help does not need.
+    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+    from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
 
 
 class KeyValueCache(Protocol):
@@ -39,7 +42,7 @@ class Policy:
     """A Qwen2.5-VL with everything needed to train it and to act with it."""
 
     def __init__(
-        self, model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor
+        self, model: "Qwen2_5_VLForConditionalGeneration", processor: "Qwen2_5_VLProcessor"
     ) -> None:
         self.model = model.eval()
         self.processor = processor
@@ -92,11 +95,9 @@ class Policy:
         return self.model.lm_head.weight.dtype
 
     @property
-    def text_config(self) -> Qwen2_5_VLTextConfig:
+    def text_config(self) -> "Qwen2_5_VLTextConfig":
         """Sizes of the language model."""
-        config = self.model.config.text_config
-        assert isinstance(config, Qwen2_5_VLTextConfig)
-        return config
+        return cast("Qwen2_5_VLTextConfig", self.model.config.text_config)
 
     @property
     def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
@@ -121,9 +122,9 @@ class Policy:
                 pixel_values.to(self.device, self.dtype),
                 cast(torch.LongTensor, grids.to(self.device)),
             )
-        assert isinstance(features, BaseModelOutputWithPooling)
-        assert features.pooler_output is not None
-        return torch.cat(list(features.pooler_output))
+        pooled = cast("BaseModelOutputWithPooling", features).pooler_output
+        assert pooled is not None
+        return torch.cat(list(pooled))
 
     def embed(
         self,

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
-from diffusers import FluxPipeline
-from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
 from PIL import Image
 
 from genagent_tools.tool import ToolError
+
+if TYPE_CHECKING:
+    from diffusers import FluxPipeline
+    from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +41,7 @@ class DiffusersConfig:
 class DiffusersTool:
     """A ``FluxPipeline``, drawn from with one seed a picture."""
 
-    def __init__(self, pipeline: FluxPipeline, config: DiffusersConfig) -> None:
+    def __init__(self, pipeline: "FluxPipeline", config: DiffusersConfig) -> None:
         self.pipeline = pipeline
         self.config = config
         pipeline.set_progress_bar_config(disable=True)
@@ -48,6 +51,8 @@ class DiffusersTool:
         cls, path: Path | str, config: DiffusersConfig, *, device: str = "cpu"
     ) -> "DiffusersTool":
         """Load a pipeline folder. Raises ValueError where it cannot be read."""
+        from diffusers import FluxPipeline
+
         try:
             # Without accelerate, which diffusers would advise at length, there is no other way.
             pipeline = FluxPipeline.from_pretrained(
@@ -87,5 +92,5 @@ class DiffusersTool:
             )
         except (RuntimeError, ValueError) as error:
             raise ToolError(f"the pipeline failed on {len(prompts)} prompts: {error}") from error
-        assert isinstance(output, FluxPipelineOutput)
-        return [picture for picture in output.images if isinstance(picture, Image.Image)]
+        images = cast("FluxPipelineOutput", output).images
+        return [picture for picture in images if isinstance(picture, Image.Image)]

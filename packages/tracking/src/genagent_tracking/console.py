@@ -31,11 +31,11 @@ _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 class StepProgress:
     """The bar of a run; without a terminal, a plain line every tenth of the way."""
 
-    def __init__(self, progress: Progress, task: TaskID, steps: int) -> None:
+    def __init__(self, progress: Progress, task: TaskID, steps: int, done: int) -> None:
         self._progress = progress
         self._task = task
         self._steps = steps
-        self._done = 0
+        self._done = done
 
     def advance(self, metrics: Mapping[str, float]) -> None:
         """One step is done, with these metrics."""
@@ -51,8 +51,12 @@ class StepProgress:
 
 
 @contextmanager
-def step_progress(steps: int, title: str = "learning") -> Iterator[StepProgress]:
-    """Shows step, figures, time spent and time left while the block runs."""
+def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iterator[StepProgress]:
+    """Shows step, figures, time spent and time left while the block runs.
+
+    Args:
+        done: steps that an earlier part of a resumed run has taken.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -63,8 +67,8 @@ def step_progress(steps: int, title: str = "learning") -> Iterator[StepProgress]
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
-        task = progress.add_task(title, total=steps, figures="")
-        yield StepProgress(progress, task, steps)
+        task = progress.add_task(title, total=steps, completed=done, figures="")
+        yield StepProgress(progress, task, steps, done)
 
 
 def print_line(text: str) -> None:

@@ -1,7 +1,8 @@
 """The command line of an experiment: preset, options, run folder, exit codes.
 
-``<script> [preset | config.json] [--options]``. Bad input ends with one line and exit code 2, a
-failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless the experiment handled it.
+``<script> [preset | config.json] [--options] [--resume]``. Bad input ends with one line and exit
+code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless the experiment
+handled it.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from genagent_tracking.config import config_from_json, config_to_json
-from genagent_tracking.console import print_error
+from genagent_tracking.console import print_error, print_line
 from genagent_tracking.tracker import TrackingError
 
 Config = TypeVar("Config")
@@ -31,8 +32,12 @@ def run_experiment(
 ) -> None:
     """Read the command line, make the run's folder with its ``config.json``, and run.
 
+    With ``--resume`` the folder is that of the latest run of the same configuration that still has
+    a ``state`` folder in it, where there is one.
+
     Args:
-        main: the experiment; takes its configuration and the run's folder.
+        main: the experiment; takes its configuration and the run's folder. A ``ValueError`` out of
+            it is bad input.
         presets: by name; the first is the default.
         folder: where the configuration wants its runs.
         arguments: instead of the command line's.
@@ -41,10 +46,15 @@ def run_experiment(
         SystemExit: on bad input (2) and on failure (1).
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    resume = "--resume" in given
     try:
-        config = _read(config_type, presets, given, name)
-        run_folder = make_run_folder(folder(config), name)
-        write_text(run_folder / "config.json", config_to_json(config))
+        config = _read(config_type, presets, [w for w in given if w != "--resume"], name)
+        document = config_to_json(config)
+        unfinished = _unfinished(folder(config), name, document) if resume else None
+        if resume:
+            print_line(f"going on with {unfinished}" if unfinished else "nothing to go on with")
+        run_folder = unfinished or make_run_folder(folder(config), name)
+        write_text(run_folder / "config.json", document)
     except (ValueError, OSError) as error:
         _stop(str(error), 2)
     try:
@@ -82,6 +92,15 @@ def make_run_folder(runs: Path, name: str) -> Path:
     raise FileExistsError(f"{runs} holds too many runs of {stamp}; wait a second")
 
 
+def _unfinished(runs: Path, name: str, document: str) -> Path | None:
+    """The latest run of this configuration that was not ended, if any."""
+    for path in sorted(runs.glob(f"{name}-*"), reverse=True):
+        config = path / "config.json"
+        if (path / "state").is_dir() and config.read_text(encoding="utf-8") == document:
+            return path
+    return None
+
+
 def _read(
     config_type: type[Config], presets: Mapping[str, Config], given: list[str], name: str
 ) -> Config:
@@ -99,7 +118,7 @@ def _read(
         config_type,
         default=default,
         args=given,
-        prog=f"{name}.py [{' | '.join(presets)} | config.json]",
+        prog=f"{name}.py [{' | '.join(presets)} | config.json] [--resume]",
         description=sys.modules["__main__"].__doc__,
     )
 

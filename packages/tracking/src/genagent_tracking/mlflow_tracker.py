@@ -88,7 +88,12 @@ class MlflowTracker:
         run_config: object,
         pictures: PictureStore,
         seed: int | None = None,
+        run_id: str | None = None,
     ) -> None:
+        """
+        Args:
+            run_id: an earlier run of this configuration to go on with, instead of a new one.
+        """
         parameters, document = flatten_config(run_config), config_to_json(run_config)
         self.uri = resolve_uri(config.uri)
         with one_at_a_time(self.uri):
@@ -106,21 +111,27 @@ class MlflowTracker:
             with one_at_a_time(self.uri), clear_errors(self.uri):
                 mlflow.set_tracking_uri(self.uri)
                 self._client = mlflow.MlflowClient(self.uri)
-                self.experiment_id = self._find_experiment(config.experiment)
-                tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
-                run = self._client.create_run(
-                    self.experiment_id, tags=tags, run_name=config.run_name
-                )
+                if run_id is None:
+                    self.experiment_id = self._find_experiment(config.experiment)
+                    tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
+                    run = self._client.create_run(
+                        self.experiment_id, tags=tags, run_name=config.run_name
+                    )
+                else:
+                    self._client.update_run(run_id, status="RUNNING")
+                    run = self._client.get_run(run_id)
+                    self.experiment_id = run.info.experiment_id
                 self.run_id = run.info.run_id
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave logging as it was; nothing is swallowed
             restore(self._levels)
             raise
         self._monitor: SystemMetricsMonitor | None = None
         try:
             with self._writing():
-                self._log_parameters(parameters)
-                self._client.log_text(self.run_id, document, "config.json")
-        except BaseException:
+                if run_id is None:
+                    self._log_parameters(parameters)
+                    self._client.log_text(self.run_id, document, "config.json")
+        except BaseException:  # nor a run that looks as if it were going on
             with contextlib.suppress(TrackingError):
                 self.close("failed")
             raise

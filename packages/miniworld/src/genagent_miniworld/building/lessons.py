@@ -1,19 +1,32 @@
 """What the policies are taught from: conversations of the scripted teacher, as tokens.
 
-Three kinds. *Reading* lessons pair a request with a picture that meets it, nearly meets it or has
-nothing to do with it, so that eyes and judgement are trained on endless fresh scenes. *Cold start*
-lessons are whole trajectories through the real tool. *Unreliable* ones are what a model says that
+Four kinds. *Reading* lessons pair a request with a picture that meets it, nearly meets it or has
+nothing to do with it, so that eyes and judgement are trained on endless fresh scenes. *Drills* are
+judgements in words alone. *Cold start* lessons are whole trajectories through the real tool.
+*Unreliable* ones are what a model says that
 was never taught the protocol well: broken calls, copied prompts, verdicts by a coin.
 """
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from PIL import Image
 
 from genagent_data import Request, Turn, render_turn
-from genagent_miniworld.conditions import Spec, parse_hints
-from genagent_miniworld.grammar import sample_requests
+from genagent_miniworld.conditions import (
+    REGIONS,
+    RELATIONS,
+    Condition,
+    Count,
+    Kind,
+    Relation,
+    Spec,
+    parse_hints,
+)
+from genagent_miniworld.grammar import Split, sample_requests
+from genagent_miniworld.reading import Reading
 from genagent_miniworld.scene import (
     COLORS,
     SHAPES,
@@ -23,7 +36,7 @@ from genagent_miniworld.scene import (
     random_scene,
     render,
 )
-from genagent_miniworld.teacher import Teacher, solve
+from genagent_miniworld.teacher import Teacher, judgement_pieces, solve
 from genagent_policy import Policy, TokenTrajectory
 from genagent_tools import ImageTool
 
@@ -46,17 +59,56 @@ def reading_lesson(request: Request, teacher: Teacher, rng: random.Random) -> Le
     return request, tuple(render_turn(turn) for turn in turns), (picture,)
 
 
-def crowded_lessons(count: int, teacher: Teacher, *, seed: int, rng: random.Random) -> list[Lesson]:
-    """Pictures of four to nine items beside requests they do not answer; half name sizes."""
-    half = count // 2
-    requests = sample_requests(half, seed=seed, split="train", tasks=("position/size",))
-    requests += sample_requests(count - half, seed=seed, split="train")
-    lessons = []
-    for request in requests:
-        picture = render(random_scene(rng, rng.randint(4, 9)), seed=rng.getrandbits(32))
-        turns = (teacher.open(request, rng), teacher.react(request, picture, rng))
-        lessons.append((request, tuple(render_turn(turn) for turn in turns), (picture,)))
-    return lessons
+def drill(policy: Policy, rng: random.Random) -> TokenTrajectory:
+    """A judgement in words alone, of which only the conclusions are learnt.
+
+    Up to three conditions, many of them near misses, against up to six items: all that a step
+    learns is how to hold one against the other, which pictures and prompts drown out otherwise.
+    """
+    # Two items are what requests with a relation ask for, and all that a relation is judged on.
+    related = rng.random() < 0.3
+    scene = random_scene(rng, 2 if related else rng.randint(1, 6))
+    sized = rng.random() < 0.2
+    kinds: list[Kind] = []
+    for _ in range(2 if related else rng.randint(1, 3)):
+        kind = _near_kind(scene, rng, sized=sized)
+        if not any(
+            kind.shape == other.shape and None in (kind.color, other.color) for other in kinds
+        ):
+            kinds.append(kind)
+    conditions: list[Condition] = []
+    for kind in dict.fromkeys(kinds):
+        there = sum(kind.fits(item) for item in scene)
+        number = max(1, there + rng.choice((0, 0, 0, -1, 1)))
+        region = rng.choice(tuple(REGIONS)) if rng.random() < 0.25 else None
+        conditions.append(Count(kind=kind, number=number, region=region))
+    if related and len(conditions) == 2:
+        first, second = rng.sample([c.kind for c in conditions if isinstance(c, Count)], 2)
+        relation = Relation(first=first, relation=rng.choice(RELATIONS), second=second)
+        conditions.append(relation)
+    spec = Spec(conditions=tuple(conditions))
+    pieces = judgement_pieces(spec, Reading(items=scene))
+    turn = f"<judge>{''.join(text for text, _ in pieces)}</judge>"
+    trajectory = policy.chat.render([turn], spec.words(), [])
+    learnt = [False] * len(policy.chat.prompt_ids(spec.words()))
+    for text, conclusion in [("<judge>", False), *pieces]:
+        learnt += [conclusion] * (len(policy.chat.turn_ids(text)) - 1)
+    learnt += [False] * (len(trajectory) - len(learnt))
+    return replace(trajectory, policy_mask=torch.tensor(learnt))
+
+
+def _near_kind(scene: Scene, rng: random.Random, *, sized: bool) -> Kind:
+    """A kind that is in the scene, or one trait away from one that is."""
+    item = rng.choice(scene)
+    traits = {"shape": item.shape, "color": item.color, "size": item.size}
+    if rng.random() < 0.5:
+        name = rng.choice(("shape", "color"))
+        traits[name] = _any_kind(rng)[name]
+    return Kind(
+        shape=traits["shape"],
+        color=traits["color"] if rng.random() < 0.8 else None,
+        size=traits["size"] if sized else None,
+    )
 
 
 def _scene_to_judge(spec: Spec, rng: random.Random) -> Scene:
@@ -68,7 +120,9 @@ def _scene_to_judge(spec: Spec, rng: random.Random) -> Scene:
 
 
 def _spoil(scene: Scene, rng: random.Random) -> Scene:
-    """One item lost, added, moved or changed, as a tool would get it wrong."""
+    """Something lost, added, moved, changed or swapped, as a tool would get it wrong."""
+    if len(scene) > 1 and rng.random() < 0.3:
+        return _swap(scene, rng)
     items = list(scene)
     free = [place for place in range(9) if place not in {item.place for item in items}]
     victim = items.pop(rng.randrange(len(items)))
@@ -85,12 +139,32 @@ def _spoil(scene: Scene, rng: random.Random) -> Scene:
     return tuple(sorted(items))
 
 
+def _swap(scene: Scene, rng: random.Random) -> Scene:
+    """Two items exchange colour, shape or size: every word is still there, in another place."""
+    one, other = rng.sample(scene, 2)
+    trait = rng.choice(("color", "color", "shape", "size"))
+    first, second = getattr(one, trait), getattr(other, trait)
+    swapped = (replace(one, **{trait: second}), replace(other, **{trait: first}))
+    return tuple(sorted([*swapped, *(item for item in scene if item not in (one, other))]))
+
+
 def _any_kind(rng: random.Random) -> dict[str, str]:
     return {
         "color": rng.choice(tuple(COLORS)),
         "shape": rng.choice(SHAPES),
         "size": rng.choice(tuple(SIZES)),
     }
+
+
+def drawn_pictures(
+    count: int, tool: ImageTool, *, seed: int, split: Split = "train"
+) -> list[Image.Image]:
+    """What the tool draws for prompts of every kind the teacher writes."""
+    rng = random.Random(f"pictures-{split}-{seed}")
+    teacher = Teacher(explicit_first=0.5)
+    requests = sample_requests(count, seed=seed + 2000, split=split)
+    prompts = [teacher.open(request, rng).tool_prompt or "" for request in requests]
+    return tool.generate(prompts, [rng.getrandbits(32) for _ in prompts])
 
 
 def cold_start_lessons(

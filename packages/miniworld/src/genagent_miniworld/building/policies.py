@@ -1,4 +1,4 @@
-"""Training the policies: a common start that can read pictures, then ``base`` and ``sft``.
+"""Training the policies: a common start that can read and judge, then ``base`` and ``sft``.
 
 ``base`` comes out of the common start by unreliable lessons, as a general model that was never
 taught this protocol; ``sft`` comes out of ``base`` by the cold start, as in the paper.
@@ -6,11 +6,12 @@ taught this protocol; ``sft`` comes out of ``base`` by the cold start, as in the
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from genagent_miniworld.building.eyes import VisionTraining
 from genagent_miniworld.building.lessons import (
     Lesson,
-    crowded_lessons,
+    drill,
     lessons_from,
     tokens,
     unreliable_lesson,
@@ -23,66 +24,40 @@ Report = Callable[[int, SFTReport], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyTraining:
-    """How the policies are trained; every stage takes batches of ``batch`` lessons."""
+    """How the policies are trained; the stages after ``vision`` take ``batch`` lessons a step."""
 
+    vision: VisionTraining = field(default_factory=VisionTraining)
     reading_steps: int = 2600
     reading_rate: float = 1.5e-3
-    drawn_steps: int = 500
-    """Reading again, on what the tool draws as much as on rendered scenes."""
-    drawn_rate: float = 7e-4
-    eyes_steps: int = 1500
-    """Reading crowded scenes: up to nine items to learn from in one picture."""
-    eyes_rate: float = 1e-3
+    drawn: float = 0.3
+    """Share of ``reading``'s lessons that the tool has drawn."""
+    drill_batch: int = 48
+    """Drills in a step of their own after each step of ``reading``."""
     base_steps: int = 120
     base_rate: float = 3e-4
     fault: float = 0.13
     """Share of ``base``'s turns that break the protocol."""
     cold_start_steps: int = 350
     cold_start_rate: float = 5e-4
-    trajectories: int = 4000
+    trajectories: int = 5000
     """Trajectories through the tool, for every stage that shows drawn pictures."""
     batch: int = 32
     seed: int = 0
 
 
-def train_reading(policy: Policy, config: PolicyTraining, report: Report) -> None:
-    """Protocol, lore and eyes, from rendered scenes that are never the same."""
+def train_reading(
+    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+) -> None:
+    """Protocol, lore and judgement: scenes that are never the same, and the tool's own pictures."""
     rng = random.Random(f"reading-{config.seed}")
     teacher = Teacher(explicit_first=0.5)
-    update = _update(policy, config.reading_rate, config.reading_steps, config.batch)
+    update = _update(policy, config.reading_rate, 2 * config.reading_steps, config.batch)
+    old = round(config.drawn * config.batch)
     for step in range(config.reading_steps):
-        lessons = lessons_from(config.batch, teacher, seed=_seed(config, step), rng=rng)
+        lessons = lessons_from(config.batch - old, teacher, seed=_seed(config, step), rng=rng)
+        lessons += rng.sample(drawn, old)
         report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
-
-
-def train_drawn(
-    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
-) -> None:
-    """Eyes for the tool's own pictures, blurred and blended ones included."""
-    rng = random.Random(f"drawn-{config.seed}")
-    teacher = Teacher(explicit_first=0.5)
-    update = _update(policy, config.drawn_rate, config.drawn_steps, config.batch)
-    half = config.batch // 2
-    for step in range(config.drawn_steps):
-        lessons = lessons_from(half, teacher, seed=_seed(config, step), rng=rng)
-        lessons += rng.sample(drawn, config.batch - half)
-        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
-
-
-def train_eyes(
-    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
-) -> None:
-    """Sharper eyes: mostly crowded scenes, where each picture has most to read."""
-    rng = random.Random(f"eyes-{config.seed}")
-    teacher = Teacher(explicit_first=0.5)
-    update = _update(policy, config.eyes_rate, config.eyes_steps, config.batch)
-    quarter = config.batch // 4
-    for step in range(config.eyes_steps):
-        seed = _seed(config, step + 500_000)
-        lessons = crowded_lessons(config.batch - 2 * quarter, teacher, seed=seed, rng=rng)
-        lessons += lessons_from(quarter, teacher, seed=seed + 1, rng=rng)
-        lessons += rng.sample(drawn, quarter)
-        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+        update.step([drill(policy, rng) for _ in range(config.drill_batch)])
 
 
 def train_base(

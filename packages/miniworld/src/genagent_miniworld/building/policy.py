@@ -22,8 +22,8 @@ from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, render_turn
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
 from genagent_miniworld.reading import Reading
-from genagent_miniworld.scene import random_scene
-from genagent_miniworld.teacher import Teacher, judge_words
+from genagent_miniworld.scene import COLORS, SHAPES, random_scene
+from genagent_miniworld.teacher import Teacher, judge_words, solve
 from genagent_policy import Policy
 
 SPECIAL_TOKENS = (
@@ -49,7 +49,13 @@ FRAME = (
     '", "arguments": {"prompt": "',
     '"}}',
 )
-VOCABULARY = 640
+VOCABULARY = 720
+# "red circle" is one piece and becomes one token: what an item is does not have to be put together
+# from two words each time it is held against a condition.
+PIECES = (
+    rf" ?(?:(?:{'|'.join(COLORS)}) )?(?:{'|'.join(SHAPES)})s?(?![A-Za-z\-])"
+    r"| ?[A-Za-z\-]+| ?[0-9]+|\s+|[^\sA-Za-z0-9]+"
+)
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}"
@@ -63,10 +69,9 @@ CHAT_TEMPLATE = (
 def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE trained on the words of train requests and of the teacher."""
     tokenizer = Tokenizer(models.BPE())
-    words = Regex(r" ?[A-Za-z\-]+| ?[0-9]+|\s+|[^\sA-Za-z0-9]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(words, "isolated"),
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -102,7 +107,8 @@ def _corpus(seed: int) -> list[str]:
         spec = parse_hints(request.hints)
         seen = Reading(items=random_scene(rng, rng.randint(0, 6)), unclear=(rng.randrange(9),))
         turn = render_turn(teacher.open(request, rng))
-        texts += [request.prompt, turn, judge_words(spec, seen)]
+        drawn = Reading(items=solve(spec, rng))
+        texts += [request.prompt, turn, judge_words(spec, seen), judge_words(spec, drawn)]
     return texts
 
 

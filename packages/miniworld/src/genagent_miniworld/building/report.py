@@ -72,8 +72,9 @@ def turn_errors(outcomes: Sequence[Outcome]) -> list[bool]:
     """For each turn, whether it broke the protocol; only the last of a trajectory can."""
     errors = []
     for outcome in outcomes:
-        turns = len(outcome.rollout.turns)
-        broken = outcome.rollout.trajectory.ending == "format_error"
+        ending = outcome.trajectory.ending
+        turns = len(outcome.trajectory.rounds) + (ending != "tool_failure")
+        broken = ending == "format_error"
         errors += [False] * (turns - 1) + [broken]
     return errors
 
