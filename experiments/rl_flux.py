@@ -195,16 +195,17 @@ def main(config: RLConfig, run_folder: Path) -> None:
             print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
             before = look(0)
             write_trajectories(first_look, (outcome.trajectory for outcome in before))
+            keep(0)
         try:
             with step_progress(config.steps, done=learnt) as progress:
                 for step in range(learnt, config.steps):
                     requests = _requests(config, train_requests, step)
                     result = train(config, engine, tool, reward, grpo, store, requests, step)
-                    metrics = _metrics(result)
-                    tracker.log(metrics, step + 1)
-                    if step % config.trajectories_every == 0:
-                        tracker.trajectories(_samples(result), step + 1)
                     learnt = step + 1
+                    metrics = _metrics(result)
+                    tracker.log(metrics, learnt)
+                    if step % config.trajectories_every == 0:
+                        tracker.trajectories(_samples(result), learnt)
                     keep(learnt)
                     progress.advance(metrics)
         except KeyboardInterrupt:
