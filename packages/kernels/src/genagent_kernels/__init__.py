@@ -1,17 +1,42 @@
-"""Fused linear log-probs and the masked GRPO loss, with their PyTorch references."""
+"""Fused linear log-probs and the masked GRPO loss, the kernels of a rollout engine, and a PyTorch
+reference of each."""
 
 from genagent_kernels import reference
-from genagent_kernels.ops import Backend, grpo_loss, linear_logprob, logprob_ratio
-from genagent_kernels.results import GRPOLoss, GRPOStats, LogProbs, RatioStats
+from genagent_kernels.backends import Backend
+from genagent_kernels.module import GRPOHead
+from genagent_kernels.ops import grpo_loss, linear_logprob, logprob_ratio
+from genagent_kernels.results import (
+    GRPOLoss,
+    GRPOStats,
+    LogProbs,
+    RatioStats,
+    SampledTokens,
+    SharedPrefix,
+    TokenRatios,
+)
+from genagent_kernels.rollout_ops import (
+    decode_attention,
+    rotate_multimodal,
+    sample_tokens,
+    write_pages,
+)
 
 __all__ = [
     "Backend",
+    "GRPOHead",
     "GRPOLoss",
     "GRPOStats",
     "LogProbs",
     "RatioStats",
+    "SampledTokens",
+    "SharedPrefix",
+    "TokenRatios",
+    "decode_attention",
     "grpo_loss",
     "linear_logprob",
     "logprob_ratio",
     "reference",
+    "rotate_multimodal",
+    "sample_tokens",
+    "write_pages",
 ]

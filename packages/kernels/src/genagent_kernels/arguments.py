@@ -9,13 +9,11 @@ from torch import Tensor
 def check_head(hidden: Tensor, weight: Tensor, target: Tensor, temperature: float) -> None:
     """Raises ValueError unless ``hidden [N, H]``, ``weight [V, H]`` and ``target [N]`` fit."""
     if hidden.ndim != 2 or not hidden.is_floating_point():
-        raise ValueError(f"hidden wants floating [N, H], has {_form(hidden)}")
+        raise ValueError(f"hidden wants floating [N, H], has {form(hidden)}")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[1] or weight.shape[0] == 0:
-        raise ValueError(f"weight wants [V, {hidden.shape[1]}] as hidden has, has {_form(weight)}")
+        raise ValueError(f"weight wants [V, {hidden.shape[1]}] as hidden has, has {form(weight)}")
     if weight.dtype != hidden.dtype or weight.device != hidden.device:
-        raise ValueError(
-            f"weight wants the dtype and device of {_form(hidden)}, is {_form(weight)}"
-        )
+        raise ValueError(f"weight wants the dtype and device of {form(hidden)}, is {form(weight)}")
     check_rows("target", target, hidden)
     if target.dtype != torch.int64:
         raise ValueError(f"target wants int64, has {target.dtype}; convert the token ids")
@@ -51,7 +49,7 @@ def check_rows(name: str, values: Tensor, hidden: Tensor) -> None:
     if values.shape != hidden.shape[:1] or values.device != hidden.device:
         raise ValueError(
             f"{name} wants [{hidden.shape[0]}] on {hidden.device}, one value a row of hidden, "
-            f"has {_form(values)}"
+            f"has {form(values)}"
         )
 
 
@@ -72,5 +70,5 @@ def check_clip(clip_low: float, clip_high: float) -> None:
         raise ValueError(f"clip_high is {clip_high}; wants a number of at least 0")
 
 
-def _form(tensor: Tensor) -> str:
+def form(tensor: Tensor) -> str:
     return f"{tensor.dtype} {list(tensor.shape)} on {tensor.device}"

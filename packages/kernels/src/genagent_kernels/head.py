@@ -1,51 +1,94 @@
-"""The language-model head over a chunk of rows: logits, their statistics, and the two gradients.
+"""The language-model head a chunk of rows at a time: its products, and what a backend does between.
 
-Logits are never rounded to the input's precision: a bfloat16 logit between 16 and 32 is off by up
-to 0.06, which moves a ratio by 6 % where the clip range is 20 %. On CUDA the products of half
-precision accumulate and return float32; the CPU has no such product, so there the factors are
-widened.
+Products are accumulated and returned in float32: a logit rounded to bfloat16 is off by up to 0.06
+between 16 and 32, a third of a clip range of 0.2. On CUDA the tensor cores take half-precision
+factors and give float32; on a CPU the factors are widened.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from genagent_kernels.reference import statistics_dtype
 
-CHUNK_ROWS = 1024
-"""Rows whose logits exist at once: 0.6 GB in float32 at Qwen2.5's vocabulary of 152,064."""
+CHUNK_ROWS = {"cuda": 1024, "cpu": 256}
+"""Rows whose logits exist at once: at Qwen2.5's vocabulary of 152,064 0.6 GB in float32 on a GPU,
+where fewer rows starve the tensor cores, and 0.16 GB on a CPU."""
 
 
-def chunks(rows: int) -> Iterator[slice]:
-    """Slices that cover ``rows`` rows, ``CHUNK_ROWS`` at a time."""
-    for start in range(0, rows, CHUNK_ROWS):
-        yield slice(start, min(start + CHUNK_ROWS, rows))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPORows:
+    """Rows of one chunk, in the statistics' dtype; [rows] each."""
+
+    target: Tensor
+    old_logprob: Tensor
+    advantage: Tensor
+    token_weight: Tensor
 
 
-def chunk_logprobs(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    """``log_softmax(hidden @ weight.T / temperature)``, [rows, V] in the statistics' dtype."""
-    logits = _product(hidden, weight.T)
-    if temperature != 1.0:
-        logits.div_(temperature)
-    return logits.sub_(logits.logsumexp(-1, keepdim=True))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPOResults:
+    """Where a chunk's results go; views of [rows] that the backend fills."""
+
+    logprob: Tensor
+    entropy: Tensor
+    loss: Tensor
+    is_effective: Tensor
 
 
-def chunk_entropy(logprobs: Tensor, probabilities: Tensor) -> Tensor:
-    """-sum p log p, [rows]."""
-    return -(probabilities * logprobs).sum(-1)
+class Head(Protocol):
+    """What lies between the products of a head, in PyTorch or in Triton."""
+
+    def logprob(
+        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, entropy: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Log-prob, log-sum-exp and, where asked for, entropy of each row; no gradient."""
+        ...
+
+    def logprob_gradient(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        normalizer: Tensor,
+        slope: Tensor,
+        entropy: Tensor | None,
+        entropy_slope: Tensor | None,
+        temperature: float,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """Gradient of ``slope * logprob + entropy_slope * entropy`` in ``logits``, which it may
+        overwrite; in ``dtype``, or wider."""
+        ...
+
+    def grpo(
+        self,
+        logits: Tensor,
+        rows: GRPORows,
+        results: GRPOResults,
+        *,
+        clip_low: float,
+        clip_high: float,
+        temperature: float,
+        with_gradient: bool,
+        dtype: torch.dtype,
+    ) -> Tensor | None:
+        """Fill ``results``; the loss's gradient in ``logits``, which it may overwrite."""
+        ...
 
 
-def logits_gradient(
-    probabilities: Tensor, target: Tensor, grad_logprob: Tensor, temperature: float
-) -> Tensor:
-    """Gradient of ``sum(grad_logprob * logprob[target])`` in the head's logits, before temperature.
+def chunks(rows: int, device: torch.device) -> Iterator[slice]:
+    """Slices that cover ``rows`` rows, ``CHUNK_ROWS`` of them at a time."""
+    size = CHUNK_ROWS["cuda" if device.type == "cuda" else "cpu"]
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
-    Overwrites ``probabilities`` [rows, V], and returns it.
-    """
-    gradient = probabilities.mul_(-grad_logprob[:, None])
-    gradient.scatter_add_(1, target[:, None], grad_logprob[:, None])
-    return gradient if temperature == 1.0 else gradient.div_(temperature)
+
+def head_logits(hidden: Tensor, weight: Tensor) -> Tensor:
+    """``hidden @ weight.T``, [rows, V] in the statistics' dtype."""
+    return _product(hidden, weight.T)
 
 
 def hidden_gradient(grad_logits: Tensor, weight: Tensor) -> Tensor:
@@ -58,8 +101,10 @@ def add_weight_gradient(total: Tensor, grad_logits: Tensor, hidden: Tensor) -> N
     factor = _narrow(grad_logits, hidden).T
     if hidden.dtype == total.dtype:
         total.addmm_(factor, hidden)
+    elif hidden.is_cuda:
+        torch.addmm(total, factor, hidden, out_dtype=total.dtype, out=total)
     else:
-        total.add_(_product(factor, hidden))
+        total.addmm_(factor, hidden.to(total.dtype))
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -72,4 +117,4 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 def _narrow(gradient: Tensor, like: Tensor) -> Tensor:
     """The gradient as a factor of a product with ``like``: tensor cores want both alike."""
-    return gradient.to(like.dtype) if like.is_cuda else gradient
+    return gradient.to(like.dtype) if like.is_cuda else gradient.to(statistics_dtype(like))

@@ -1,10 +1,8 @@
-"""The public kernels: arguments are checked here, and the backend is chosen, once.
+"""The public kernels of the loss: arguments are checked here, and the backend is chosen, once.
 
-``backend=None`` takes the best one there is for the device; "torch" is the chunked version in plain
-PyTorch, which runs everywhere.
+``backend=None`` takes Triton on CUDA and plain PyTorch, a chunk at a time, everywhere else.
+"triton" on a CPU wants Triton's interpreter: set TRITON_INTERPRET=1 before the first call.
 """
-
-from typing import Literal
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -19,11 +17,12 @@ from genagent_kernels.arguments import (
     check_rows,
     check_vocabulary,
 )
-from genagent_kernels.chunked_grpo import chunked_grpo_loss
-from genagent_kernels.chunked_logprob import chunked_linear_logprob
-from genagent_kernels.results import GRPOLoss, LogProbs, RatioStats
-
-Backend = Literal["torch"]
+from genagent_kernels.backends import Backend, choose_backend
+from genagent_kernels.fused_grpo import fused_grpo_loss
+from genagent_kernels.fused_logprob import fused_linear_logprob
+from genagent_kernels.head import Head
+from genagent_kernels.results import GRPOLoss, LogProbs, TokenRatios
+from genagent_kernels.torch_head import TorchHead
 
 
 def linear_logprob(
@@ -43,10 +42,10 @@ def linear_logprob(
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
-    _check_backend(backend)
     check_head(hidden, weight, target, temperature)
+    head = _head(hidden, backend)
     check_vocabulary(target, weight)
-    return chunked_linear_logprob(hidden, weight, target, temperature, with_entropy)
+    return fused_linear_logprob(head, hidden, weight, target, temperature, with_entropy)
 
 
 def grpo_loss(
@@ -81,12 +80,13 @@ def grpo_loss(
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
-    _check_backend(backend)
     check_head(hidden, weight, target, temperature)
+    head = _head(hidden, backend)
     per_token = {"old_logprob": old_logprob, "advantage": advantage, "token_weight": token_weight}
     check_loss(hidden, mask, per_token, clip_low, clip_high)
     check_vocabulary(target[mask], weight)
-    return chunked_grpo_loss(
+    return fused_grpo_loss(
+        head,
         hidden,
         weight,
         target,
@@ -107,8 +107,13 @@ def logprob_ratio(
     *,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
-) -> RatioStats:
-    """Statistics of ``exp(logprob - old_logprob)`` over the mask.
+    truncate_at: float | None = None,
+    backend: Backend | None = None,
+) -> TokenRatios:
+    """``exp(logprob - old_logprob)`` of each row, with its statistics over the mask.
+
+    With ``truncate_at`` also the truncated importance weight ``min(ratio, truncate_at)``, which
+    corrects for an engine whose log-probs differ from the trainer's. No gradient.
 
     Raises:
         ValueError: a shape, dtype or value does not fit; the message names the argument.
@@ -121,13 +126,26 @@ def logprob_ratio(
     check_rows("mask", mask, logprob)
     check_mask(mask)
     check_clip(clip_low, clip_high)
-    return reference.logprob_ratio(
-        logprob, old_logprob, mask, clip_low=clip_low, clip_high=clip_high
-    )
+    if truncate_at is not None and not truncate_at > 0:
+        raise ValueError(f"truncate_at is {truncate_at}; wants a number above 0, or None")
+    if choose_backend(logprob, backend) == "torch":
+        return reference.logprob_ratio(
+            logprob,
+            old_logprob,
+            mask,
+            clip_low=clip_low,
+            clip_high=clip_high,
+            truncate_at=truncate_at,
+        )
+    from genagent_kernels.gpu.ratio import launch_ratio
+
+    return launch_ratio(logprob, old_logprob, mask, clip_low, clip_high, truncate_at)
 
 
-def _check_backend(backend: str | None) -> None:
-    if backend == "triton":
-        raise ValueError('backend "triton" is not built yet; use None or "torch"')
-    if backend not in (None, "torch"):
-        raise ValueError(f'backend is {backend!r}; use None or "torch"')
+def _head(hidden: Tensor, backend: Backend | None) -> Head:
+    if choose_backend(hidden, backend) == "torch":
+        return TorchHead()
+    # Here, not above: a machine without Triton imports the package as well.
+    from genagent_kernels.gpu.head import TritonHead
+
+    return TritonHead()

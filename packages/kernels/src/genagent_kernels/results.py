@@ -38,6 +38,16 @@ class RatioStats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TokenRatios(RatioStats):
+    """``RatioStats`` with the ratios themselves."""
+
+    ratio: Float[Tensor, " rows"]
+    """exp(logprob - old_logprob); 1 outside the mask."""
+    importance_weight: Float[Tensor, " rows"] | None
+    """The ratio, cut at ``truncate_at``; None where no truncation was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GRPOStats(RatioStats):
     """``RatioStats`` with what only the loss knows."""
 
@@ -55,3 +65,31 @@ class GRPOLoss:
     logprob: Float[Tensor, " rows"]
     """Under the current weights; 0 outside the mask."""
     stats: GRPOStats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedPrefix:
+    """Keys and values that several sequences of a decoding batch begin with, in the same pages.
+
+    Example: 12 attempts at one request share the system message and the request; with
+    ``members=[[0, 1, …, 11]]`` their prefix is read once for all of them.
+    """
+
+    page_table: Int[Tensor, "groups prefix_pages"]
+    """Pages of each group's prefix, in order; what lies past its length is never read."""
+    lengths: Int[Tensor, " groups"]
+    """Tokens of each group's prefix."""
+    members: Int[Tensor, "groups members"]
+    """Rows of the batch that begin with it; -1 fills up. A row is in one group at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledTokens:
+    """Tokens drawn from logits, with what the trainer needs to know about the draw."""
+
+    token: Int[Tensor, " rows"]
+    logprob: Float[Tensor, " rows"]
+    """Under the whole softmax, as the trainer computes it; float32."""
+    log_kept: Float[Tensor, " rows"]
+    """Log of the probability that was not excluded: ``logprob - log_kept`` is the log-prob under
+    the distribution that was sampled from. 0 where nothing is excluded."""

@@ -104,7 +104,7 @@ row_counts = st.sampled_from([1, 2, 7, 8, 9, 30])
 def small_chunks():
     """Chunks of 8 rows, so that small cases have several of them and a ragged last one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head, "CHUNK_ROWS", 8)
+        patch.setattr(head, "CHUNK_ROWS", {"cuda": 8, "cpu": 8})
         yield
 
 
@@ -207,7 +207,7 @@ def test_only_rows_with_a_gradient_reach_the_products_of_the_gradient(monkeypatc
         seen.append(len(gradient))
         return gradient @ weight
 
-    monkeypatch.setattr("genagent_kernels.chunked_grpo.hidden_gradient", counted)
+    monkeypatch.setattr("genagent_kernels.fused_grpo.hidden_gradient", counted)
     case.run()
     live = int((case.mask & (case.advantage != 0)).sum())
     assert 0 < live < int(case.mask.sum()) < 30
@@ -274,7 +274,7 @@ def test_the_gradient_follows_what_comes_from_above():
 
 def test_without_grad_mode_only_values_are_computed(monkeypatch):
     case = make_case(6, rows=9)
-    monkeypatch.setattr("genagent_kernels.chunked_grpo.logits_gradient", None)
+    monkeypatch.setattr("genagent_kernels.torch_head._softmax_gradient", None)
     with torch.no_grad():
         result = kernels.grpo_loss(
             case.hidden.requires_grad_(),

@@ -1,14 +1,15 @@
-"""The kernels in plain PyTorch: what every faster version is compared with.
+"""Log-probs, the GRPO loss and the ratio: logits are materialised, autograd finds the gradients.
 
-Written to be read, not to be fast: the logits are materialised and autograd finds the gradients.
-Statistics are float32, or float64 where the input is. Arguments are not checked.
+Statistics are float32, or float64 where the input is.
 """
+
+from dataclasses import fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from genagent_kernels.results import GRPOLoss, GRPOStats, LogProbs, RatioStats
+from genagent_kernels.results import GRPOLoss, GRPOStats, LogProbs, RatioStats, TokenRatios
 
 
 def linear_logprob(
@@ -87,10 +88,22 @@ def logprob_ratio(
     *,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
-) -> RatioStats:
-    """Statistics of ``exp(logprob - old_logprob)`` over the mask."""
+    truncate_at: float | None = None,
+) -> TokenRatios:
+    """``exp(logprob - old_logprob)`` of each row, and its statistics over the mask."""
     dtype = statistics_dtype(logprob)
-    log_ratio = logprob.detach()[mask].to(dtype) - old_logprob.detach()[mask].to(dtype)
+    difference = logprob.detach().to(dtype) - old_logprob.detach().to(dtype)
+    ratio = torch.where(mask, difference, 0.0).exp()
+    return TokenRatios(
+        **_values(ratio_stats(difference[mask], clip_low=clip_low, clip_high=clip_high)),
+        ratio=ratio,
+        importance_weight=None if truncate_at is None else ratio.clamp(max=truncate_at),
+    )
+
+
+def ratio_stats(log_ratio: Tensor, *, clip_low: float, clip_high: float) -> RatioStats:
+    """Statistics of the rows in the mask, given as ``[M]`` without the others."""
+    dtype = log_ratio.dtype
     tokens = torch.tensor(len(log_ratio), device=log_ratio.device)
     if len(log_ratio) == 0:
         zero, one = log_ratio.new_zeros(()), log_ratio.new_ones(())
@@ -126,21 +139,9 @@ def grpo_stats(
     clip_high: float,
 ) -> GRPOStats:
     """Statistics of the rows in the mask, given as ``[M]`` without the others."""
-    ratio = logprob_ratio(
-        logprob,
-        old_logprob,
-        torch.ones_like(is_effective),
-        clip_low=clip_low,
-        clip_high=clip_high,
-    )
+    ratio = ratio_stats(logprob - old_logprob, clip_low=clip_low, clip_high=clip_high)
     return GRPOStats(
-        ratio_mean=ratio.ratio_mean,
-        ratio_max=ratio.ratio_max,
-        clip_low_fraction=ratio.clip_low_fraction,
-        clip_high_fraction=ratio.clip_high_fraction,
-        kl_k1=ratio.kl_k1,
-        kl_k3=ratio.kl_k3,
-        tokens=ratio.tokens,
+        **_values(ratio),
         entropy=entropy.mean() if len(entropy) else entropy.new_zeros(()),
         effective_rows=is_effective.sum(),
     )
@@ -149,3 +150,8 @@ def grpo_stats(
 def statistics_dtype(values: Tensor) -> torch.dtype:
     """float64 for float64, else float32."""
     return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+def _values(stats: RatioStats) -> dict[str, Tensor]:
+    # Not asdict, which copies every tensor.
+    return {field.name: getattr(stats, field.name) for field in fields(stats)}

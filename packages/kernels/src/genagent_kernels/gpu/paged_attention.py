@@ -1,0 +1,285 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false
+"""Attention of one new token a sequence over paged keys and values, a shared prefix read once.
+
+A segment is a run of pages with the sequences that attend to it: each sequence's own pages, and
+each group's prefix with all its members, whose queries then share the tile that the keys are
+multiplied with. Segments are cut into spans of a fixed number of keys, one program each; a second
+kernel merges a sequence's spans in order. Span sizes do not depend on the batch, so neither does a
+row's result.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from genagent_kernels.gpu.launch import is_interpreted
+from genagent_kernels.results import SharedPrefix
+
+SPAN = 512
+"""Keys a program."""
+
+
+@triton.jit
+def attend_spans(
+    query,  # [batch, query_heads, width]
+    key_pages,  # [pages, page_size, key_heads, width], as are the values
+    value_pages,
+    page_table,  # [segments, max_pages]
+    lengths,  # [segments]
+    members,  # [segments, num_members], -1 for none
+    outputs,  # [batch, query_heads, slots, width], float32
+    normalizers,  # [batch, query_heads, slots], float32, -inf where nothing was read
+    width,
+    num_members,
+    slots,
+    first_slot,
+    row_tiles,
+    stride_query_row,
+    stride_query_head,
+    stride_page,
+    stride_token,
+    stride_key_head,
+    stride_table,
+    stride_members,
+    SCALE: tl.constexpr,
+    GROUP: tl.constexpr,  # query heads a key head
+    PAGE_SIZE: tl.constexpr,
+    SPAN: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr,
+    BLOCK_KEYS: tl.constexpr,
+    BLOCK_WIDTH: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
+    segment = tl.program_id(0).to(tl.int64)
+    key_head = tl.program_id(1)
+    span = tl.program_id(2) // row_tiles
+    tile = tl.program_id(2) % row_tiles
+    length = tl.load(lengths + segment)
+    begin = span * SPAN
+    if begin < length:
+        row = tile * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+        member = tl.load(
+            members + segment * stride_members + row // GROUP,
+            mask=row < num_members * GROUP,
+            other=-1,
+        ).to(tl.int64)
+        is_row = member >= 0
+        head = key_head * GROUP + row % GROUP
+        lane = tl.arange(0, BLOCK_WIDTH)
+        is_lane = lane < width
+        queries = tl.load(
+            query
+            + member[:, None] * stride_query_row
+            + head[:, None] * stride_query_head
+            + lane[None, :],
+            mask=is_row[:, None] & is_lane[None, :],
+            other=0.0,
+        )
+        if WIDEN:
+            queries = queries.to(tl.float32)
+        maximum = tl.full((BLOCK_ROWS,), float("-inf"), tl.float32)
+        total = tl.zeros((BLOCK_ROWS,), tl.float32)
+        output = tl.zeros((BLOCK_ROWS, BLOCK_WIDTH), tl.float32)
+        stop = tl.minimum(begin + SPAN, length)
+        for start in range(begin, stop, BLOCK_KEYS):
+            position = start + tl.arange(0, BLOCK_KEYS)
+            is_key = position < stop
+            page = tl.load(
+                page_table + segment * stride_table + position // PAGE_SIZE, mask=is_key, other=0
+            ).to(tl.int64)
+            place = (
+                page * stride_page
+                + (position % PAGE_SIZE) * stride_token
+                + key_head * stride_key_head
+            )
+            keys = tl.load(
+                key_pages + place[None, :] + lane[:, None],
+                mask=is_lane[:, None] & is_key[None, :],
+                other=0.0,
+            )
+            values = tl.load(
+                value_pages + place[:, None] + lane[None, :],
+                mask=is_key[:, None] & is_lane[None, :],
+                other=0.0,
+            )
+            if WIDEN:
+                keys, values = keys.to(tl.float32), values.to(tl.float32)
+            scores = tl.dot(queries, keys, input_precision="ieee") * SCALE
+            scores = tl.where(is_key[None, :], scores, float("-inf"))
+            new_maximum = tl.maximum(maximum, tl.max(scores, axis=1))
+            shrink = tl.exp(maximum - new_maximum)
+            shares = tl.exp(scores - new_maximum[:, None])
+            total = total * shrink + tl.sum(shares, axis=1)
+            output = output * shrink[:, None]
+            output = tl.dot(shares.to(values.dtype), values, output, input_precision="ieee")
+            maximum = new_maximum
+        slot = (member * tl.num_programs(1) * GROUP + head) * slots + first_slot + span
+        tl.store(
+            outputs + slot[:, None] * width + lane[None, :],
+            output / total[:, None],
+            mask=is_row[:, None] & is_lane[None, :],
+        )
+        tl.store(normalizers + slot, maximum + tl.log(total), mask=is_row)
+
+
+@triton.jit
+def merge_attention(
+    outputs,
+    normalizers,
+    result,
+    width,
+    slots,
+    BLOCK_WIDTH: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    lane = tl.arange(0, BLOCK_WIDTH)
+    is_lane = lane < width
+    maximum = float("-inf")
+    for slot in range(slots):
+        maximum = tl.maximum(maximum, tl.load(normalizers + row * slots + slot))
+    total = 0.0
+    output = tl.zeros((BLOCK_WIDTH,), tl.float32)
+    for slot in range(slots):
+        normalizer = tl.load(normalizers + row * slots + slot)
+        if normalizer > float("-inf"):
+            share = tl.exp(normalizer - maximum)
+            part = tl.load(outputs + (row * slots + slot) * width + lane, mask=is_lane, other=0.0)
+            output += share * part
+            total += share
+    # A sequence without a key has no output.
+    output = output / tl.where(total > 0, total, 1.0)
+    tl.store(result + row * width + lane, output.to(result.dtype.element_ty), mask=is_lane)
+
+
+@triton.jit
+def write_tokens(
+    key,
+    value,
+    key_pages,
+    value_pages,
+    slots,
+    elements,  # key_heads * width
+    width,
+    page_size,
+    stride_key_row,
+    stride_key_head,
+    stride_value_row,
+    stride_value_head,
+    stride_page,
+    stride_token,
+    stride_head,
+    BLOCK: tl.constexpr,
+):
+    token = tl.program_id(0).to(tl.int64)
+    slot = tl.load(slots + token)
+    if slot >= 0:
+        page, offset = slot // page_size, slot % page_size
+        element = tl.arange(0, BLOCK)
+        is_element = element < elements
+        head, lane = element // width, element % width
+        place = page * stride_page + offset * stride_token + head * stride_head + lane
+        keys = tl.load(
+            key + token * stride_key_row + head * stride_key_head + lane, mask=is_element
+        )
+        values = tl.load(
+            value + token * stride_value_row + head * stride_value_head + lane, mask=is_element
+        )
+        tl.store(key_pages + place, keys.to(key_pages.dtype.element_ty), mask=is_element)
+        tl.store(value_pages + place, values.to(value_pages.dtype.element_ty), mask=is_element)
+
+
+def launch_attention(
+    query: Tensor,
+    key_pages: Tensor,
+    value_pages: Tensor,
+    page_table: Tensor,
+    lengths: Tensor,
+    shared: SharedPrefix | None,
+    scale: float,
+) -> Tensor:
+    """``reference.decode_attention``; pages as ``arguments.check_pages`` wants them."""
+    batch, query_heads, width = query.shape
+    page_size = key_pages.shape[1]
+    result = torch.empty_like(query, memory_format=torch.contiguous_format)
+    if batch == 0:
+        return result
+    own_spans = triton.cdiv(page_table.shape[1] * page_size, SPAN)
+    shared_spans = 0
+    if shared is not None:
+        shared_spans = triton.cdiv(shared.page_table.shape[1] * page_size, SPAN)
+    slots = shared_spans + own_spans
+    outputs = query.new_empty(batch, query_heads, slots, width, dtype=torch.float32)
+    normalizers = query.new_full((batch, query_heads, slots), -torch.inf, dtype=torch.float32)
+    itself = torch.arange(batch, device=query.device)[:, None]
+    segments = [(page_table, lengths, itself, shared_spans, own_spans)]
+    if shared is not None:
+        segments.insert(0, (shared.page_table, shared.lengths, shared.members, 0, shared_spans))
+    key_heads = key_pages.shape[2]
+    group = query_heads // key_heads
+    for table, counts, members, first_slot, spans in segments:
+        num_members = members.shape[1]
+        if len(table) == 0 or spans == 0 or num_members == 0:
+            continue
+        # 16 rows are the least a tensor core takes, and 64 keep the tile in registers.
+        block_rows = min(64, max(16, triton.next_power_of_2(num_members * group)))
+        row_tiles = triton.cdiv(num_members * group, block_rows)
+        attend_spans[len(table), key_heads, spans * row_tiles](
+            query,
+            key_pages,
+            value_pages,
+            table,
+            counts,
+            members,
+            outputs,
+            normalizers,
+            width,
+            num_members,
+            slots,
+            first_slot,
+            row_tiles,
+            *query.stride()[:2],
+            *key_pages.stride()[:3],
+            table.stride(0),
+            members.stride(0),
+            SCALE=scale,
+            GROUP=group,
+            PAGE_SIZE=page_size,
+            SPAN=SPAN,
+            BLOCK_ROWS=block_rows,
+            BLOCK_KEYS=16 if is_interpreted() else 64,
+            BLOCK_WIDTH=max(16, triton.next_power_of_2(width)),
+            WIDEN=is_interpreted(),
+        )
+    merge_attention[(batch * query_heads,)](
+        outputs,
+        normalizers,
+        result,
+        width,
+        slots,
+        BLOCK_WIDTH=triton.next_power_of_2(width),
+    )
+    return result
+
+
+def launch_write_pages(
+    key: Tensor, value: Tensor, key_pages: Tensor, value_pages: Tensor, slots: Tensor
+) -> None:
+    """``reference.write_pages``."""
+    tokens, key_heads, width = key.shape
+    if tokens == 0:
+        return
+    write_tokens[(tokens,)](
+        key,
+        value,
+        key_pages,
+        value_pages,
+        slots,
+        key_heads * width,
+        width,
+        key_pages.shape[1],
+        *key.stride()[:2],
+        *value.stride()[:2],
+        *key_pages.stride()[:3],
+        BLOCK=triton.next_power_of_2(key_heads * width),
+    )

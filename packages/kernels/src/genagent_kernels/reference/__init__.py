@@ -1,0 +1,28 @@
+"""The kernels in plain PyTorch: what every faster version is compared with.
+
+Written to be read, not to be fast. Arguments are not checked.
+"""
+
+from genagent_kernels.reference.attention import decode_attention, write_pages
+from genagent_kernels.reference.loss import (
+    grpo_loss,
+    grpo_stats,
+    linear_logprob,
+    logprob_ratio,
+    statistics_dtype,
+)
+from genagent_kernels.reference.mrope import rotate_multimodal
+from genagent_kernels.reference.sampler import philox_uniforms, sample_tokens
+
+__all__ = [
+    "decode_attention",
+    "grpo_loss",
+    "grpo_stats",
+    "linear_logprob",
+    "logprob_ratio",
+    "philox_uniforms",
+    "rotate_multimodal",
+    "sample_tokens",
+    "statistics_dtype",
+    "write_pages",
+]

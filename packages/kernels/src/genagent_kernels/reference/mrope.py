@@ -1,0 +1,34 @@
+"""M-RoPE: rotary positions with an axis each for time, height and width (Qwen2-VL, 2409.12191)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from genagent_kernels.reference.loss import statistics_dtype
+
+
+def rotate_multimodal(
+    query: Float[Tensor, "tokens query_heads width"],
+    key: Float[Tensor, "tokens key_heads width"],
+    positions: Int[Tensor, "3 tokens"],
+    inverse_frequencies: Float[Tensor, " half_width"],
+    sections: tuple[int, int, int],
+) -> tuple[Tensor, Tensor]:
+    """Queries and keys rotated by their positions; angles and products in float32 or float64.
+
+    Frequency ``i`` of the ``width / 2`` takes the first axis for the first ``sections[0]`` of them,
+    the second for the next ``sections[1]``, and the third for the rest.
+    """
+    axis = torch.repeat_interleave(
+        torch.arange(3, device=query.device), torch.tensor(sections, device=query.device)
+    )
+    dtype = statistics_dtype(query)
+    angle = positions[axis].T.to(dtype) * inverse_frequencies.to(dtype)  # [tokens, width / 2]
+    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
+
+    def rotate(states: Tensor) -> Tensor:
+        first, second = states.to(dtype).chunk(2, dim=-1)
+        turned = [first * cos - second * sin, second * cos + first * sin]
+        return torch.cat(turned, dim=-1).to(states.dtype)
+
+    return rotate(query), rotate(key)
