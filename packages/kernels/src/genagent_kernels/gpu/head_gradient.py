@@ -12,6 +12,8 @@ from torch import Tensor
 
 from genagent_kernels.gpu.launch import is_interpreted
 
+GPU_BLOCK = {"BLOCK": 4096, "num_warps": 8}
+
 
 @triton.jit
 def online_softmax(logits_row, vocabulary, TEMPERATURE: tl.constexpr, BLOCK: tl.constexpr):
@@ -28,9 +30,9 @@ def online_softmax(logits_row, vocabulary, TEMPERATURE: tl.constexpr, BLOCK: tl.
         is_real = new_maximum > float("-inf")
         base = tl.where(is_real, new_maximum, 0.0)
         shrink, exponential = tl.exp(maximum - base), tl.exp(z - base)
-        moved = tl.where(total > 0, (maximum - base) * total, 0.0)
-        weighted = tl.where(z > float("-inf"), exponential * (z - base), 0.0)
-        moment = shrink * (moment + moved) + weighted
+        gap = tl.where(total > 0, maximum - base, 0.0)
+        above = tl.where(z > float("-inf"), z - base, 0.0)
+        moment = shrink * (moment + gap * total) + exponential * above
         total = total * shrink + exponential
         maximum = new_maximum
     peak = tl.max(maximum, axis=0)
@@ -62,7 +64,8 @@ def write_gradient(
     for start in range(0, vocabulary, BLOCK):
         column = start + tl.arange(0, BLOCK)
         is_column = column < vocabulary
-        z = tl.load(logits_row + column, mask=is_column, other=0.0).to(tl.float32) / TEMPERATURE
+        z = tl.load(logits_row + column, mask=is_column, other=float("-inf"))
+        z = z.to(tl.float32) / TEMPERATURE
         logprob = z - peak - log_total
         probability = tl.exp(logprob)
         gradient = slope * (tl.where(column == wanted, 1.0, 0.0) - probability)
@@ -164,7 +167,7 @@ def logprob_rows(
 
 def row_block() -> dict[str, int]:
     """Columns a step, and the warps that share them."""
-    return {"BLOCK": 128} if is_interpreted() else {"BLOCK": 4096, "num_warps": 8}
+    return {"BLOCK": 128} if is_interpreted() else GPU_BLOCK
 
 
 def launch_grpo_rows(

@@ -19,6 +19,9 @@ from genagent_kernels.results import SharedPrefix
 SPAN = 512
 """Keys a program."""
 
+GPU_BLOCK_KEYS = 32
+"""Keys a step; with 64, a tile of 64 queries of width 128 spills on sm_80."""
+
 
 @triton.jit
 def attend_spans(
@@ -247,7 +250,7 @@ def launch_attention(
             PAGE_SIZE=page_size,
             SPAN=SPAN,
             BLOCK_ROWS=block_rows,
-            BLOCK_KEYS=16 if is_interpreted() else 64,
+            BLOCK_KEYS=16 if is_interpreted() else GPU_BLOCK_KEYS,
             BLOCK_WIDTH=max(16, triton.next_power_of_2(width)),
             WIDEN=is_interpreted(),
         )

@@ -13,6 +13,8 @@ from torch import Tensor
 from genagent_kernels.gpu.launch import is_interpreted
 from genagent_kernels.results import TokenRatios
 
+GPU_BLOCK = {"BLOCK": 4096, "num_warps": 16}
+
 
 @triton.jit
 def ratio_rows(
@@ -99,8 +101,8 @@ def launch_ratio(
         CLIP_LOW=clip_low,
         CLIP_HIGH=clip_high,
         TRUNCATE_AT=truncate_at or 1.0,
-        BLOCK=128 if is_interpreted() else 4096,
         WITH_WEIGHT=weight is not None,
+        **({"BLOCK": 128} if is_interpreted() else GPU_BLOCK),
     )
     return TokenRatios(
         ratio_mean=statistics[0],

@@ -10,6 +10,8 @@ from torch import Tensor
 from genagent_kernels.gpu.launch import is_interpreted
 from genagent_kernels.results import SampledTokens
 
+GPU_BLOCK = {"BLOCK": 1024, "num_warps": 8}
+
 
 @triton.jit
 def sample_rows(
@@ -92,6 +94,6 @@ def launch_sampler(
             len(excluded),
             logits.stride(0),
             TEMPERATURE=temperature,
-            BLOCK=128 if is_interpreted() else 1024,
+            **({"BLOCK": 128} if is_interpreted() else GPU_BLOCK),
         )
     return SampledTokens(token=token, logprob=logprob, log_kept=log_kept)

@@ -1,0 +1,274 @@
+"""The Triton kernels of the loss against the float64 reference, on a GPU or interpreted."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.kernels.cases import Case, assert_close, make_case
+from torch import Tensor
+
+import genagent_kernels as kernels
+from genagent_kernels import head, reference
+
+# Absolute and relative error of gradients against float64; the inputs are exact in every dtype, so
+# what is left is the rounding of the gradient's own factors. Log-probs are float32 throughout.
+TOLERANCE = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+LOGPROB_TOLERANCE = 2e-5
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+grpo_loss = partial(kernels.grpo_loss, backend="triton")
+linear_logprob = partial(kernels.linear_logprob, backend="triton")
+seeds = st.integers(0, 2**31)
+sizes = st.sampled_from([1, 5, 9, 20])
+vocabularies = st.sampled_from([1, 37, 64, 130, 203])
+widths = st.sampled_from([1, 12, 16, 50])
+few = settings(max_examples=8, deadline=None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_chunks():
+    """Chunks of 8 rows, and spans of 128 columns, so that small cases have several of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head, "CHUNK_ROWS", {"cuda": 8, "cpu": 8})
+        patch.setattr("genagent_kernels.gpu.head_logprob.SPAN", 128)
+        yield
+
+
+def on_device(case: Case) -> Case:
+    names = ("hidden", "weight", "target", "old_logprob", "advantage", "mask", "token_weight")
+    return replace(case, **{name: getattr(case, name).to(DEVICE) for name in names})
+
+
+def without_holes(case: Case) -> Case:
+    return replace(case, hidden=case.hidden.nan_to_num(0.5), target=case.target.clamp(min=0))
+
+
+def masked(case: Case, kind: str) -> Case:
+    if kind == "ragged":
+        return case
+    clean = without_holes(case)
+    return replace(clean, mask=torch.full_like(case.mask, kind == "all"))
+
+
+def awkward(values: Tensor, layout: str) -> Tensor:
+    """The same values in memory that is strided, or that begins at an odd address."""
+    if layout == "transposed":
+        return values.T.contiguous().T
+    if layout == "misaligned":
+        flat = torch.empty(values.numel() + 1, dtype=values.dtype)
+        return flat[1:].view(values.shape).copy_(values)
+    if layout == "sliced":
+        wide = torch.zeros(values.shape[0], values.shape[1] + 3, dtype=values.dtype)
+        wide[:, 1:-2] = values
+        return wide[:, 1:-2]
+    return values
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@few
+@given(
+    seed=seeds,
+    rows=sizes,
+    vocabulary=vocabularies,
+    width=widths,
+    mask=st.sampled_from(["ragged", "ragged", "all", "none"]),
+)
+def test_loss_and_gradients_equal_the_reference(dtype, seed, rows, vocabulary, width, mask):
+    case = masked(make_case(seed, rows=rows, vocabulary=vocabulary, width=width), mask)
+    expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
+    result, grad_hidden, grad_weight = on_device(case.to(dtype)).run(grpo_loss)
+    assert_close(result.loss.cpu(), expected.loss, LOGPROB_TOLERANCE)
+    assert_close(grad_hidden.cpu(), expected_hidden, TOLERANCE[dtype])
+    assert_close(grad_weight.cpu(), expected_weight, TOLERANCE[dtype])
+    assert_close(result.logprob.cpu(), expected.logprob, LOGPROB_TOLERANCE)
+    assert grad_hidden.dtype == grad_weight.dtype == dtype
+    for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy"):
+        assert_close(getattr(result.stats, name).cpu(), getattr(expected.stats, name), 5e-5)
+    for name in ("clip_low_fraction", "clip_high_fraction", "tokens", "effective_rows"):
+        wanted = getattr(expected.stats, name).item()
+        assert getattr(result.stats, name).item() == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@few
+@given(
+    seed=seeds,
+    rows=sizes,
+    vocabulary=vocabularies,
+    width=widths,
+    layout=st.sampled_from(["transposed", "misaligned", "sliced"]),
+    with_entropy=st.booleans(),
+)
+def test_log_probs_and_gradients_equal_the_reference(
+    dtype, seed, rows, vocabulary, width, layout, with_entropy
+):
+    case = without_holes(make_case(seed, rows=rows, vocabulary=vocabulary, width=width))
+    weights = torch.linspace(-1, 1, rows, dtype=torch.float64) / rows
+
+    def run(function, hidden: Tensor, weight: Tensor) -> list[Tensor]:
+        hidden, weight = hidden.detach().requires_grad_(), weight.detach().requires_grad_()
+        result = function(
+            hidden,
+            weight,
+            case.target.to(hidden.device),
+            temperature=case.temperature,
+            with_entropy=with_entropy,
+        )
+        total = (weights.to(hidden.device) * result.logprob).sum()
+        values = [result.logprob]
+        if with_entropy:
+            total = total + (weights.flip(0).to(hidden.device) * result.entropy).sum()
+            values.append(result.entropy)
+        total.backward()
+        assert hidden.grad is not None and weight.grad is not None
+        return [*values, hidden.grad, weight.grad]
+
+    expected = run(reference.linear_logprob, case.hidden, case.weight)
+    halves = (awkward(values.to(dtype), layout) for values in (case.hidden, case.weight))
+    actual = run(linear_logprob, *(values.to(DEVICE) for values in halves))
+    num_values = len(actual) - 2
+    for found, wanted in zip(actual[:num_values], expected[:num_values], strict=True):
+        assert_close(found.cpu(), wanted, LOGPROB_TOLERANCE)
+    for found, wanted in zip(actual[num_values:], expected[num_values:], strict=True):
+        assert_close(found.cpu(), wanted, TOLERANCE[dtype])
+
+
+@few
+@given(seed=seeds, keep=st.integers(1, 39), shift=st.integers(0, 17))
+def test_a_row_is_bitwise_the_same_in_any_batch(seed, keep, shift):
+    case = on_device(without_holes(make_case(seed, rows=40, vocabulary=150)).to(torch.bfloat16))
+    many = linear_logprob(case.hidden, case.weight, case.target, with_entropy=True)
+    rows = torch.arange(40).roll(shift)[:keep].to(DEVICE)
+    few_rows = linear_logprob(case.hidden[rows], case.weight, case.target[rows], with_entropy=True)
+    assert torch.equal(few_rows.logprob, many.logprob[rows])
+    assert many.entropy is not None and few_rows.entropy is not None
+    assert torch.equal(few_rows.entropy, many.entropy[rows])
+
+
+@few
+@given(seed=seeds)
+def test_the_loss_is_bitwise_the_same_twice(seed):
+    case = on_device(make_case(seed, rows=20, vocabulary=130).to(torch.bfloat16))
+    first, second = case.run(grpo_loss), case.run(grpo_loss)
+    assert torch.equal(first[0].loss, second[0].loss)
+    assert torch.equal(first[1], second[1]) and torch.equal(first[2], second[2])
+    assert torch.equal(first[0].stats.entropy, second[0].stats.entropy)
+    assert torch.equal(first[0].stats.kl_k3, second[0].stats.kl_k3)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("logits", [(1e4, -1e4, 0.0, 9e3), (-1e4, -1e4, -1e4), (5.0, 5.0, 5.0)])
+def test_extreme_and_tied_logits(dtype, logits):
+    """One hidden unit of value 1, so that the weight's column is the logits."""
+    weight = torch.tensor(logits, dtype=dtype, device=DEVICE)[:, None]
+    targets = torch.tensor([0, 1, 2, 2], device=DEVICE)  # a repeated one as well
+    hidden = torch.ones(4, 1, dtype=dtype, device=DEVICE)
+    result = linear_logprob(hidden, weight, targets, with_entropy=True)
+    expected = reference.linear_logprob(
+        hidden.double(), weight.double(), targets, with_entropy=True
+    )
+    assert result.entropy is not None and expected.entropy is not None
+    torch.testing.assert_close(result.logprob.double(), expected.logprob, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(result.entropy.double(), expected.entropy, atol=1e-6, rtol=1e-6)
+    loss = grpo_loss(
+        hidden.requires_grad_(),
+        weight,
+        targets,
+        old_logprob=result.logprob,
+        advantage=torch.ones(4, device=DEVICE),
+        mask=torch.ones(4, dtype=torch.bool, device=DEVICE),
+        token_weight=torch.full((4,), 0.25, device=DEVICE),
+    )
+    loss.loss.backward()
+    assert loss.loss.item() == pytest.approx(-1.0)
+    assert hidden.grad is not None and hidden.grad.isfinite().all()
+
+
+def test_offsets_beyond_31_bits():
+    """Rows of the weight 2**30 elements apart; only the pages that hold them are ever touched."""
+    apart, width = 2**30, 8
+    memory = torch.empty(2 * apart + width, dtype=torch.bfloat16, device=DEVICE)
+    weight = memory.as_strided((3, width), (apart, 1))
+    weight.copy_(torch.arange(24.0).view(3, width) / 8)
+    hidden = torch.ones(2, width, dtype=torch.bfloat16, device=DEVICE)
+    targets = torch.tensor([2, 0], device=DEVICE)
+    found = linear_logprob(hidden, weight, targets).logprob
+    expected = reference.linear_logprob(hidden.double(), weight.double(), targets).logprob
+    assert_close(found, expected, LOGPROB_TOLERANCE)
+
+
+def test_no_rows_at_all():
+    hidden = torch.empty(0, 4, device=DEVICE, requires_grad=True)
+    weight = torch.randn(5, 4, device=DEVICE, requires_grad=True)
+    nothing = torch.empty(0, device=DEVICE)
+    targets = nothing.long()
+    result = linear_logprob(hidden, weight, targets, with_entropy=True)
+    assert result.logprob.tolist() == []
+    loss = grpo_loss(
+        hidden,
+        weight,
+        targets,
+        old_logprob=nothing,
+        advantage=nothing,
+        mask=nothing.bool(),
+        token_weight=nothing,
+    )
+    loss.loss.backward()
+    assert loss.loss.item() == 0.0
+    assert weight.grad is not None and (weight.grad == 0).all()
+
+
+def test_a_frozen_weight_has_no_product_of_its_own(monkeypatch):
+    case = on_device(make_case(3, rows=9).to(torch.float32))
+    monkeypatch.setattr("genagent_kernels.fused_grpo.add_weight_gradient", None)
+    hidden = case.hidden.clone().requires_grad_()
+    arguments = {
+        name: getattr(case, name)
+        for name in ("old_logprob", "advantage", "mask", "token_weight", "temperature")
+    }
+    grpo_loss(hidden, case.weight, case.target, **arguments).loss.backward()
+    assert hidden.grad is not None and hidden.grad[case.mask].abs().sum() > 0
+
+
+@few
+@given(
+    seed=seeds,
+    rows=st.sampled_from([0, 1, 127, 128, 300]),
+    share=st.sampled_from([0.0, 0.5, 1.0]),
+    spread=st.sampled_from([1e-4, 0.3, 3.0]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)
+def test_ratios_and_their_statistics_equal_the_reference(seed, rows, share, spread, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    old = -torch.rand(rows, generator=generator).to(dtype)
+    new = (old.float() + spread * torch.randn(rows, generator=generator)).to(dtype)
+    mask = torch.rand(rows, generator=generator) < share
+    new[~mask] = torch.nan
+    options = {"clip_low": 0.2, "clip_high": 0.28, "truncate_at": 2.0}
+    expected = kernels.logprob_ratio(new.double(), old.double(), mask, backend="torch", **options)
+    found = kernels.logprob_ratio(
+        new.to(DEVICE), old.to(DEVICE), mask.to(DEVICE), backend="triton", **options
+    )
+    for name in ("ratio_mean", "ratio_max", "kl_k1", "ratio", "importance_weight"):
+        assert_close(getattr(found, name).cpu(), getattr(expected, name), 2e-5)
+    # Its own size at a spread of 1e-4 is 5e-9: nothing is left of it unless small terms survive.
+    torch.testing.assert_close(found.kl_k3.cpu().double(), expected.kl_k3, atol=1e-12, rtol=1e-3)
+    for name in ("clip_low_fraction", "clip_high_fraction", "tokens"):
+        assert getattr(found, name).item() == pytest.approx(getattr(expected, name).item())
+
+
+def test_importance_weights_are_cut_and_masked_rows_weigh_one():
+    new = torch.tensor([np.log(4.0), np.log(0.5), 7.0]).float().to(DEVICE)
+    mask = torch.tensor([True, True, False], device=DEVICE)
+    found = kernels.logprob_ratio(
+        new, torch.zeros_like(new), mask, truncate_at=2.0, backend="triton"
+    )
+    assert found.importance_weight is not None
+    assert found.importance_weight.tolist() == pytest.approx([2.0, 0.5, 1.0])
+    assert found.ratio.tolist() == pytest.approx([4.0, 0.5, 1.0])
+    assert found.ratio_max.item() == pytest.approx(4.0)
+    assert found.tokens.item() == 2
