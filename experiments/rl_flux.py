@@ -165,7 +165,7 @@ def main(config: RLConfig, run_folder: Path) -> None:
     def seconds() -> float:
         return spent + time.perf_counter() - started
 
-    def look(step: int) -> list[Outcome]:
+    def look(step: int, kept: str) -> list[Outcome]:
         outcomes = evaluate(
             policy,
             tool,
@@ -174,6 +174,7 @@ def main(config: RLConfig, run_folder: Path) -> None:
             max_rounds=config.evaluation_rounds,
             store=store,
         )
+        write_trajectories(run_folder / kept, (outcome.trajectory for outcome in outcomes))
         tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
         shown = [outcome for outcome in outcomes if outcome.passed][:40]
         pictures = [store.get(outcome.trajectory.images[-1]) for outcome in shown]
@@ -188,13 +189,11 @@ def main(config: RLConfig, run_folder: Path) -> None:
 
     status = "failed"
     try:
-        first_look = run_folder / "before.jsonl"
         if state:
-            before = judge_outcomes(read_trajectories(first_look), store)
+            before = judge_outcomes(read_trajectories(run_folder / "before.jsonl"), store)
         else:
             print_line(f"evaluating {config.policy} on {len(held_out)} held-out requests")
-            before = look(0)
-            write_trajectories(first_look, (outcome.trajectory for outcome in before))
+            before = look(0, "before.jsonl")
             keep(0)
         try:
             with step_progress(config.steps, done=learnt) as progress:
@@ -221,7 +220,7 @@ def main(config: RLConfig, run_folder: Path) -> None:
         }
         if status != "killed":
             print_line(f"evaluating again on the same {len(held_out)} requests")
-            after = look(learnt)
+            after = look(learnt, "after.jsonl")
             summary |= compare(before, after)
             _show(before, after, store, run_folder, tracker)
             status = "finished"

@@ -104,3 +104,9 @@ def test_the_telling_pair_went_from_failure_to_success():
     assert telling_pair(before, after) == (before[2], after[2])
     assert telling_pair(before[:1], after[:1]) == (before[0], after[0])
     assert telling_pair(before[1:2], after[1:2]) is None
+
+
+def test_of_telling_pairs_one_that_the_agent_answers_comes_first():
+    before = [outcome(0, False, False), outcome(1, False)]
+    after = [outcome(0, False, True, error="length"), outcome(1, True)]
+    assert telling_pair(before, after) == (before[1], after[1])

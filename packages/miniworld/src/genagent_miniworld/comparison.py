@@ -40,12 +40,18 @@ def result_rows(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dic
 def telling_pair(
     before: Sequence[Outcome], after: Sequence[Outcome]
 ) -> tuple[Outcome, Outcome] | None:
-    """The first request that failed before and succeeds after, most pictures first; else any with
-    a picture, or None where nothing was drawn."""
+    """A request that failed before and succeeds after: one that the agent answers in the end if
+    there is one, with the most pictures; else any with a picture, or None where nothing was drawn.
+    """
     pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.passed or a.passed]
     won = [(b, a) for b, a in pairs if a.success and not b.success]
-    ranked = sorted(won or pairs, key=lambda pair: -len(pair[0].passed) - len(pair[1].passed))
-    return ranked[0] if ranked else None
+
+    def rank(pair: tuple[Outcome, Outcome]) -> tuple[bool, int]:
+        pictures = len(pair[0].passed) + len(pair[1].passed)
+        return pair[1].trajectory.ending == "answer", pictures
+
+    # The first of the best: max keeps the order of requests.
+    return max(won or pairs, key=rank, default=None)
 
 
 def _percent(values: Sequence[bool]) -> str:

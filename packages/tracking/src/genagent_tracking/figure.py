@@ -20,13 +20,15 @@ def draw_trajectories(
         OSError: the file cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = list(trajectories.items())
     columns = max((len(trajectory.images) for _, trajectory in rows), default=0)
     if columns == 0:
         raise ValueError("no trajectory has a picture to draw")
     # Slots for at least two columns, so that a long request fits above a single picture.
-    figure = Figure(figsize=(3.4 * max(columns, 2) + 0.6, 4.1 * len(rows) + 0.6), dpi=110)
+    size = (3.4 * max(columns, 2) + 0.6, 4.2 * len(rows) + 0.6)
+    figure = Figure(figsize=size, dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.15, w_pad=0.1))
     axes = figure.subplots(len(rows), max(columns, 2), squeeze=False)
     figure.suptitle(f"“{rows[0][1].request.prompt}”", fontsize=13)
     for row, (name, trajectory) in enumerate(rows):
@@ -43,7 +45,6 @@ def draw_trajectories(
                 _wrapped(f"{name}, picture {column + 1}: {round.tool_prompt}"), fontsize=8
             )
             axis.set_xlabel(_wrapped(round.judgement or "(not judged)"), fontsize=8)
-    figure.tight_layout(rect=(0, 0, 1, 0.97), h_pad=2.5)
     figure.savefig(path)
 
 

@@ -1,0 +1,117 @@
+"""The loss as part of a model: a module, under torch.compile, under activation checkpointing."""
+
+import pytest
+import torch
+from tests.kernels.cases import Case, assert_close, make_case
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import genagent_kernels as kernels
+from genagent_kernels import reference
+
+
+def options(case: Case) -> dict[str, torch.Tensor]:
+    names = ("old_logprob", "advantage", "mask", "token_weight")
+    return {name: getattr(case, name) for name in names}
+
+
+class Model(nn.Module):
+    """A linear body and a head that owns its weight."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        width = case.weight.shape[1]
+        self.body = nn.Linear(width, width, dtype=case.hidden.dtype)
+        self.head = kernels.GRPOHead(
+            nn.Parameter(case.weight.clone()), temperature=case.temperature
+        )
+
+    def forward(self, inputs: torch.Tensor, target: torch.Tensor, **rows: torch.Tensor):
+        return self.head(self.body(inputs).tanh(), target, clip_low=0.2, clip_high=0.28, **rows)
+
+
+def gradients(model: Model, loss: torch.Tensor) -> list[torch.Tensor]:
+    return list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def build(seed: int, rows: int = 20) -> tuple[Case, Model, torch.Tensor]:
+    case = make_case(seed, rows=rows)
+    torch.manual_seed(seed)
+    return case, Model(case), case.hidden.nan_to_num(0.5)
+
+
+def test_the_head_is_the_reference_with_the_modules_weight():
+    case, model, inputs = build(1)
+    result = model(inputs, case.target, **options(case))
+    hidden = model.body(inputs).tanh()
+    expected = reference.grpo_loss(
+        hidden,
+        model.head.weight,
+        case.target,
+        clip_low=0.2,
+        clip_high=0.28,
+        temperature=case.temperature,
+        **options(case),
+    )
+    assert_close(result.loss, expected.loss, 1e-12)
+    for found, wanted in zip(
+        gradients(model, result.loss), gradients(model, expected.loss), strict=True
+    ):
+        assert_close(found, wanted, 1e-12)
+    logprobs = model.head.logprob(hidden[case.mask], case.target[case.mask], with_entropy=True)
+    assert_close(logprobs.logprob, expected.logprob[case.mask], 1e-12)
+    assert logprobs.entropy is not None and not logprobs.logprob.requires_grad
+
+
+def test_activation_checkpointing_around_the_head_changes_nothing():
+    case, model, inputs = build(2)
+    plain = model(inputs, case.target, **options(case)).loss
+    again = checkpoint(
+        lambda rows: model(rows, case.target, **options(case)).loss, inputs, use_reentrant=False
+    )
+    assert isinstance(again, torch.Tensor)
+    assert torch.equal(plain, again)
+    for found, wanted in zip(gradients(model, again), gradients(model, plain), strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_a_compiled_model_calls_the_head_and_learns_the_same():
+    case, model, inputs = build(3)
+    plain = model(inputs, case.target, **options(case))
+    expected = gradients(model, plain.loss)
+    compiled = torch.compile(model, backend="aot_eager")
+    result = compiled(inputs, case.target, **options(case))
+    assert_close(result.loss, plain.loss, 1e-12)
+    for found, wanted in zip(gradients(model, result.loss), expected, strict=True):
+        assert_close(found, wanted, 1e-12)
+    assert result.stats.entropy.item() == pytest.approx(plain.stats.entropy.item())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_reference_itself_has_the_gradient_of_its_value(seed):
+    case = make_case(seed, rows=6, vocabulary=5, width=3)
+
+    def loss(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return reference.grpo_loss(
+            hidden,
+            weight,
+            case.target,
+            clip_low=0.2,
+            clip_high=0.28,
+            temperature=case.temperature,
+            **options(case),
+        ).loss
+
+    def logprobs(hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = reference.linear_logprob(
+            hidden, weight, case.target.clamp(min=0), temperature=0.7, with_entropy=True
+        )
+        assert found.entropy is not None
+        return found.logprob, found.entropy
+
+    leaves = (
+        case.hidden.nan_to_num(0.5).requires_grad_(),
+        case.weight.clone().requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(loss, leaves)
+    assert torch.autograd.gradcheck(logprobs, leaves)
