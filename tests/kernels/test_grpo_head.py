@@ -27,7 +27,8 @@ class Model(nn.Module):
         )
 
     def forward(self, inputs: torch.Tensor, target: torch.Tensor, **rows: torch.Tensor):
-        return self.head(self.body(inputs).tanh(), target, clip_low=0.2, clip_high=0.28, **rows)
+        hidden = self.body(inputs).tanh()
+        return self.head(hidden, target, clip_low=0.2, clip_high=0.28, **rows)
 
 
 def gradients(model: Model, loss: torch.Tensor) -> list[torch.Tensor]:
@@ -42,7 +43,8 @@ def build(seed: int, rows: int = 20) -> tuple[Case, Model, torch.Tensor]:
 
 def test_the_head_is_the_reference_with_the_modules_weight():
     case, model, inputs = build(1)
-    result = model(inputs, case.target, **options(case))
+    loss, result = model(inputs, case.target, **options(case))
+    assert torch.equal(loss, result.loss) and loss.requires_grad
     hidden = model.body(inputs).tanh()
     expected = reference.grpo_loss(
         hidden,
@@ -54,9 +56,7 @@ def test_the_head_is_the_reference_with_the_modules_weight():
         **options(case),
     )
     assert_close(result.loss, expected.loss, 1e-12)
-    for found, wanted in zip(
-        gradients(model, result.loss), gradients(model, expected.loss), strict=True
-    ):
+    for found, wanted in zip(gradients(model, loss), gradients(model, expected.loss), strict=True):
         assert_close(found, wanted, 1e-12)
     logprobs = model.head.logprob(hidden[case.mask], case.target[case.mask], with_entropy=True)
     assert_close(logprobs.logprob, expected.logprob[case.mask], 1e-12)
@@ -65,9 +65,9 @@ def test_the_head_is_the_reference_with_the_modules_weight():
 
 def test_activation_checkpointing_around_the_head_changes_nothing():
     case, model, inputs = build(2)
-    plain = model(inputs, case.target, **options(case)).loss
+    plain, _ = model(inputs, case.target, **options(case))
     again = checkpoint(
-        lambda rows: model(rows, case.target, **options(case)).loss, inputs, use_reentrant=False
+        lambda rows: model(rows, case.target, **options(case))[0], inputs, use_reentrant=False
     )
     assert isinstance(again, torch.Tensor)
     assert torch.equal(plain, again)
@@ -77,14 +77,14 @@ def test_activation_checkpointing_around_the_head_changes_nothing():
 
 def test_a_compiled_model_calls_the_head_and_learns_the_same():
     case, model, inputs = build(3)
-    plain = model(inputs, case.target, **options(case))
-    expected = gradients(model, plain.loss)
+    plain, details = model(inputs, case.target, **options(case))
+    expected = gradients(model, plain)
     compiled = torch.compile(model, backend="aot_eager")
-    result = compiled(inputs, case.target, **options(case))
-    assert_close(result.loss, plain.loss, 1e-12)
-    for found, wanted in zip(gradients(model, result.loss), expected, strict=True):
+    loss, result = compiled(inputs, case.target, **options(case))
+    assert_close(loss, plain, 1e-12)
+    for found, wanted in zip(gradients(model, loss), expected, strict=True):
         assert_close(found, wanted, 1e-12)
-    assert result.stats.entropy.item() == pytest.approx(plain.stats.entropy.item())
+    assert result.stats.entropy.item() == pytest.approx(details.stats.entropy.item())
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -42,9 +42,13 @@ class GRPOHead(nn.Module):
         token_weight: Float[Tensor, " rows"],
         clip_low: float = 0.2,
         clip_high: float = 0.2,
-    ) -> GRPOLoss:
-        """``grpo_loss`` with this head's weight and temperature."""
-        return grpo_loss(
+    ) -> tuple[Float[Tensor, ""], GRPOLoss]:
+        """The loss, and all of ``grpo_loss`` with this head's weight and temperature.
+
+        A tuple with the loss by itself, because ZeRO-3 looks for tensors that lead back to a
+        module in tuples, lists and dicts only.
+        """
+        result = grpo_loss(
             hidden,
             self.weight,
             target,
@@ -57,6 +61,7 @@ class GRPOHead(nn.Module):
             temperature=self.temperature,
             backend=self.backend,
         )
+        return result.loss, result
 
     @torch.no_grad()
     def logprob(
