@@ -15,7 +15,7 @@ from genagent_kernels import SharedPrefix, reference
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 seeds = st.integers(0, 2**31)
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,8 +58,8 @@ def test_attention_over_pages_is_attention(dtype, seed, lengths, prefix, heads, 
         return torch.randn(*shape, generator=generator).to(dtype)
 
     query_heads, key_heads = heads
-    pages = torch.full((2, 60, page_size, key_heads, width), torch.nan, dtype=dtype)
-    free = torch.randperm(60, generator=generator).tolist()
+    pages = torch.full((2, 110, page_size, key_heads, width), torch.nan, dtype=dtype)
+    free = torch.randperm(110, generator=generator).tolist()
     # Key and value of a token are one tensor here, so that both land on the same pages.
     own = [normal(length, 2, key_heads, width) for length in lengths]
     common = normal(prefix, 2, key_heads, width)

@@ -26,7 +26,7 @@ seeds = st.integers(0, 2**31)
 sizes = st.sampled_from([1, 5, 9, 20])
 vocabularies = st.sampled_from([1, 37, 64, 130, 203])
 widths = st.sampled_from([1, 12, 16, 50])
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -71,8 +71,8 @@ def write_gradient(
         gradient = slope * (tl.where(column == wanted, 1.0, 0.0) - probability)
         if WITH_ENTROPY:
             # p log p is 0 where p is, even where log p is -inf.
-            plogp = tl.where(probability > 0, probability * (logprob + entropy), 0.0)
-            gradient -= entropy_slope * plogp
+            level = tl.where(probability > 0, logprob + entropy, 0.0)
+            gradient -= entropy_slope * probability * level
         gradient = gradient / TEMPERATURE
         tl.store(gradient_row + column, gradient.to(gradient_row.dtype.element_ty), mask=is_column)
 
