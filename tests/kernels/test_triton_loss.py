@@ -14,8 +14,9 @@ from torch import Tensor
 import genagent_kernels as kernels
 from genagent_kernels import head, reference
 
-# Absolute and relative error of gradients against float64; the inputs are exact in every dtype, so
-# what is left is the rounding of the gradient's own factors. Log-probs are float32 throughout.
+# Error of gradients against float64, in units of the largest gradient or 1: the inputs are exact in
+# every dtype, so what is left is the rounding of the factors of sums. Log-probs are float32
+# throughout.
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 LOGPROB_TOLERANCE = 2e-5
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,6 +55,11 @@ def masked(case: Case, kind: str) -> Case:
     return replace(clean, mask=torch.full_like(case.mask, kind == "all"))
 
 
+def assert_gradient(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+    scale = max(1.0, expected.abs().max().item())
+    assert_close(found.cpu() / scale, expected / scale, TOLERANCE[dtype])
+
+
 def awkward(values: Tensor, layout: str) -> Tensor:
     """The same values in memory that is strided, or that begins at an odd address."""
     if layout == "transposed":
@@ -81,9 +87,10 @@ def test_loss_and_gradients_equal_the_reference(dtype, seed, rows, vocabulary, w
     case = masked(make_case(seed, rows=rows, vocabulary=vocabulary, width=width), mask)
     expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
     result, grad_hidden, grad_weight = on_device(case.to(dtype)).run(grpo_loss)
-    assert_close(result.loss.cpu(), expected.loss, LOGPROB_TOLERANCE)
-    assert_close(grad_hidden.cpu(), expected_hidden, TOLERANCE[dtype])
-    assert_close(grad_weight.cpu(), expected_weight, TOLERANCE[dtype])
+    scale = max(1.0, expected.loss.abs().item())
+    assert_close(result.loss.cpu() / scale, expected.loss / scale, LOGPROB_TOLERANCE)
+    assert_gradient(grad_hidden, expected_hidden, dtype)
+    assert_gradient(grad_weight, expected_weight, dtype)
     assert_close(result.logprob.cpu(), expected.logprob, LOGPROB_TOLERANCE)
     assert grad_hidden.dtype == grad_weight.dtype == dtype
     for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy"):
@@ -134,13 +141,18 @@ def test_log_probs_and_gradients_equal_the_reference(
     for found, wanted in zip(actual[:num_values], expected[:num_values], strict=True):
         assert_close(found.cpu(), wanted, LOGPROB_TOLERANCE)
     for found, wanted in zip(actual[num_values:], expected[num_values:], strict=True):
-        assert_close(found.cpu(), wanted, TOLERANCE[dtype])
+        assert_gradient(found, wanted, dtype)
 
 
 @few
 @given(seed=seeds, keep=st.integers(1, 39), shift=st.integers(0, 17))
 def test_a_row_is_bitwise_the_same_in_any_batch(seed, keep, shift):
     case = on_device(without_holes(make_case(seed, rows=40, vocabulary=150)).to(torch.bfloat16))
+    if DEVICE == "cpu":
+        # The interpreter multiplies with the CPU's BLAS, whose rows do depend on their place. Sums
+        # of multiples of 1/64 are exact in any order; all that follows the product is tested.
+        hidden, weight = ((8 * x).round() / 8 for x in (case.hidden, case.weight))
+        case = replace(case, hidden=hidden, weight=weight)
     many = linear_logprob(case.hidden, case.weight, case.target, with_entropy=True)
     rows = torch.arange(40).roll(shift)[:keep].to(DEVICE)
     few_rows = linear_logprob(case.hidden[rows], case.weight, case.target[rows], with_entropy=True)
