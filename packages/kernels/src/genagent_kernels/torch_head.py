@@ -60,9 +60,9 @@ class TorchHead:
         with_gradient: bool,
         dtype: torch.dtype,
     ) -> Tensor | None:
-        logprobs = _scaled(logits, temperature)
-        logprobs.sub_(logprobs.logsumexp(-1, keepdim=True))
-        probabilities = logprobs.exp()
+        scaled = _scaled(logits, temperature)
+        logprobs = torch.log_softmax(scaled, dim=-1)
+        probabilities = torch.exp(logprobs, out=scaled)
         logprob = _at(logprobs, rows.target)
         results.logprob.copy_(logprob)
         results.entropy.copy_(_entropy(logprobs, probabilities))
