@@ -83,8 +83,8 @@ def make_inputs(rows: int, width: int, vocabulary: int, density: float) -> Input
     )
 
 
-def ours(x: Inputs) -> Tensor:
-    return kernels.grpo_loss(
+def ours(x: Inputs, loss: Callable[..., kernels.GRPOLoss] = kernels.grpo_loss) -> Tensor:
+    return loss(
         x.hidden,
         x.weight,
         x.target,
@@ -194,7 +194,7 @@ def exact_gradients(x: Inputs) -> list[Tensor]:
         hidden=x.hidden.detach().double().requires_grad_(),
         weight=x.weight.detach().double().requires_grad_(),
     )
-    step(_reference, doubled)
+    step(lambda x: ours(x, reference.grpo_loss), doubled)
     assert doubled.hidden.grad is not None and doubled.weight.grad is not None
     return [doubled.hidden.grad, doubled.weight.grad]
 
@@ -214,20 +214,6 @@ def errors(
         for mine, wanted in zip(found, exact, strict=True)
     ]
     return worst[0], worst[1], repeats
-
-
-def _reference(x: Inputs) -> Tensor:
-    return reference.grpo_loss(
-        x.hidden,
-        x.weight,
-        x.target,
-        old_logprob=x.old_logprob,
-        advantage=x.advantage,
-        mask=x.mask,
-        token_weight=x.token_weight,
-        clip_low=CLIP,
-        clip_high=CLIP,
-    ).loss
 
 
 def peak_mib(config: KernelsConfig, name: str, rows: int, density: float) -> float:
