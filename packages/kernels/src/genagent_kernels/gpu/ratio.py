@@ -58,8 +58,8 @@ def ratio_rows(
         count += counts.to(tl.int32)
         total += tl.where(counts, moved, 0.0)
         largest = tl.maximum(largest, tl.where(counts, moved, 0.0))
-        low += tl.where(counts & (moved < 1.0 - CLIP_LOW), 1.0, 0.0)
-        high += tl.where(counts & (moved > 1.0 + CLIP_HIGH), 1.0, 0.0)
+        low += tl.where(moved < 1.0 - CLIP_LOW, 1.0, 0.0)
+        high += tl.where(moved > 1.0 + CLIP_HIGH, 1.0, 0.0)
         k1 -= difference
         k3 += excess
     number = tl.sum(count, axis=0)
