@@ -21,6 +21,7 @@ from genagent_kernels.head import (
     chunks,
     head_logits,
     hidden_gradient,
+    logit_buffer,
 )
 from genagent_kernels.reference import grpo_stats, statistics_dtype
 from genagent_kernels.results import GRPOLoss
@@ -104,10 +105,11 @@ class _GRPO(torch.autograd.Function):
         is_effective = torch.zeros_like(logprob, dtype=torch.int8)
         grad_hidden = torch.zeros_like(hidden) if wants_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=dtype) if wants_weight else None
+        buffer = logit_buffer(len(live), weight)
         for chunk in chunks(len(live), hidden.device):
             picked = hidden[live[chunk]]
             gradient = head.grpo(
-                head_logits(picked, weight),
+                head_logits(picked, weight, out=buffer[: len(picked)]),
                 GRPORows(
                     target=rows.target[chunk],
                     old_logprob=rows.old_logprob[chunk],
@@ -132,7 +134,6 @@ class _GRPO(torch.autograd.Function):
                 grad_hidden[live[chunk]] = hidden_gradient(gradient, weight)
             if grad_weight is not None:
                 add_weight_gradient(grad_weight, gradient, picked)
-            del gradient
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         ctx.mark_non_differentiable(logprob, entropy, is_effective)
@@ -148,7 +149,12 @@ class _GRPO(torch.autograd.Function):
         scaled_hidden = None if grad_hidden is None else grad_hidden * grad_loss
         scaled_weight = None
         if grad_weight is not None:
-            # Straight into the weight's dtype: no second float32 copy of the vocabulary.
-            scaled_weight = torch.empty_like(grad_weight, dtype=ctx.weight_dtype)
-            torch.mul(grad_weight, grad_loss, out=scaled_weight)
+            scaled_weight = _times(grad_weight, grad_loss, ctx.weight_dtype)
         return scaled_hidden, scaled_weight, *[None] * 7
+
+
+def _times(gradient: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """``factor * gradient`` in ``dtype``, with no second float32 copy of the vocabulary."""
+    if gradient.dtype == dtype and not factor.is_cuda and factor == 1:
+        return gradient  # Most losses are the end of their graph; asking a GPU would stall it.
+    return torch.mul(gradient, factor, out=torch.empty_like(gradient, dtype=dtype))

@@ -14,6 +14,7 @@ from genagent_kernels.head import (
     chunks,
     head_logits,
     hidden_gradient,
+    logit_buffer,
 )
 from genagent_kernels.reference import statistics_dtype
 from genagent_kernels.results import LogProbs
@@ -68,9 +69,11 @@ class _LinearLogprob(torch.autograd.Function):
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=dtype) if wants_weight else None
+        buffer = logit_buffer(len(target), weight)
         for chunk in chunks(len(target), hidden.device):
+            picked = hidden[chunk]
             gradient = ctx.head.logprob_gradient(
-                head_logits(hidden[chunk], weight),
+                head_logits(picked, weight, out=buffer[: len(picked)]),
                 target[chunk],
                 normalizer[chunk],
                 slope[chunk].contiguous(),
@@ -82,7 +85,7 @@ class _LinearLogprob(torch.autograd.Function):
             if grad_hidden is not None:
                 grad_hidden[chunk] = hidden_gradient(gradient, weight)
             if grad_weight is not None:
-                add_weight_gradient(grad_weight, gradient, hidden[chunk])
+                add_weight_gradient(grad_weight, gradient, picked)
         if grad_weight is not None:
             grad_weight = grad_weight.to(weight.dtype)
         return grad_hidden, grad_weight, None, None, None, None

@@ -81,19 +81,32 @@ class Head(Protocol):
 
 def chunks(rows: int, device: torch.device) -> Iterator[slice]:
     """Slices that cover ``rows`` rows, ``CHUNK_ROWS`` of them at a time."""
-    size = CHUNK_ROWS["cuda" if device.type == "cuda" else "cpu"]
+    size = _chunk_rows(device)
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 
 
-def head_logits(hidden: Tensor, weight: Tensor) -> Tensor:
-    """``hidden @ weight.T``, [rows, V] in the statistics' dtype."""
-    return _product(hidden, weight.T)
+def logit_buffer(rows: int, weight: Tensor) -> Tensor:
+    """Room for a chunk's logits, which all chunks share: on a CPU fresh pages would cost as much as
+    a third of the product that fills them."""
+    height = min(rows, _chunk_rows(weight.device))
+    return weight.new_empty(height, len(weight), dtype=statistics_dtype(weight))
+
+
+def head_logits(hidden: Tensor, weight: Tensor, *, out: Tensor) -> Tensor:
+    """``hidden @ weight.T`` into ``out``, [rows, V] in the statistics' dtype."""
+    if weight.is_cuda and weight.dtype != out.dtype:
+        return torch.mm(hidden, weight.T, out_dtype=out.dtype, out=out)
+    return torch.mm(hidden.to(out.dtype), weight.T.to(out.dtype), out=out)
 
 
 def hidden_gradient(grad_logits: Tensor, weight: Tensor) -> Tensor:
     """[rows, H] in the dtype of ``weight``."""
-    return _product(_narrow(grad_logits, weight), weight).to(weight.dtype)
+    dtype = statistics_dtype(weight)
+    factor = _narrow(grad_logits, weight)
+    if weight.is_cuda and weight.dtype != dtype:
+        return torch.mm(factor, weight, out_dtype=dtype).to(weight.dtype)
+    return (factor @ weight.to(dtype)).to(weight.dtype)
 
 
 def add_weight_gradient(total: Tensor, grad_logits: Tensor, hidden: Tensor) -> None:
@@ -107,14 +120,10 @@ def add_weight_gradient(total: Tensor, grad_logits: Tensor, hidden: Tensor) -> N
         total.addmm_(factor, hidden.to(total.dtype))
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """``left @ right`` in at least float32, accumulated and returned."""
-    dtype = statistics_dtype(right)
-    if right.is_cuda and right.dtype != dtype:
-        return torch.mm(left, right, out_dtype=dtype)
-    return left.to(dtype) @ right.to(dtype)
-
-
 def _narrow(gradient: Tensor, like: Tensor) -> Tensor:
     """The gradient as a factor of a product with ``like``: tensor cores want both alike."""
     return gradient.to(like.dtype) if like.is_cuda else gradient.to(statistics_dtype(like))
+
+
+def _chunk_rows(device: torch.device) -> int:
+    return CHUNK_ROWS["cuda" if device.type == "cuda" else "cpu"]
