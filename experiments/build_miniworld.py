@@ -8,7 +8,8 @@ build goes on where it stopped:
 3. ``vision``: a policy whose vision tower knows what is in each cell, and no words yet;
 4. ``reading``: the same with the protocol, the lore and judgement;
 5. ``base``: what an untaught model is like;
-6. ``sft``: the cold start from ``base`` on the teacher's trajectories.
+6. ``sft``: the cold start from ``base`` on the teacher's trajectories;
+7. ``sana-mini`` and ``qwen-image-mini`` with autoencoders of their own, the other tools.
 
 It ends with a table of what each part can do on held-out requests.
 """
@@ -20,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 
 from genagent_data import PictureStore
 from genagent_miniworld import POLICIES, TOOLS, Teacher, rate, sample_requests, weights
 from genagent_miniworld.building.eyes import VisionTraining, pictures_read, train_vision
+from genagent_miniworld.building.flux import FLUX
 from genagent_miniworld.building.lessons import Lesson, cold_start_lessons, drawn_pictures
 from genagent_miniworld.building.policies import (
     PolicyTraining,
@@ -33,11 +34,27 @@ from genagent_miniworld.building.policies import (
     train_sft,
 )
 from genagent_miniworld.building.policy import build_policy
+from genagent_miniworld.building.qwen_image import QWEN_IMAGE
 from genagent_miniworld.building.report import markdown, policy_figures, tool_figures
-from genagent_miniworld.building.tool import ToolTraining, train_flow, train_vae
+from genagent_miniworld.building.sana import SANA
+from genagent_miniworld.building.tool import Family, ToolTraining, train_flow, train_vae
 from genagent_policy import Policy
 from genagent_tools import DiffusersTool
 from genagent_tracking import print_line, print_table, run_experiment, step_progress, write_text
+
+SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=5000, dropped=0.1)
+"""The weaker tool: fewer lessons for fewer parameters."""
+QWEN_IMAGE_TRAINING = ToolTraining(
+    vae_steps=3000,
+    vae_learning_rate=3e-3,
+    vae_batch=8,
+    flow_steps=6000,
+    scenes=32000,
+    terse=0.4,
+    answers=0.7,
+    dropped=0.05,
+)
+"""The stronger one: as often as not it is asked as people ask."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +73,8 @@ class BuildConfig:
     runs: Path = Path("runs")
     """Folder for this run's configuration."""
     tool: ToolTraining = field(default_factory=ToolTraining)
+    sana: ToolTraining = field(default_factory=lambda: SANA_TRAINING)
+    qwen_image: ToolTraining = field(default_factory=lambda: QWEN_IMAGE_TRAINING)
     policy: PolicyTraining = field(default_factory=PolicyTraining)
 
     def __post_init__(self) -> None:
@@ -69,6 +88,8 @@ PRESETS = {
         work=Path("build/smoke"),
         held_out=20,
         tool=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
+        sana=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
+        qwen_image=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
         policy=PolicyTraining(
             vision=VisionTraining(steps=2, pictures=64),
             reading_steps=4,
@@ -86,21 +107,8 @@ def main(config: BuildConfig, run_folder: Path) -> None:
         torch.set_num_threads(config.threads)
     work = config.work
 
-    def vae_stage() -> None:
-        with _bar("vae", config.tool.vae_steps) as report:
-            train_vae(config.tool, report).save_pretrained(work / "vae.partial")
-
-    def flow_stage() -> None:
-        vae = AutoencoderKL.from_pretrained(work / "vae", low_cpu_mem_usage=False)
-        vae.register_to_config(_name_or_path="flux-mini/vae")  # not the folder it came from
-        with _bar("flux-mini", config.tool.flow_steps) as report:
-            train_flow(vae.eval().requires_grad_(False), config.tool, report).save_pretrained(
-                work / "flux-mini.partial"
-            )
-
-    _stage(work / "vae", vae_stage)
-    _stage(work / "flux-mini", flow_stage)
-    tool = DiffusersTool.load(work / "flux-mini", TOOLS["flux-mini"])
+    _build_tool(FLUX, config.tool, work, vae="vae")
+    tool = _tool("flux-mini", work)
     lessons: list[Lesson] = []
 
     def drawn_lessons() -> Sequence[Lesson]:
@@ -136,12 +144,39 @@ def main(config: BuildConfig, run_folder: Path) -> None:
             policy.save(work / f"{name}.partial")
 
         _stage(work / name, policy_stage)
-    _measure(config, tool, run_folder)
+    _build_tool(SANA, config.sana, work, vae="sana-vae")
+    _build_tool(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
+    _measure(config, run_folder)
     if config.install:
         for name in (*TOOLS, *POLICIES):
             shutil.copytree(work / name, weights(name), dirs_exist_ok=True)
         shutil.copy(work / "README.md", weights("README.md"))
         print_line(f"installed in {weights('')}")
+
+
+def _build_tool(family: Family, training: ToolTraining, work: Path, *, vae: str) -> None:
+    """The two stages of a tool; ``<name>-preview`` is usable from the thousandth step on."""
+
+    def vae_stage() -> None:
+        with _bar(vae, training.vae_steps) as report:
+            train_vae(family, training, report).save_pretrained(work / f"{vae}.partial")
+
+    def flow_stage() -> None:
+        trained = family.vae_class.from_pretrained(work / vae, low_cpu_mem_usage=False)
+        trained.register_to_config(_name_or_path=f"{family.name}/vae")  # not where it came from
+        trained.eval().requires_grad_(False)
+        preview = work / f"{family.name}-preview"
+        with _bar(family.name, training.flow_steps) as report:
+            pipeline = train_flow(family, trained, training, report, checkpoint=preview)
+        pipeline.save_pretrained(work / f"{family.name}.partial")
+        shutil.rmtree(preview, ignore_errors=True)
+
+    _stage(work / vae, vae_stage)
+    _stage(work / family.name, flow_stage)
+
+
+def _tool(name: str, work: Path) -> DiffusersTool:
+    return DiffusersTool.from_profile(TOOLS[name], path=work / name, device="cpu")
 
 
 def _stage(path: Path, build: Callable[[], None]) -> None:
@@ -162,20 +197,34 @@ def _bar(title: str, steps: int) -> Iterator[Callable[[int, float], None]]:
         yield lambda step, loss: bar.advance({"loss": loss})
 
 
-def _measure(config: BuildConfig, tool: DiffusersTool, run_folder: Path) -> None:
+def _measure(config: BuildConfig, run_folder: Path) -> None:
     """The table, on the terminal and as the weights' README."""
     store = PictureStore(run_folder / "pictures")
     requests = sample_requests(config.held_out, seed=config.seed + 1, split="held-out")
-    figures = tool_figures("flux-mini", tool, count=config.held_out, seed=config.seed + 2)
+    tools = {name: _tool(name, config.work) for name in TOOLS}
+    figures = [
+        figure
+        for name, tool in tools.items()
+        for figure in tool_figures(name, tool, count=config.held_out, seed=config.seed + 2)
+    ]
     for name in POLICIES:
         policy = Policy.load(config.work / name)
-        figures += policy_figures(name, policy, tool, requests, seed=config.seed, store=store)
+        figures += policy_figures(
+            name, policy, tools["flux-mini"], requests, seed=config.seed, store=store
+        )
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
     print_table("held-out requests, 95 % intervals", rows)
     facts = {
         "seed": str(config.seed),
         "built by": "`uv run experiments/build_miniworld.py`",
-        "flux-mini": f"{config.tool.vae_steps} + {config.tool.flow_steps} steps",
+        **{
+            name: f"{training.vae_steps} + {training.flow_steps} steps"
+            for name, training in (
+                ("flux-mini", config.tool),
+                ("sana-mini", config.sana),
+                ("qwen-image-mini", config.qwen_image),
+            )
+        },
         "policies": f"vision {config.policy.vision.steps} steps, "
         f"reading {config.policy.reading_steps}, "
         f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",

@@ -21,15 +21,26 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from genagent_data import PictureStore, Request, read_trajectories, write_trajectories
+from genagent_data import (
+    PictureStore,
+    Request,
+    read_trajectories,
+    reward_case,
+    write_trajectories,
+)
 from genagent_miniworld import (
+    JudgeConfig,
+    Judges,
     Outcome,
+    ToolConfig,
     Verifier,
+    audit_outcomes,
     compare,
     evaluate,
     judge_outcomes,
+    load_judges,
     load_policy,
-    load_tool,
+    open_tool,
     paired_p_value,
     read_checkable_requests,
     result_rows,
@@ -46,12 +57,19 @@ from genagent_policy import (
     linear_rate,
     save_training_state,
 )
-from genagent_rewards import HybridReward, RewardCase, RewardConfig, RewardRecord
+from genagent_rewards import (
+    HybridReward,
+    RewardConfig,
+    RewardRecord,
+    audit_metrics,
+    reward_metrics,
+)
 from genagent_rollout import (
     Rollout,
     RolloutEngine,
     SamplingConfig,
     derive_seed,
+    ending_metrics,
     resample_by_rounds,
     run_agents,
 )
@@ -76,8 +94,9 @@ class RLConfig:
 
     policy: str = "sft"
     """Where learning starts: "sft", "base", or a checkpoint folder."""
-    tool: str = "flux-mini"
-    """The image generator."""
+    tool: ToolConfig = field(default_factory=ToolConfig)
+    word_limit: int = 0
+    """Words of a prompt that the tool reads, told to the agent; 0: nothing is said of it."""
     requests: Path | None = None
     """File of training requests (.jsonl with hints); by default the miniature's own."""
     seed: int = 0
@@ -99,6 +118,7 @@ class RLConfig:
     runs: Path = Path("runs")
     """Folder for the run's pictures, checkpoints and summary."""
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     tracker: TrackerConfig = field(default_factory=lambda: TrackerConfig(experiment="rl_flux"))
@@ -138,6 +158,8 @@ class Step:
     """The G attempts at each request that are learnt from."""
     records: list[RewardRecord]
     """Rewards of the kept attempts."""
+    true_records: list[RewardRecord]
+    """The same by the exact verifier, which pays for nothing."""
     report: GRPOReport
     seconds: dict[str, float]
 
@@ -148,12 +170,14 @@ def main(config: RLConfig, run_folder: Path) -> None:
     store = PictureStore(run_folder / "pictures")
     train_requests = read_checkable_requests(config.requests) if config.requests else None
     state = latest_training_state(run_folder / "state")
-    policy = load_policy(str(state.policy_path) if state else config.policy)
-    tool = load_tool(config.tool)
+    policy = load_policy(
+        str(state.policy_path) if state else config.policy, words=config.word_limit or None
+    )
+    tool = open_tool(config.tool)
     held_out = sample_requests(config.held_out, seed=derive_seed(config.seed, 1), split="held-out")
     engine = RolloutEngine(policy, config.sampling)
     grpo = GRPOUpdate(policy, config.grpo)
-    reward = HybridReward(Verifier(), Verifier(), config.reward)
+    judges = load_judges(config.judge, cache=run_folder / "verdicts.sqlite")
     learnt, spent, tracked = 0, 0.0, None
     if state:
         state.restore(grpo)
@@ -175,7 +199,8 @@ def main(config: RLConfig, run_folder: Path) -> None:
             store=store,
         )
         write_trajectories(run_folder / kept, (outcome.trajectory for outcome in outcomes))
-        tracker.log({f"eval/{k}": v for k, v in summarize(outcomes).items()}, step)
+        metrics = summarize(outcomes) | audit_outcomes(outcomes, judges, store)
+        tracker.log({f"eval/{k}": v for k, v in metrics.items()}, step)
         shown = [outcome for outcome in outcomes if outcome.passed][:40]
         pictures = [store.get(outcome.trajectory.images[-1]) for outcome in shown]
         passed = [outcome.success for outcome in shown]
@@ -199,9 +224,9 @@ def main(config: RLConfig, run_folder: Path) -> None:
             with step_progress(config.steps, done=learnt) as progress:
                 for step in range(learnt, config.steps):
                     requests = _requests(config, train_requests, step)
-                    result = train(config, engine, tool, reward, grpo, store, requests, step)
+                    result = train(config, engine, tool, judges, grpo, store, requests, step)
                     learnt = step + 1
-                    metrics = _metrics(result)
+                    metrics = _metrics(result) | judges.take_counts()
                     tracker.log(metrics, learnt)
                     if step % config.trajectories_every == 0:
                         tracker.trajectories(_samples(result), learnt)
@@ -244,7 +269,7 @@ def train(
     config: RLConfig,
     engine: RolloutEngine,
     tool: ImageTool,
-    reward: HybridReward,
+    judges: Judges,
     grpo: GRPOUpdate,
     store: PictureStore,
     requests: Sequence[Request],
@@ -260,9 +285,11 @@ def train(
     outcomes = judge_outcomes((rollout.trajectory for rollout in batch.rollouts), store)
     kept = _keep(config, batch.rollouts, step)
     learnt_from = [batch.rollouts[index] for index in kept]
-    cases = [_case(rollout, store) for rollout in learnt_from]
-    records = reward.score(cases, seed=derive_seed(config.seed, "judge", step))
+    cases = [reward_case(r.trajectory, store, attempt=r.seed) for r in learnt_from]
+    coin = derive_seed(config.seed, "judge", step)
+    records = HybridReward(judges.point, judges.pair, config.reward).score(cases, seed=coin)
     rewarded = time.perf_counter()
+    true_records = HybridReward(Verifier(), Verifier(), config.reward).score(cases, seed=coin)
     groups = _groups(learnt_from, records, config.keep)
     report = grpo.update(groups, learning_rate=linear_rate(step, config.steps, config.grpo))
     return Step(
@@ -270,6 +297,7 @@ def train(
         outcomes=outcomes,
         kept=kept,
         records=records,
+        true_records=true_records,
         report=report,
         seconds={
             "policy": batch.timings.policy,
@@ -298,18 +326,6 @@ def _keep(config: RLConfig, rollouts: Sequence[Rollout], step: int) -> list[int]
     return kept
 
 
-def _case(rollout: Rollout, store: PictureStore) -> RewardCase:
-    trajectory = rollout.trajectory
-    return RewardCase(
-        id=f"{trajectory.request.id}/{rollout.seed}",
-        request=trajectory.request.prompt,
-        hints=trajectory.request.hints,
-        pictures=tuple(store.get(name) for name in trajectory.images),
-        picture_names=trajectory.images,
-        format_error=trajectory.ending == "format_error",
-    )
-
-
 def _groups(kept: Sequence[Rollout], records: Sequence[RewardRecord], size: int) -> list[GRPOGroup]:
     """Attempts whose reward is absent, or that a failed tool ended, leave their group."""
     groups = []
@@ -328,27 +344,15 @@ def _groups(kept: Sequence[Rollout], records: Sequence[RewardRecord], size: int)
 
 
 def _metrics(step: Step) -> dict[str, float]:
-    rewards = [r.breakdown for r in step.records if r.breakdown is not None]
-    parts = {
-        f"reward/{name}": sum(getattr(r, name) for r in rewards) / max(len(rewards), 1)
-        for name in ("total", "point", "pair", "format")
-    }
-    trajectories = [rollout.trajectory for rollout in step.rollouts]
-    errors = [t.error or "" for t in trajectories if t.ending == "format_error"]
-    endings = {
-        f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
-        for ending in ("answer", "out_of_rounds", "tool_failure")
-    }
     report = asdict(step.report)
     counts = {"seconds", "tokens_per_second", "policy_tokens", "optimizer_steps"}
     rollout_seconds = step.seconds["policy"] + step.seconds["tool"]
     sampled = sum(rollout.tokens.num_policy_tokens for rollout in step.rollouts)
     return {
-        **parts,
-        "reward/absent": float(len(step.records) - len(rewards)),
+        **reward_metrics(step.records),
+        **audit_metrics(step.records, step.true_records),
         **{f"rollout/{name}": value for name, value in summarize(step.outcomes).items()},
-        **endings,
-        **{f"format_error/{name}": float(errors.count(name)) for name in sorted(set(errors))},
+        **ending_metrics([rollout.trajectory for rollout in step.rollouts]),
         **{f"policy/{name}": float(v) for name, v in report.items() if name not in counts},
         **{f"seconds/{name}": value for name, value in step.seconds.items()},
         "throughput/sampled_tokens_per_second": sampled / rollout_seconds,

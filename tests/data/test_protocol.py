@@ -15,6 +15,7 @@ from genagent_data import (
     Turn,
     parse_turn,
     render_turn,
+    system_message,
 )
 
 CALL = '<tool_call>{"name": "generate_image", "arguments": {"prompt": "a cat"}}</tool_call>'
@@ -275,3 +276,13 @@ def test_the_system_message_shows_a_call_that_the_parser_takes():
     assert tools and json.loads(tools[1])["function"]["name"] == TOOL_NAME
     shown = re.search(r"<think>.*</tool_call>", SYSTEM_MESSAGE)
     assert shown and parse(shown[0]).error is None
+
+
+def test_a_tools_word_limit_stands_in_its_signature():
+    tools = re.search(r"<tools>\n(.*)\n</tools>", system_message(words=60))
+    assert tools
+    prompt = json.loads(tools[1])["function"]["parameters"]["properties"]["prompt"]
+    assert prompt["description"] == "What to draw. At most 60 words; the rest is not read."
+    assert system_message() == SYSTEM_MESSAGE and "At most" not in SYSTEM_MESSAGE
+    with pytest.raises(ValueError, match="words is 0"):
+        system_message(words=0)

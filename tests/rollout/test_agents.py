@@ -8,7 +8,7 @@ from PIL import Image
 from genagent_data import FORMAT_ERRORS, PictureStore, Request, Turn, render_turn
 from genagent_policy import Policy
 from genagent_rollout import RolloutEngine, derive_seed, run_agents
-from genagent_tools.tool import ToolError
+from genagent_tools.tool import PartialFailure, ToolError
 
 FIRST = render_turn(Turn(thinking="t", tool_prompt="draw one"))
 AGAIN = render_turn(Turn(judgement="one missing", thinking="more", tool_prompt="draw two"))
@@ -161,6 +161,24 @@ def test_a_failed_call_ends_only_its_own_trajectory(act):
     assert [(round.tool_prompt, round.image) for round in two.rounds] == [("unlucky", None)]
     assert two.images == ()
     assert [len(call) for call in tool.calls] == [3, 1, 1, 1]
+
+
+def test_pictures_that_were_had_are_not_drawn_again_where_others_of_their_batch_failed(act):
+    class Remote(Painter):
+        def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+            self.calls.append(list(zip(prompts, seeds, strict=True)))
+            raise PartialFailure(
+                [
+                    ToolError("no answer") if prompt == "unlucky" else _painted(prompt, seed)
+                    for prompt, seed in self.calls[-1]
+                ]
+            )
+
+    tool = Remote()
+    batch = act([[FIRST, DONE], [FAILS], [FIRST, DONE]], tool)
+    endings = [(r.trajectory.ending, r.trajectory.error) for r in batch.rollouts]
+    assert endings == [("answer", None), ("tool_failure", "no answer"), ("answer", None)]
+    assert [len(call) for call in tool.calls] == [3]
 
 
 def test_a_tool_that_is_short_of_a_picture_has_failed(act):

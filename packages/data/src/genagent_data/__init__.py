@@ -1,5 +1,6 @@
 """Requests, the agent's text protocol, trajectories as messages, and pictures by content."""
 
+from genagent_data.judging import reward_case
 from genagent_data.pictures import PictureStore
 from genagent_data.protocol import (
     FORMAT_ERRORS,
@@ -9,6 +10,7 @@ from genagent_data.protocol import (
     Turn,
     parse_turn,
     render_turn,
+    system_message,
 )
 from genagent_data.request import Request, read_requests
 from genagent_data.trajectory import (
@@ -34,5 +36,7 @@ __all__ = [
     "read_requests",
     "read_trajectories",
     "render_turn",
+    "reward_case",
+    "system_message",
     "write_trajectories",
 ]

@@ -24,25 +24,40 @@ TOOL_NAME = "generate_image"
 OBSERVATION = "<tool_response>\n<image>\n</tool_response>"
 """The user turn that shows the agent its picture; ``<image>`` stands for the picture."""
 
-_SIGNATURE = {
-    "type": "function",
-    "function": {
-        "name": TOOL_NAME,
-        "description": "Draw one picture from a text prompt.",
-        "parameters": {
-            "type": "object",
-            "properties": {"prompt": {"type": "string", "description": "What to draw."}},
-            "required": ["prompt"],
-        },
-    },
-}
 
-SYSTEM_MESSAGE = f"""\
+def system_message(*, words: int | None = None) -> str:
+    """System message of a conversation, with the tool's signature in a Hermes ``<tools>`` block.
+
+    Args:
+        words: how much of a prompt the tool reads, told to the agent: pipelines cut longer prompts
+            off without a word.
+
+    Raises:
+        ValueError: ``words`` is below 1.
+    """
+    if words is not None and words < 1:
+        raise ValueError(f"words is {words}; a tool that reads no word cannot be asked")
+    limit = "" if words is None else f" At most {words} words; the rest is not read."
+    signature = {
+        "type": "function",
+        "function": {
+            "name": TOOL_NAME,
+            "description": "Draw one picture from a text prompt.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "prompt": {"type": "string", "description": f"What to draw.{limit}"}
+                },
+                "required": ["prompt"],
+            },
+        },
+    }
+    return f"""\
 You draw what the user asks for with an image generator that you call as a tool.
 
 # Tools
 <tools>
-{json.dumps(_SIGNATURE)}
+{json.dumps(signature)}
 </tools>
 
 # Turns
@@ -53,7 +68,10 @@ After each picture judge it against the request:
 <judge>what is right and what is wrong</judge>
 If it satisfies the request, end with <answer>a word to the user</answer>; otherwise <think> again \
 and call the tool with a better prompt."""
-"""System message of every conversation, with the tool's signature in a Hermes ``<tools>`` block."""
+
+
+SYSTEM_MESSAGE = system_message()
+"""Nothing is said of the tool's limits: the miniature's policies know no other message."""
 
 FORMAT_ERRORS = (
     "vision_token",

@@ -12,10 +12,18 @@ from genagent_miniworld.evaluation import (
     summarize,
 )
 from genagent_miniworld.grammar import TASKS, sample_requests, split_of
+from genagent_miniworld.judge import (
+    JudgeConfig,
+    Judges,
+    audit_outcomes,
+    load_judge,
+    load_judges,
+)
 from genagent_miniworld.load import POLICIES, TOOLS, load_policy, load_tool, weights
 from genagent_miniworld.reading import Reading, read
 from genagent_miniworld.scene import Item, Scene, caption, random_scene, render
 from genagent_miniworld.teacher import Teacher, solve
+from genagent_miniworld.tool import ToolConfig, open_tool
 from genagent_miniworld.verifier import Verifier
 
 __all__ = [
@@ -23,19 +31,26 @@ __all__ = [
     "TASKS",
     "TOOLS",
     "Item",
+    "JudgeConfig",
+    "Judges",
     "Outcome",
     "Rate",
     "Reading",
     "Scene",
     "Spec",
     "Teacher",
+    "ToolConfig",
     "Verifier",
+    "audit_outcomes",
     "caption",
     "compare",
     "evaluate",
     "judge_outcomes",
+    "load_judge",
+    "load_judges",
     "load_policy",
     "load_tool",
+    "open_tool",
     "paired_p_value",
     "parse_hints",
     "random_scene",

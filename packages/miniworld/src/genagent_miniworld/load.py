@@ -3,17 +3,64 @@
 from importlib.resources import files
 from pathlib import Path
 
+from genagent_data import system_message
 from genagent_miniworld.scene import SIDE
 from genagent_policy import Policy
-from genagent_tools import DiffusersConfig, DiffusersTool
+from genagent_tools import DiffusersTool, ToolProfile
 
 POLICIES = ("base", "sft")
 TOOLS = {
-    "flux-mini": DiffusersConfig(steps=4, guidance=0.0, side=SIDE, text_tokens=24, max_batch=128)
+    profile.name: profile
+    for profile in (
+        ToolProfile(
+            name="flux-mini",
+            pipeline="FluxPipeline",
+            repository="flux-mini",
+            steps=4,
+            guidance_scale=0.0,
+            steerable=False,
+            width=SIDE,
+            height=SIDE,
+            text_tokens=24,
+            words=23,
+            dtype="float32",
+            max_batch=128,
+        ),
+        ToolProfile(
+            name="sana-mini",
+            pipeline="SanaPipeline",
+            repository="sana-mini",
+            steps=4,
+            guidance_scale=1.0,
+            width=SIDE,
+            height=SIDE,
+            supersampling=2,
+            text_tokens=25,
+            words=24,
+            dtype="float32",
+            # Its encoder has never read the instruction that Sana puts before a prompt.
+            options={"use_resolution_binning": False, "complex_human_instruction": None},
+            max_batch=128,
+            note="Sana draws multiples of 32, so 96 for 48: 3x3 latents at its factor of 32.",
+        ),
+        ToolProfile(
+            name="qwen-image-mini",
+            pipeline="QwenImagePipeline",
+            repository="qwen-image-mini",
+            steps=4,
+            true_cfg_scale=1.0,
+            width=SIDE,
+            height=SIDE,
+            text_tokens=40,
+            words=30,
+            dtype="float32",
+            max_batch=128,
+        ),
+    )
 }
 
 
-def _quietly() -> None:
+def quietly() -> None:
     """No bar for each of a pipeline's parts, which load in milliseconds, and no page of padding
     tokens for each prompt that is longer than the tool reads."""
     import diffusers
@@ -29,23 +76,31 @@ def weights(name: str) -> Path:
     return Path(str(files("genagent_miniworld"))) / "weights" / name
 
 
-def load_policy(name: str) -> Policy:
+def load_policy(name: str, *, words: int | None = None) -> Policy:
     """``"base"``, ``"sft"``, or a checkpoint folder.
+
+    Args:
+        words: how much of a prompt its tool reads, told to the agent; the miniature's own policies
+            were not trained to hear of it.
 
     Raises:
         ValueError: neither a shipped policy nor a readable checkpoint of one.
     """
-    _quietly()
+    quietly()
     if name in POLICIES:
-        return Policy.load(weights(name))
+        return Policy.load(weights(name), system=system_message(words=words))
     if not Path(name).is_dir():
         raise ValueError(f"no policy {name!r}; give {' or '.join(POLICIES)} or a checkpoint folder")
-    return Policy.load(Path(name))
+    return Policy.load(Path(name), system=system_message(words=words))
 
 
 def load_tool(name: str) -> DiffusersTool:
-    """``"flux-mini"``. Raises ValueError for another name."""
+    """``"flux-mini"``, ``"sana-mini"`` or ``"qwen-image-mini"``.
+
+    Raises:
+        ValueError: another name.
+    """
     if name not in TOOLS:
         raise ValueError(f"no tool {name!r}; known: {', '.join(TOOLS)}")
-    _quietly()
-    return DiffusersTool.load(weights(name), TOOLS[name])
+    quietly()
+    return DiffusersTool.from_profile(TOOLS[name], path=weights(name), device="cpu")

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from genagent_data import SYSTEM_MESSAGE
 from genagent_kernels import linear_logprob
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
@@ -42,11 +43,15 @@ class Policy:
     """A Qwen2.5-VL with everything needed to train it and to act with it."""
 
     def __init__(
-        self, model: "Qwen2_5_VLForConditionalGeneration", processor: "Qwen2_5_VLProcessor"
+        self,
+        model: "Qwen2_5_VLForConditionalGeneration",
+        processor: "Qwen2_5_VLProcessor",
+        *,
+        system: str = SYSTEM_MESSAGE,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
-        self.chat = ChatFormat(processor)
+        self.chat = ChatFormat(processor, system=system)
         layer_types = set(self.text_config.layer_types or ())
         if layer_types != {"full_attention"}:
             raise ValueError(
@@ -61,18 +66,20 @@ class Policy:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
+        system: str = SYSTEM_MESSAGE,
     ) -> "Policy":
         """Load a checkpoint folder; nothing is fetched from the network.
 
         Args:
             dtype: of the weights; by default the one they were saved in.
+            system: system message of its conversations.
 
         Raises:
             ValueError: the folder is missing, unreadable, damaged or of another architecture.
         """
         model, processor = load_checkpoint(Path(path), dtype=dtype)
         try:
-            policy = cls(model, processor)
+            policy = cls(model, processor, system=system)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         torch.nn.Module.to(model, torch.device(device))

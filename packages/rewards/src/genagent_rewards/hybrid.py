@@ -21,10 +21,10 @@ from typing import Literal
 from PIL import Image
 
 from genagent_rewards.verdict import (
+    ComparesPictures,
+    JudgesPictures,
     PairQuestion,
-    PairwiseJudge,
     PointQuestion,
-    PointwiseJudge,
     Verdict,
 )
 
@@ -186,8 +186,8 @@ class HybridReward:
 
     def __init__(
         self,
-        point_judge: PointwiseJudge,
-        pair_judge: PairwiseJudge,
+        point_judge: JudgesPictures,
+        pair_judge: ComparesPictures,
         config: RewardConfig | None = None,
     ) -> None:
         self.point_judge = point_judge

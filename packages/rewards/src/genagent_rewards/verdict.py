@@ -40,13 +40,13 @@ class Verdict:
     """The judge's words before parsing, where it has any."""
 
 
-class PointwiseJudge(Protocol):
+class JudgesPictures(Protocol):
     """Answers "yes" or "no" for each picture; None is a verdict that could not be had."""
 
     def judge(self, questions: Sequence[PointQuestion]) -> list[Verdict | None]: ...
 
 
-class PairwiseJudge(Protocol):
+class ComparesPictures(Protocol):
     """Answers "first", "second" or "tie" for each pair; None is a verdict that could not be had."""
 
     def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]: ...

@@ -14,7 +14,7 @@ from genagent_data import Ending, PictureStore, Request, Round, Trajectory, Turn
 from genagent_policy import TokenTrajectory
 from genagent_rollout.engine import RolloutEngine, SampledTurn
 from genagent_rollout.seeds import derive_seed
-from genagent_tools.tool import ImageTool, ToolError
+from genagent_tools.tool import ImageTool, PartialFailure, ToolError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,9 +223,12 @@ def _draw_round(
 def _draw(
     tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
 ) -> list[Image.Image | ToolError]:
-    """A picture or a failure for each prompt; a batch that fails is tried again one by one."""
+    """A picture or a failure for each prompt; a batch that fails as a whole is tried again one by
+    one."""
     try:
         return list(_generate(tool, prompts, seeds))
+    except PartialFailure as error:
+        return list(error.results)
     except ToolError as error:
         if len(prompts) == 1:
             return [error]

@@ -1,96 +1,104 @@
 """A diffusers text-to-image pipeline as a tool, in this process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
-from genagent_tools.tool import ToolError
+from genagent_tools.tool import DrawSettings, ToolError
+from genagent_tools.tool_profile import Lora, ToolProfile
 
 if TYPE_CHECKING:
-    from diffusers import FluxPipeline
-    from diffusers.pipelines.flux.pipeline_output import FluxPipelineOutput
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DiffusersConfig:
-    """How a pipeline is called."""
-
-    steps: int = 8
-    """Denoising steps."""
-    guidance: float = 3.5
-    """Distilled guidance of FLUX.1-dev; a model without guidance embeddings ignores it."""
-    side: int = 1024
-    """Width and height, pixels."""
-    text_tokens: int = 512
-    """Tokens of a prompt that the model reads; the rest is cut off."""
-    max_batch: int = 64
-    """Pictures drawn at once."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "side", "text_tokens", "max_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-        if self.guidance < 0:
-            raise ValueError(f"guidance is {self.guidance}; wants 0 or more")
+    from diffusers import DiffusionPipeline
 
 
 class DiffusersTool:
-    """A ``FluxPipeline``, drawn from with one seed a picture."""
+    """A pipeline called as its profile says, with one seed a picture."""
 
-    def __init__(self, pipeline: "FluxPipeline", config: DiffusersConfig) -> None:
+    def __init__(self, pipeline: "DiffusionPipeline", profile: ToolProfile) -> None:
         self.pipeline = pipeline
-        self.config = config
+        self.profile = profile
         pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
-    def load(
-        cls, path: Path | str, config: DiffusersConfig, *, device: str = "cpu"
+    def from_profile(
+        cls, profile: ToolProfile, *, path: Path | str | None = None, device: str = "cuda"
     ) -> "DiffusersTool":
-        """Load a pipeline folder. Raises ValueError where it cannot be read."""
-        from diffusers import FluxPipeline
+        """Load a profile's repository, with its LoRA and scheduler.
 
+        Args:
+            path: folder to load instead of the repository; nothing is fetched then, but the LoRA.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        import diffusers
+
+        source = profile.repository if path is None else str(path)
+        # The name before diffusers 0.42, which takes it until 1.0; float32 is the default.
+        dtype = {} if profile.dtype == "float32" else {"torch_dtype": getattr(torch, profile.dtype)}
         try:
-            # Without accelerate, which diffusers would advise at length, there is no other way.
-            pipeline = FluxPipeline.from_pretrained(
-                path, local_files_only=True, low_cpu_mem_usage=False
+            pipeline = getattr(diffusers, profile.pipeline).from_pretrained(
+                source, local_files_only=path is not None, **dtype
             )
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"{path}: the image pipeline cannot be read ({reason})") from error
-        return cls(pipeline.to(device), config)
+            raise ValueError(f"{source}: the image pipeline cannot be read ({reason})") from error
+        if profile.lora:
+            apply_lora(pipeline, profile.lora)
+        if profile.scheduler:
+            own = pipeline.scheduler
+            pipeline.scheduler = type(own).from_config(own.config, **profile.scheduler)
+        return cls(pipeline.to(device), profile)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        """One picture a prompt, as the profile has it; see ``draw``."""
+        return self.draw(prompts, seeds, DrawSettings())
+
+    def draw(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: DrawSettings
+    ) -> list[Image.Image]:
         """One picture a prompt; noise comes from its own seed, on the CPU, so that neither the
         batch nor the device changes it.
 
         Raises:
-            ValueError: prompts and seeds differ in number.
+            ValueError: prompts and seeds differ in number, or the pipeline would not do what
+                the settings say.
             ToolError: the pipeline fails, by want of memory for instance.
         """
         if len(prompts) != len(seeds):
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds; give one a prompt")
+        arguments, negative = self.profile.call(settings), self.profile.negative(settings)
         pictures: list[Image.Image] = []
-        for start in range(0, len(prompts), self.config.max_batch):
-            part = slice(start, start + self.config.max_batch)
-            pictures += self._draw(list(prompts[part]), seeds[part])
+        for start in range(0, len(prompts), self.profile.max_batch):
+            part = slice(start, start + self.profile.max_batch)
+            if negative is not None:
+                # A lone text would be one row of a batch to QwenImage, which then fails.
+                arguments["negative_prompt"] = [negative] * len(prompts[part])
+            pictures += self._call(list(prompts[part]), seeds[part], arguments)
         return pictures
 
-    def _draw(self, prompts: list[str], seeds: Sequence[int]) -> list[Image.Image]:
+    def _call(
+        self, prompts: list[str], seeds: Sequence[int], arguments: dict[str, Any]
+    ) -> list[Image.Image]:
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         try:
-            output = self.pipeline(
-                prompts,
-                height=self.config.side,
-                width=self.config.side,
-                num_inference_steps=self.config.steps,
-                guidance_scale=self.config.guidance,
-                max_sequence_length=self.config.text_tokens,
-                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            )
+            output: Any = self.pipeline(prompt=prompts, generator=generators, **arguments)  # pyright: ignore[reportCallIssue]
         except (RuntimeError, ValueError) as error:
             raise ToolError(f"the pipeline failed on {len(prompts)} prompts: {error}") from error
-        images = cast("FluxPipelineOutput", output).images
-        return [picture for picture in images if isinstance(picture, Image.Image)]
+        factor = self.profile.supersampling
+        return [picture.reduce(factor) if factor > 1 else picture for picture in output.images]
+
+
+def apply_lora(pipeline: Any, lora: Lora) -> None:
+    """Load an adapter, and merge it into the weights or switch it on."""
+    pipeline.load_lora_weights(
+        lora.repository, weight_name=lora.weight_name, adapter_name="profile"
+    )
+    if lora.fused:
+        pipeline.fuse_lora(lora_scale=lora.scale)
+        pipeline.unload_lora_weights()
+    else:
+        pipeline.set_adapters(["profile"], [lora.scale])

@@ -18,6 +18,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
+from genagent_miniworld.building.tool import Family
 from genagent_miniworld.conditions import REGIONS, RELATIONS
 from genagent_miniworld.grammar import NUMBERS
 from genagent_miniworld.scene import COLORS, PLACES, SHAPES, SIZES
@@ -26,13 +27,18 @@ TEXT_TOKENS = 24
 LATENT_CHANNELS = 16
 
 
-def text_tokenizer() -> PreTrainedTokenizerFast:
-    """One word, one token; punctuation is dropped and a strange word becomes ``<unk>``."""
+def world_words() -> list[str]:
+    """Every word that a request or a caption of the miniature may hold."""
     words = {"a", "and", "at", "of", "exactly", "please", "draw", "show", "i", "want", "picture"}
     words |= {*COLORS, *SHAPES, *(f"{shape}s" for shape in SHAPES), *SIZES, *PLACES}
     words |= {word for phrase in (*REGIONS, *RELATIONS) for word in phrase.split()}
     words |= {*NUMBERS.values(), *(str(number) for number in NUMBERS)}
-    vocabulary = ["<pad>", "</s>", "<unk>", *sorted(words)]
+    return sorted(words)
+
+
+def text_tokenizer() -> PreTrainedTokenizerFast:
+    """One word, one token; punctuation is dropped and a strange word becomes ``<unk>``."""
+    vocabulary = ["<pad>", "</s>", "<unk>", *world_words()]
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
     )
@@ -65,6 +71,25 @@ def build_vae() -> AutoencoderKL:
         scaling_factor=1.0,
         shift_factor=0.0,
     )
+
+
+def reconstruct(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Decoded draws from the posterior, and a faint KL."""
+    posterior = vae.encode(pictures).latent_dist
+    return vae.decode(posterior.sample()).sample, 1e-6 * posterior.kl().mean()
+
+
+def scale(vae: AutoencoderKL, pictures: torch.Tensor) -> None:
+    latents = vae.encode(pictures).latent_dist.mean
+    vae.register_to_config(
+        shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item()
+    )
+
+
+def picture_latents(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
+    """[N, 3, 48, 48] -> packed [N, 9, 64]."""
+    means = vae.encode(pictures).latent_dist.mean
+    return pack((means - vae.config.shift_factor) * vae.config.scaling_factor)
 
 
 def build_pipeline(vae: AutoencoderKL) -> FluxPipeline:
@@ -169,3 +194,16 @@ def pack(latents: torch.Tensor) -> torch.Tensor:
     """[B, 16, 6, 6] -> [B, 9, 64], Flux's order."""
     batch, channels, height, width = latents.shape
     return FluxPipeline._pack_latents(latents, batch, channels, height, width)
+
+
+FLUX = Family(
+    name="flux-mini",
+    vae_class=AutoencoderKL,
+    build_vae=build_vae,
+    reconstruct=reconstruct,
+    scale=scale,
+    latents=picture_latents,
+    build_pipeline=build_pipeline,
+    learners=lambda p: (p.transformer, p.text_encoder, p.text_encoder_2),
+    flow_loss=flow_loss,
+)

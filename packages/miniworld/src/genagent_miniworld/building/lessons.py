@@ -53,7 +53,7 @@ def tokens(policy: Policy, lesson: Lesson) -> TokenTrajectory:
 def reading_lesson(request: Request, teacher: Teacher, rng: random.Random) -> Lesson:
     """One rendered picture and what the teacher makes of it."""
     spec = parse_hints(request.hints)
-    scene = _scene_to_judge(spec, rng)
+    scene = scene_to_judge(spec, rng)
     picture = render(scene, seed=rng.getrandbits(32))
     turns = (teacher.open(request, rng), teacher.react(request, picture, rng))
     return request, tuple(render_turn(turn) for turn in turns), (picture,)
@@ -62,31 +62,10 @@ def reading_lesson(request: Request, teacher: Teacher, rng: random.Random) -> Le
 def drill(policy: Policy, rng: random.Random) -> TokenTrajectory:
     """A judgement in words alone, of which only the conclusions are learnt.
 
-    Up to three conditions, many of them near misses, against up to six items: all that a step
-    learns is how to hold one against the other, which pictures and prompts drown out otherwise.
+    All that a step learns is how to hold conditions against items, which pictures and prompts
+    drown out otherwise.
     """
-    # Two items are what requests with a relation ask for, and all that a relation is judged on.
-    related = rng.random() < 0.3
-    scene = random_scene(rng, 2 if related else rng.randint(1, 6))
-    sized = rng.random() < 0.2
-    kinds: list[Kind] = []
-    for _ in range(2 if related else rng.randint(1, 3)):
-        kind = _near_kind(scene, rng, sized=sized)
-        if not any(
-            kind.shape == other.shape and None in (kind.color, other.color) for other in kinds
-        ):
-            kinds.append(kind)
-    conditions: list[Condition] = []
-    for kind in dict.fromkeys(kinds):
-        there = sum(kind.fits(item) for item in scene)
-        number = max(1, there + rng.choice((0, 0, 0, -1, 1)))
-        region = rng.choice(tuple(REGIONS)) if rng.random() < 0.25 else None
-        conditions.append(Count(kind=kind, number=number, region=region))
-    if related and len(conditions) == 2:
-        first, second = rng.sample([c.kind for c in conditions if isinstance(c, Count)], 2)
-        relation = Relation(first=first, relation=rng.choice(RELATIONS), second=second)
-        conditions.append(relation)
-    spec = Spec(conditions=tuple(conditions))
+    spec, scene = near_miss(rng)
     pieces = judgement_pieces(spec, Reading(items=scene))
     turn = f"<judge>{''.join(text for text, _ in pieces)}</judge>"
     trajectory = policy.chat.render([turn], spec.words(), [])
@@ -95,6 +74,39 @@ def drill(policy: Policy, rng: random.Random) -> TokenTrajectory:
         learnt += [conclusion] * (len(policy.chat.turn_ids(text)) - 1)
     learnt += [False] * (len(trajectory) - len(learnt))
     return replace(trajectory, policy_mask=torch.tensor(learnt))
+
+
+def near_miss(
+    rng: random.Random, *, sized: float = 0.2, placed: float = 0.25
+) -> tuple[Spec, Scene]:
+    """Up to three conditions, many of them nearly met, and up to six items.
+
+    Args:
+        sized: chance that sizes are named.
+        placed: chance of a region, for each count.
+    """
+    # Two items are what requests with a relation ask for, and all that a relation is judged on.
+    related = rng.random() < 0.3
+    scene = random_scene(rng, 2 if related else rng.randint(1, 6))
+    is_sized = rng.random() < sized
+    kinds: list[Kind] = []
+    for _ in range(2 if related else rng.randint(1, 3)):
+        kind = _near_kind(scene, rng, sized=is_sized)
+        if not any(
+            kind.shape == other.shape and None in (kind.color, other.color) for other in kinds
+        ):
+            kinds.append(kind)
+    conditions: list[Condition] = []
+    for kind in dict.fromkeys(kinds):
+        there = sum(kind.fits(item) for item in scene)
+        number = max(1, there + rng.choice((0, 0, 0, -1, 1)))
+        region = rng.choice(tuple(REGIONS)) if rng.random() < placed else None
+        conditions.append(Count(kind=kind, number=number, region=region))
+    if related and len(conditions) == 2:
+        first, second = rng.sample([c.kind for c in conditions if isinstance(c, Count)], 2)
+        relation = Relation(first=first, relation=rng.choice(RELATIONS), second=second)
+        conditions.append(relation)
+    return Spec(conditions=tuple(conditions)), scene
 
 
 def _near_kind(scene: Scene, rng: random.Random, *, sized: bool) -> Kind:
@@ -111,15 +123,16 @@ def _near_kind(scene: Scene, rng: random.Random, *, sized: bool) -> Kind:
     )
 
 
-def _scene_to_judge(spec: Spec, rng: random.Random) -> Scene:
+def scene_to_judge(spec: Spec, rng: random.Random) -> Scene:
+    """A scene that meets the request, nearly meets it or has nothing to do with it."""
     fate = rng.random()
     if fate < 0.2:
         return random_scene(rng, rng.randint(0, 6))
     scene = solve(spec, rng)
-    return scene if fate < 0.55 else _spoil(scene, rng)
+    return scene if fate < 0.55 else spoil(scene, rng)
 
 
-def _spoil(scene: Scene, rng: random.Random) -> Scene:
+def spoil(scene: Scene, rng: random.Random) -> Scene:
     """Something lost, added, moved, changed or swapped, as a tool would get it wrong."""
     if len(scene) > 1 and rng.random() < 0.3:
         return _swap(scene, rng)

@@ -127,8 +127,17 @@ def build_processor(seed: int) -> Qwen2_5_VLProcessor:
 def build_policy(seed: int) -> Policy:
     """A fresh policy with random weights."""
     processor = build_processor(seed)
+    torch.manual_seed(seed)
+    config = qwen_config(processor, vision_width=96, vision_depth=2)
+    return Policy(Qwen2_5_VLForConditionalGeneration(config), processor)
+
+
+def qwen_config(
+    processor: Qwen2_5_VLProcessor, *, vision_width: int, vision_depth: int
+) -> Qwen2_5_VLConfig:
+    """The language model of 1.1 million parameters, with eyes of a size."""
     token = processor.tokenizer.convert_tokens_to_ids
-    config = Qwen2_5_VLConfig(
+    return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(processor.tokenizer),
             "hidden_size": 128,
@@ -149,15 +158,15 @@ def build_policy(seed: int) -> Policy:
             "pad_token_id": token("<|endoftext|>"),
         },
         vision_config={
-            "depth": 2,
-            "hidden_size": 96,
-            "intermediate_size": 192,
+            "depth": vision_depth,
+            "hidden_size": vision_width,
+            "intermediate_size": 2 * vision_width,
             "num_heads": 4,
             "patch_size": 8,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
             "window_size": 48,
-            "fullatt_block_indexes": [0, 1],
+            "fullatt_block_indexes": list(range(vision_depth)),
             "out_hidden_size": 128,
         },
         image_token_id=token("<|image_pad|>"),
@@ -166,5 +175,3 @@ def build_policy(seed: int) -> Policy:
         vision_end_token_id=token("<|vision_end|>"),
         tie_word_embeddings=False,
     )
-    torch.manual_seed(seed)
-    return Policy(Qwen2_5_VLForConditionalGeneration(config), processor)

@@ -1,0 +1,73 @@
+"""How far the judge agrees with the verifier on held-out pictures drawn by the tools."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from genagent_miniworld.building.judge_lessons import Case, drawn_cases
+from genagent_miniworld.building.report import Figure
+from genagent_miniworld.evaluation import rate
+from genagent_miniworld.verifier import Verifier
+from genagent_rewards import ChatModel, PairQuestion, PairwiseJudge, PointQuestion, PointwiseJudge
+from genagent_tools import ImageTool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """Answers side by side: whether each was the verifier's; an absent verdict is a mistake."""
+
+    point: tuple[bool, ...]
+    pair: tuple[bool, ...]
+    """Each pair in both orders."""
+    unequal: tuple[bool, ...]
+    """Those of ``pair`` where one picture is truly better."""
+    leaning: float
+    """P(first) on equal pairs, each in both orders; a tie counts one half."""
+    equal: int
+    """How many answers ``leaning`` is of."""
+    absent: int
+
+
+def measure(chat: ChatModel, cases: Sequence[Case]) -> Agreement:
+    """Ask about each picture alone and each pair in both orders."""
+    truth, point_judge, pair_judge = Verifier(), PointwiseJudge(chat), PairwiseJudge(chat)
+    points = [
+        PointQuestion(request=case.request.prompt, hints=case.request.hints, picture=picture)
+        for case in cases
+        for picture in case.pictures
+    ]
+    pairs = [
+        PairQuestion(request=c.request.prompt, hints=c.request.hints, first=first, second=second)
+        for c in cases
+        for first, second in (c.pictures, c.pictures[::-1])
+    ]
+    point_answers = [v.choice if v else None for v in point_judge.judge(points)]
+    pair_answers = [v.choice if v else None for v in pair_judge.compare(pairs)]
+    point_truths = [v.choice for v in truth.judge(points) if v]
+    pair_truths = [v.choice for v in truth.compare(pairs) if v]
+    leanings = [
+        {"first": 1.0, "second": 0.0}.get(answer or "", 0.5)
+        for answer, true in zip(pair_answers, pair_truths, strict=True)
+        if true == "tie"
+    ]
+    pair_right = [a == t for a, t in zip(pair_answers, pair_truths, strict=True)]
+    return Agreement(
+        point=tuple(a == t for a, t in zip(point_answers, point_truths, strict=True)),
+        pair=tuple(pair_right),
+        unequal=tuple(r for r, t in zip(pair_right, pair_truths, strict=True) if t != "tie"),
+        leaning=sum(leanings) / max(len(leanings), 1),
+        equal=len(leanings),
+        absent=(point_answers + pair_answers).count(None),
+    )
+
+
+def judge_figures(
+    chat: ChatModel, tools: Mapping[str, ImageTool], *, count: int, seed: int
+) -> tuple[list[Figure], dict[str, Agreement]]:
+    """Lines of the weights' table, and all answers, tool by tool."""
+    figures, found = [], {}
+    for name, tool in tools.items():
+        found[name] = measure(chat, drawn_cases(count, tool, seed=seed, split="held-out"))
+        for what, answers in (("pointwise", found[name].point), ("pairwise", found[name].pair)):
+            title = f"{what} verdicts that agree with the verifier, {name}"
+            figures.append(Figure(part="judge", what=title, rate=rate(answers)))
+    return figures, found

@@ -1,0 +1,68 @@
+"""How far a judge is from the truth, where the truth is known: reward hacking made visible.
+
+The agent is paid by the judge. Where what it is paid for parts from what is so, ``false_accept``
+rises while ``true_success`` stands still.
+"""
+
+from collections.abc import Sequence
+
+from genagent_rewards.hybrid import RewardRecord
+
+
+def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
+    """Mean reward and its parts over the rewards that are there, and how many are absent."""
+    rewards = [record.breakdown for record in records if record.breakdown is not None]
+    means = {
+        f"reward/{name}": _mean([getattr(reward, name) for reward in rewards])
+        for name in ("total", "point", "pair", "format")
+    }
+    return {**means, "reward/absent": float(len(records) - len(rewards))}
+
+
+def audit_metrics(judged: Sequence[RewardRecord], true: Sequence[RewardRecord]) -> dict[str, float]:
+    """A judge's rewards against those of an exact one, over the same cases in the same order.
+
+    - ``audit/judged_success``, ``audit/true_success``: pictures passed by each;
+    - ``audit/false_accept``: of pictures that truly fail, the share that the judge passed;
+    - ``audit/false_reject``: of pictures that are truly good, the share that it failed;
+    - ``audit/false_win``: of pairs without a true win, the share that it called one;
+    - ``audit/missed_win``: of true wins, the share that it did not call;
+    - ``audit/reward_gap``: mean reward paid beyond the true one.
+
+    A share of nothing is left out. Absent verdicts and rewards do not count.
+
+    Raises:
+        ValueError: not as many of one as of the other.
+    """
+    if len(judged) != len(true):
+        raise ValueError(f"{len(judged)} judged and {len(true)} true records; want the same cases")
+    points = [
+        (said.point_verdict.choice == "yes", so.point_verdict.choice == "yes")
+        for said, so in zip(judged, true, strict=True)
+        if said.point_verdict is not None and so.point_verdict is not None
+    ]
+    wins = [
+        (mine.win, exact.win)
+        for said, so in zip(judged, true, strict=True)
+        for mine, exact in zip(said.pair_verdicts, so.pair_verdicts, strict=True)
+        if mine.verdict is not None and exact.verdict is not None
+    ]
+    gaps = [
+        said.breakdown.total - so.breakdown.total
+        for said, so in zip(judged, true, strict=True)
+        if said.breakdown is not None and so.breakdown is not None
+    ]
+    shares = {
+        "judged_success": [said for said, _ in points],
+        "true_success": [so for _, so in points],
+        "false_accept": [said for said, so in points if not so],
+        "false_reject": [not said for said, so in points if so],
+        "false_win": [said for said, so in wins if not so],
+        "missed_win": [not said for said, so in wins if so],
+        "reward_gap": gaps,
+    }
+    return {f"audit/{name}": _mean(values) for name, values in shares.items() if values}
+
+
+def _mean(values: Sequence[float | bool | None]) -> float:
+    return sum(float(value or 0) for value in values) / max(len(values), 1)

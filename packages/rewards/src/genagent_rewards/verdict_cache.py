@@ -1,0 +1,146 @@
+"""Verdicts on disk, so that no question is paid for twice.
+
+The key covers all that the answer depends on: the pictures' pixels, the request and its hints, the
+kind and order of the question, the wording (``prompts.VERSION``) and the judge's name. A verdict
+that could not be had is never kept: it may come the next time.
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from genagent_rewards import prompts
+from genagent_rewards.verdict import PairQuestion, PointQuestion, Verdict
+
+_APPLICATION = 0x47415644
+"""SQLite's application id of our files: "GAVD"."""
+_CHOICES = {choice: choice for choice in Verdict.__annotations__["choice"].__args__}
+
+
+def question_key(question: PointQuestion | PairQuestion, judge: str) -> str:
+    """Sha256 over everything that the verdict depends on, as hexadecimal digits."""
+    if isinstance(question, PointQuestion):
+        kind, pictures = "point", (question.picture,)
+    else:
+        kind, pictures = "pair", (question.first, question.second)
+    parts = {
+        "kind": kind,
+        "prompts": prompts.VERSION,
+        "judge": judge,
+        "request": question.request,
+        "hints": list(question.hints),
+        "pictures": [picture_digest(picture) for picture in pictures],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def picture_digest(picture: Image.Image) -> str:
+    """Sha256 over mode, size and pixels, and the palette where the pixels point into one."""
+    digest = hashlib.sha256(f"{picture.mode} {picture.width} {picture.height} ".encode())
+    digest.update(bytes(picture.getpalette() or ()))
+    digest.update(picture.tobytes())
+    return digest.hexdigest()
+
+
+class VerdictCache:
+    """A SQLite file that threads and processes may share. Close it, or use it in ``with``."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens or creates the file and the folders above it.
+
+        Raises:
+            ValueError: the file is damaged or something other than a verdict cache.
+        """
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise ValueError(f"verdict cache {self.path} is a folder; name a file")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(
+            self.path, timeout=60, isolation_level=None, check_same_thread=False
+        )
+        try:
+            with self._reading():
+                self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def find(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        """The verdicts there are, by key. Raises ValueError for a damaged file."""
+        found: dict[str, Verdict] = {}
+        with self._lock, self._reading():
+            for key in keys:
+                row = self._database.execute(
+                    "SELECT choice, reason, judge, raw FROM verdicts WHERE key = ?", (key,)
+                ).fetchone()
+                if row is not None:
+                    found[key] = self._verdict(*row)
+        return found
+
+    def store(self, key: str, verdict: Verdict) -> None:
+        """Kept at once: a process killed the next moment has lost nothing."""
+        row = (key, verdict.choice, verdict.reason, verdict.judge, verdict.raw)
+        with self._lock, self._reading():
+            self._database.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
+
+    def __len__(self) -> int:
+        with self._lock, self._reading():
+            return self._database.execute("SELECT count(*) FROM verdicts").fetchone()[0]
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def __enter__(self) -> "VerdictCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        run = self._database.execute
+        # One snapshot: another process may be creating the file right now.
+        run("BEGIN")
+        (application,) = run("PRAGMA application_id").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        run("COMMIT")
+        if application != _APPLICATION and tables:
+            raise ValueError(f"{self.path} is another program's database; name another file")
+        (state,) = run("PRAGMA quick_check(1)").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(" ".join(state.split()))
+        run("PRAGMA journal_mode=WAL")
+        # With WAL, a crash of the machine may cost the last verdicts; one of the process, none.
+        run("PRAGMA synchronous=NORMAL")
+        run("BEGIN IMMEDIATE")
+        run(f"PRAGMA application_id={_APPLICATION}")
+        run(
+            "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, choice TEXT NOT NULL, "
+            "reason TEXT NOT NULL, judge TEXT NOT NULL, raw TEXT NOT NULL) WITHOUT ROWID"
+        )
+        run("COMMIT")
+
+    def _verdict(self, choice: str, reason: str, judge: str, raw: str) -> Verdict:
+        if choice not in _CHOICES:
+            raise sqlite3.DatabaseError(f"a verdict is {choice!r}")
+        return Verdict(choice=_CHOICES[choice], reason=reason, judge=judge, raw=raw)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Damage under the file's own name; a full disk or a lasting lock under SQLite's."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            error.add_note(f"verdict cache {self.path}")
+            raise
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"verdict cache {self.path} is damaged ({error}); move it away to begin anew"
+            ) from error

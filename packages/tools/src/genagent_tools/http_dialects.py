@@ -1,0 +1,72 @@
+"""What servers of one protocol call the same things.
+
+Sources: OpenAI's images API; vLLM-Omni ``entrypoints/openai/protocol/images.py``; SGLang
+``multimodal_gen/runtime/entrypoints/openai/protocol.py``.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from genagent_tools.tool import DrawSettings
+
+Dialect = Literal["genagent", "openai", "vllm-omni", "sglang"]
+
+_EXTENSIONS = frozenset(
+    ("seed", "negative_prompt", "num_inference_steps", "guidance_scale", "true_cfg_scale")
+)
+
+DIALECTS: Mapping[Dialect, frozenset[str]] = {
+    "genagent": _EXTENSIONS,
+    # Knows no seed: the same prompt does not give the same picture twice.
+    "openai": frozenset(),
+    "vllm-omni": _EXTENSIONS,
+    # Draws 1024 for a seed in older builds if none is sent, and answers with a URL if not told not
+    # to; width and height go beside size, which older builds read instead.
+    "sglang": _EXTENSIONS | {"width", "height"},
+}
+"""Fields beyond OpenAI's own that may be sent."""
+
+
+def request_body(
+    dialect: Dialect,
+    prompt: str,
+    seed: int,
+    settings: DrawSettings,
+    *,
+    model: str | None = None,
+    true_cfg: float | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """The JSON body that asks for one picture; what is None is left to the server."""
+    sided = settings.width is not None and settings.height is not None
+    optional = {
+        "model": model,
+        "size": f"{settings.width}x{settings.height}" if sided else None,
+        "seed": seed if "seed" in DIALECTS[dialect] else None,
+        "width": settings.width if "width" in DIALECTS[dialect] else None,
+        "height": settings.height if "height" in DIALECTS[dialect] else None,
+        "negative_prompt": settings.negative_prompt,
+        "num_inference_steps": settings.steps,
+        "guidance_scale": settings.guidance,
+        "true_cfg_scale": true_cfg,
+    }
+    body: dict[str, object] = {"prompt": prompt, "n": 1, "response_format": "b64_json"}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    return body | dict(extra or {})
+
+
+def unknown_fields(
+    dialect: Dialect, settings: DrawSettings, *, true_cfg: float | None = None
+) -> list[str]:
+    """Fields that these settings need and the dialect lacks."""
+    needed = {
+        "negative_prompt": settings.negative_prompt,
+        "num_inference_steps": settings.steps,
+        "guidance_scale": settings.guidance,
+        "true_cfg_scale": true_cfg,
+    }
+    return [
+        name
+        for name, value in needed.items()
+        if value is not None and name not in DIALECTS[dialect]
+    ]

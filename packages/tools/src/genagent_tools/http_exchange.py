@@ -1,0 +1,188 @@
+"""One request for one picture, and what its answer means."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import httpx
+from PIL import Image
+
+from genagent_tools.http_picture import (
+    BadAnswer,
+    decode_base64,
+    decode_data_url,
+    decode_picture,
+    read_answer,
+)
+from genagent_tools.http_servers import retry_after_seconds
+from genagent_tools.tool import ToolError
+
+GENERATIONS = "/v1/images/generations"
+
+MAX_ERROR_BYTES = 64 * 1024
+
+_TRANSIENT = (408, 425)
+_PORTS = {"http": 80, "https": 443}
+
+
+class Busy(Exception):
+    """The server asks to be left alone for some seconds."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Lost(Exception):
+    """No usable answer; the same request may do better, here or elsewhere."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the server asked for."""
+
+
+class Exchange:
+    """Asks servers for pictures.
+
+    Args:
+        headers: sent to the servers, and never to another host that a picture's URL names.
+        url_hosts: ``host:port`` from which pictures may be fetched, besides the server itself.
+    """
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        *,
+        url_hosts: Sequence[str],
+        max_bytes: int,
+        max_pixels: int,
+    ) -> None:
+        # Base64 of compressed pictures gains nothing by being compressed again.
+        self._headers = {"accept-encoding": "identity", **headers}
+        self._url_hosts = url_hosts
+        self._max_bytes = max_bytes
+        self._max_pixels = max_pixels
+
+    async def ask(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        body: Mapping[str, object],
+        *,
+        seconds: float,
+    ) -> Image.Image:
+        """The picture.
+
+        Raises:
+            ToolError: the server refuses this request, and will again.
+            Busy: 429, or 503 with a Retry-After.
+            Lost: no answer in time, another error, or an answer without a usable picture.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ask(client, base_url, body)
+        except TimeoutError as error:
+            raise Lost(f"no answer within {seconds:.3g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Lost(f"{type(error).__name__} {error}".strip()) from error
+        except BadAnswer as error:
+            raise Lost(str(error)) from error
+
+    async def _ask(
+        self, client: httpx.AsyncClient, base_url: str, body: Mapping[str, object]
+    ) -> Image.Image:
+        request = client.build_request(
+            "POST", base_url + GENERATIONS, json=body, headers=self._headers
+        )
+        async with _sent(client, request) as response:
+            if response.status_code != 200:
+                raise await _refusal(response)
+            answer = await _read(response, self._max_bytes)
+        seed = body.get("seed")
+        encoded, url = read_answer(answer, seed if isinstance(seed, int) else None)
+        if encoded is not None:
+            return await asyncio.to_thread(self._decode, encoded)
+        assert url is not None
+        if url.startswith("data:"):
+            data = decode_data_url(url)
+        else:
+            data = await self._fetch(client, base_url, url)
+        return await asyncio.to_thread(decode_picture, data, self._max_pixels)
+
+    def _decode(self, encoded: str) -> Image.Image:
+        return decode_picture(decode_base64(encoded), self._max_pixels)
+
+    async def _fetch(self, client: httpx.AsyncClient, base_url: str, url: str) -> bytes:
+        """The bytes behind a picture's URL, from a host that may be asked."""
+        try:
+            target, server = urlsplit(urljoin(base_url + "/", url)), urlsplit(base_url)
+            host, own_host = _host(target), _host(server)
+        except ValueError as error:
+            raise BadAnswer(f"the picture's URL cannot be read ({error})") from error
+        is_own = (target.scheme, host) == (server.scheme, own_host)
+        if target.scheme not in _PORTS or not (is_own or host in self._url_hosts):
+            raise ToolError(
+                f"{base_url}: the picture is at {host}; add that to url_hosts to allow it"
+            )
+        request = client.build_request(
+            "GET", target.geturl(), headers=self._headers if is_own else {}
+        )
+        async with _sent(client, request) as response:
+            if response.status_code != 200:
+                raise Lost(f"the picture's URL answers {response.status_code}")
+            return await _read(response, self._max_bytes)
+
+
+@asynccontextmanager
+async def _sent(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    # A redirect may lead anywhere, this machine's own services included.
+    response = await client.send(request, stream=True, follow_redirects=False)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def _refusal(response: httpx.Response) -> ToolError | Busy | Lost:
+    status = response.status_code
+    said = retry_after_seconds(response.headers.get("retry-after"), time.time())
+    message = f"{status} {_message(await _read(response, MAX_ERROR_BYTES))}".strip()
+    if status == 429 or (status == 503 and said is not None):
+        return Busy(message, said or 0.0)
+    if status >= 500 or status in _TRANSIENT or status < 400:
+        return Lost(message, said or 0.0)
+    if status == 401:
+        message += "; name the variable that holds the token as api_key_env"
+    return ToolError(f"{response.url.copy_with(query=None)}: {message}")
+
+
+def _message(body: bytes) -> str:
+    """What an error's body says, in one short line."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = body.decode("utf-8", "replace")
+    if isinstance(said, dict):
+        said = said.get("error", said.get("detail", said))
+    if isinstance(said, dict):
+        said = said.get("message", said)
+    return " ".join(str(said).split())[:300]
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    """The body. Raises BadAnswer where it is longer than allowed."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise BadAnswer(f"the answer is over {limit} bytes")
+    return bytes(body)
+
+
+def _host(parts: SplitResult) -> str:
+    """``host:port``, the port spelled out. Raises ValueError where the port is none."""
+    return f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"

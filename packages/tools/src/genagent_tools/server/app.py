@@ -1,0 +1,138 @@
+"""The routes: OpenAI's pictures and models, health, metrics."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from genagent_tools.server.config import ServerConfig
+from genagent_tools.server.errors import ErrorBody, add_error_handlers
+from genagent_tools.server.gate import Gate
+from genagent_tools.server.image_request import ImageAnswer, ImageRequest, read_settings
+from genagent_tools.server.served_model import ServedModel
+from genagent_tools.server.service import ImageService
+from genagent_tools.tool import DrawingTool
+
+CLIENT_GONE = 499
+"""Status in the metrics of a request whose client went away; nobody reads the answer."""
+
+JOIN_SECONDS = 1.0
+"""What a batch in hand gets to be finished when nobody waits for it any more."""
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": text}
+    for status, text in {
+        400: "A field that this server does not do.",
+        401: "No token, or a wrong one.",
+        404: "Another model than the one served.",
+        408: "The body took too long.",
+        413: "The body is too large.",
+        422: "A field of the wrong type or out of range.",
+        429: "The queue is full; Retry-After says when to come back.",
+        500: "The picture failed.",
+        503: "The server is about to stop; Retry-After says when to come back.",
+    }.items()
+}
+_TOKEN: dict[int | str, dict[str, Any]] = {401: _REFUSALS[401]}
+
+
+def build_app(
+    tools: DrawingTool | Sequence[DrawingTool], served: ServedModel, config: ServerConfig
+) -> FastAPI:
+    """The server as an ASGI app; ``app.state.service`` is the ImageService behind it.
+
+    Raises:
+        ValueError: no tool.
+    """
+    tools = list(tools) if isinstance(tools, Sequence) else [tools]
+    if not tools:
+        raise ValueError("no tool to draw with; give one for each device")
+    service = ImageService(tools, config)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.stop()
+        await asyncio.to_thread(service.workers.join, JOIN_SECONDS)
+
+    app = FastAPI(
+        title="genagent-tools",
+        description="Pictures over OpenAI's protocol, drawn in batches.",
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.add_middleware(Gate, config=config, metrics=service.metrics)
+    add_error_handlers(app)
+    started = int(time.time())
+
+    @app.post("/v1/images/generations", response_model=ImageAnswer, responses=_REFUSALS)
+    async def generate(body: ImageRequest, request: Request) -> Response:
+        """Draw ``n`` pictures of one prompt."""
+        settings = read_settings(body, served)
+        seeds = body.seeds()
+        pictures = await service.draw(body.prompt, seeds, settings, request)
+        if pictures is None:
+            return Response(status_code=CLIENT_GONE)
+        width, height = settings.width or served.width, settings.height or served.height
+        answer = {
+            "created": int(time.time()),
+            "data": [
+                {"b64_json": picture, "url": None, "revised_prompt": None, "seed": seed}
+                for picture, seed in zip(pictures, seeds, strict=True)
+            ],
+            "model": served.name,
+            "size": f"{width}x{height}",
+            "output_format": "png",
+        }
+        return Response(json.dumps(answer), media_type="application/json")
+
+    @app.get("/v1/models", responses=_TOKEN)
+    async def models() -> dict[str, Any]:
+        """The one model served, with its defaults and limits."""
+        defaults = {
+            "size": f"{served.width}x{served.height}",
+            "num_inference_steps": served.steps,
+            "guidance": served.guidance,
+        }
+        limits = {
+            "prompt_characters": served.max_prompt,
+            "pixels": served.pixel_limit,
+            "num_inference_steps": served.max_steps,
+            "size_multiple": served.size_multiple,
+        }
+        model = {
+            "id": served.name,
+            "object": "model",
+            "created": started,
+            "owned_by": "genagent",
+            "extensions": ["seed", *sorted(served.extensions)],
+            "defaults": defaults,
+            "limits": limits,
+        }
+        return {"object": "list", "data": [model]}
+
+    @app.get("/healthz", responses={503: {"description": "Draining, or a worker is dead."}})
+    async def health() -> JSONResponse:
+        """Whether requests are taken, and how many pictures wait."""
+        status = "ready" if service.workers.alive else "broken"
+        if service.draining:
+            status = "draining"
+        body = {"status": status, "model": served.name, "queue_depth": len(service.queue)}
+        return JSONResponse(body, status_code=200 if status == "ready" else 503)
+
+    @app.get("/metrics", response_class=Response, responses=_TOKEN)
+    async def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    return app

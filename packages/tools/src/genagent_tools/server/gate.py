@@ -1,0 +1,89 @@
+"""What every request passes before the app sees it: the token and the limits of its body."""
+
+import asyncio
+import hmac
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genagent_tools.server.config import ServerConfig
+from genagent_tools.server.errors import ApiError
+from genagent_tools.server.metrics import ServerMetrics
+
+OPEN_PATHS = ("/healthz",)
+"""Answered without a token, for load balancers."""
+
+COUNTED_PATHS = ("/v1/images/generations",)
+
+
+class Gate:
+    """ASGI middleware; a body is read whole, within limits, before the app is called."""
+
+    def __init__(self, app: ASGIApp, *, config: ServerConfig, metrics: ServerMetrics) -> None:
+        self._app = app
+        self._config = config
+        self._metrics = metrics
+        self._token = config.token and f"Bearer {config.token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(status=message["status"]).inc()
+            await send(message)
+
+        send_out: Send = counting_send if scope["path"] in COUNTED_PATHS else send
+        try:
+            self._check_token(scope)
+            body = await self._read_body(scope, receive)
+        except ApiError as error:
+            await error.response()(scope, receive, send_out)
+            return
+        if body is None:
+            return
+        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send_out)
+
+    def _check_token(self, scope: Scope) -> None:
+        if not self._token or scope["path"] in OPEN_PATHS:
+            return
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        if not hmac.compare_digest(given, self._token):
+            raise ApiError(
+                401, "send this server's token as Authorization: Bearer", code="invalid_api_key"
+            )
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body, or None where the client went away in its midst."""
+        limit = self._config.max_body
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > limit:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._config.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    # Chunks declare no length: count what comes.
+                    if len(body) > limit:
+                        raise self._too_large()
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise ApiError(
+                408, f"the body did not arrive within {self._config.body_seconds:g} s"
+            ) from None
+
+    def _too_large(self) -> ApiError:
+        return ApiError(
+            413, f"the body is over {self._config.max_body} bytes", code="request_too_large"
+        )

@@ -1,0 +1,116 @@
+"""Run the server until it is told to stop, and stop it without losing a request."""
+
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import uvicorn
+
+from genagent_tools.server.app import build_app
+from genagent_tools.server.config import ServerConfig
+from genagent_tools.server.served_model import ServedModel
+from genagent_tools.server.service import ImageService
+from genagent_tools.tool import DrawingTool
+
+
+def serve(
+    tools: DrawingTool | Sequence[DrawingTool],
+    served: ServedModel,
+    config: ServerConfig,
+    *,
+    listener: socket.socket | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> bool:
+    """Serve until SIGTERM or SIGINT, then finish what is queued and return.
+
+    From the signal on, new requests get 503; a second signal stops at once.
+
+    Returns:
+        Whether all pipelines are at rest. One that still draws cannot be stopped, and the end of
+        the interpreter aborts under it: leave with ``os._exit`` then.
+
+    Args:
+        tools: one, or one for each device; each is called from one thread only.
+        listener: from ``bind``, where the port was to be had before the tools were loaded.
+        on_ready: told the server's URL once it listens.
+
+    Raises:
+        ValueError: no tool, or the address is not to be had.
+    """
+    app = build_app(tools, served, config)
+    listener = listener or bind(config)
+    options = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # Longer than clients keep an idle connection, so that theirs never closes as they use it.
+        timeout_keep_alive=75,
+        # Requests have had their time when uvicorn is told to stop.
+        timeout_graceful_shutdown=2,
+    )
+    _DrainingServer(options, app.state.service, on_ready).run(sockets=[listener])
+    return app.state.service.workers.at_rest
+
+
+def bind(config: ServerConfig) -> socket.socket:
+    """Take the port, so that one in use is known before a model is loaded.
+
+    Raises:
+        ValueError: the address is not to be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen on {config.host}:{config.port} ({error.strerror or error}); choose "
+            "another --host or --port"
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a listening socket is to be found."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _DrainingServer(uvicorn.Server):
+    """uvicorn closes its socket at the first signal; this one first answers 503 for a while."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: ImageService,
+        on_ready: Callable[[str], None] | None,
+    ) -> None:
+        super().__init__(config)
+        self._service = service
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self._on_ready is not None and sockets and not self.should_exit:
+            self._on_ready(url_of(sockets[0]))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn's own would raise the signal again at the end, and the exit code would not be 0.
+        if self._service.draining:
+            self.should_exit = self.force_exit = True
+        self._service.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.drained
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stop()
+        await super().shutdown(sockets=sockets)

@@ -1,0 +1,71 @@
+"""What the audit says of a judge whose mistakes are known."""
+
+import pytest
+
+from genagent_rewards import PairRecord, RewardBreakdown, RewardRecord, Verdict
+from genagent_rewards.audit import audit_metrics, reward_metrics
+
+
+def record(passed: bool | None, total: float, *wins: bool) -> RewardRecord:
+    def verdict(choice):
+        return Verdict(choice=choice, reason="", judge="test")
+
+    return RewardRecord(
+        breakdown=None
+        if passed is None
+        else RewardBreakdown(total=total, point=0.7 * passed, pair=0.0, format=0.0),
+        point_verdict=None if passed is None else verdict("yes" if passed else "no"),
+        pair_verdicts=tuple(
+            PairRecord(index=i, verdict=verdict("first"), swapped=win, win=win)
+            for i, win in enumerate(wins)
+        ),
+    )
+
+
+def test_each_kind_of_mistake_is_a_share_of_what_it_could_be_made_about():
+    judged = [
+        record(True, 0.7),
+        record(True, 0.7, True),
+        record(False, 0.0, False),
+        record(None, 0),
+    ]
+    true = [
+        record(True, 0.7),
+        record(False, 0.0, False),
+        record(True, 1.0, True),
+        record(True, 0.7),
+    ]
+    assert audit_metrics(judged, true) == pytest.approx(
+        {
+            "audit/judged_success": 2 / 3,
+            "audit/true_success": 2 / 3,
+            "audit/false_accept": 1.0,
+            "audit/false_reject": 0.5,
+            "audit/false_win": 1.0,
+            "audit/missed_win": 1.0,
+            "audit/reward_gap": (0.0 + 0.7 - 1.0) / 3,
+        }
+    )
+
+
+def test_a_share_of_nothing_is_left_out_not_zero():
+    everything_good = [record(True, 0.7), record(True, 0.7)]
+    metrics = audit_metrics(everything_good, everything_good)
+    assert metrics == {
+        "audit/judged_success": 1.0,
+        "audit/true_success": 1.0,
+        "audit/false_reject": 0.0,
+        "audit/reward_gap": 0.0,
+    }
+
+
+def test_other_cases_are_refused():
+    with pytest.raises(ValueError, match="1 judged and 2 true"):
+        audit_metrics([record(True, 0.7)], [record(True, 0.7)] * 2)
+
+
+def test_absent_rewards_are_counted_and_leave_the_means():
+    metrics = reward_metrics([record(True, 0.7), record(None, 0.0), record(False, -0.2)])
+    assert metrics["reward/absent"] == 1
+    assert metrics["reward/total"] == pytest.approx(0.25)
+    assert metrics["reward/point"] == pytest.approx(0.35)

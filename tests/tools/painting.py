@@ -1,0 +1,107 @@
+"""A tool whose pictures say what they were drawn from, and a real server around it."""
+
+import base64
+import hashlib
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from PIL import Image
+
+from genagent_tools import (
+    BatchConfig,
+    DrawSettings,
+    ServedModel,
+    ServerConfig,
+    ToolError,
+    build_app,
+)
+from genagent_tools.server import bind, url_of
+
+SERVED = ServedModel(
+    name="painter",
+    width=16,
+    height=16,
+    steps=4,
+    extensions=frozenset({"size", "num_inference_steps", "guidance_scale", "negative_prompt"}),
+    max_prompt=200,
+)
+
+PLAIN = DrawSettings()
+
+
+def paint(prompt: str, seed: int, settings: DrawSettings = PLAIN) -> Image.Image:
+    """16x16 pixels that follow from prompt, seed and settings; larger ones repeat them."""
+    digest = hashlib.sha256(repr((prompt, seed, settings)).encode("utf-8")).digest()
+    picture = Image.frombytes("RGB", (16, 16), digest * 24)
+    return picture.resize((settings.width or 16, settings.height or 16), Image.Resampling.NEAREST)
+
+
+class Painter:
+    """Draws at once, or when ``go`` is set; "bad" prompts fail, and their batch with them."""
+
+    def __init__(self, *, waiting: bool = False) -> None:
+        self.go = threading.Event()
+        self.busy = threading.Event()
+        """A batch has arrived."""
+        self.batches: list[tuple[list[str], DrawSettings]] = []
+        self.callers: set[int] = set()
+        if not waiting:
+            self.go.set()
+
+    def draw(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: DrawSettings
+    ) -> list[Image.Image]:
+        self.callers.add(threading.get_ident())
+        self.batches.append((list(prompts), settings))
+        self.busy.set()
+        assert self.go.wait(60)
+        for prompt in prompts:
+            if prompt.startswith("bad"):
+                raise ToolError(f"cannot draw {prompt}")
+            if prompt.startswith("strange"):
+                raise KeyError(prompt)
+        return [paint(p, s, settings) for p, s in zip(prompts, seeds, strict=True)]
+
+
+@contextmanager
+def serving(
+    tools,
+    served: ServedModel = SERVED,
+    *,
+    batching: BatchConfig | None = None,
+    port: int = 0,
+    **config,
+) -> Iterator[str]:
+    """The server's URL while the block runs."""
+    config = ServerConfig(port=port, batching=batching or BatchConfig(), **config)
+    listener = bind(config)
+    app = build_app(tools, served, config)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    # Listening from here on, so that nobody has to wait for the thread.
+    listener.listen(256)
+    thread.start()
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def as_png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def as_base64(picture: Image.Image) -> str:
+    return base64.b64encode(as_png(picture)).decode()
+
+
+def pixels_of(encoded: str) -> bytes:
+    """The pixels of a base64 PNG."""
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        return picture.convert("RGB").tobytes()
