@@ -41,11 +41,26 @@ def test_a_pointwise_reply_reads_holds_against_and_decides():
 def test_a_pairwise_reply_adds_up_misses_and_compares_them():
     one, none = Reading(items=(CIRCLE,)), Reading(items=())
     assert said(pair_reply(TWO_CIRCLES, [one, none])) == (
-        "first: top red circle 1. 2 red circles 1 misses 1. nothing else 0 misses 1. "
-        "second: nothing. 2 red circles 0 misses 2. nothing else 0 misses 2."
+        "first: top red circle 1. 2 red circles 1 misses 1 sum 1. nothing else 0 misses 0 sum 1. "
+        "second: nothing. 2 red circles 0 misses 2 sum 2. nothing else 0 misses 0 sum 2."
         "\n<verdict>first</verdict>"
     )
     assert said(pair_reply(TWO_CIRCLES, [one, one])).endswith("<verdict>tie</verdict>")
+
+
+def test_regions_and_relations_are_said_before_they_are_judged():
+    spec = parse_hints(("exactly 1 blue square at center", "exactly 1 red circle"))
+    reading = Reading(items=(CIRCLE, SQUARE))
+    assert said(point_reply(spec, reading)) == (
+        "seen: top red circle 2, left blue square 1 at center off. 1 blue square at center 0 off 1 "
+        "no. 1 red circle 1 yes. nothing else 0 yes.\n<verdict>no</verdict>"
+    )
+    spec = parse_hints(
+        ("exactly 1 blue square", "exactly 1 red circle", "blue square above red circle")
+    )
+    assert said(point_reply(spec, reading)).endswith(
+        "blue square above red circle left to top no. nothing else 0 yes.\n<verdict>no</verdict>"
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -62,7 +77,7 @@ def test_misses_are_the_verifiers_errors_and_verdicts_follow_from_them(seed):
     ]
     errors = [sum(error for _, error in spec.errors(reading)) for reading in readings]
     words = said(pair_reply(spec, readings))
-    sums = [half.split(" misses ")[-1].split(".")[0] for half in words.split(" second:")]
+    sums = [half.split(" sum ")[-1].split(".")[0] for half in words.split(" second:")]
     assert [int(number) for number in sums] == errors
     expected = "tie" if errors[0] == errors[1] else "first" if errors[0] < errors[1] else "second"
     assert parse_verdict(words, prompts.PAIR_CHOICES) == expected

@@ -117,7 +117,15 @@ def judgement_pieces(spec: Spec, reading: Reading) -> list[tuple[str, bool]]:
     agent of this size learns that in minutes; to find *the red circle* again among what it has
     read out, or to judge a condition with no such marks, it did not learn in an hour.
     """
-    pieces, marks = item_pieces(spec, reading)
+    seen: list[tuple[int, str, str]] = [(place, "blob", EXTRA) for place in reading.unclear]
+    for item in reading.items:
+        size = f"{item.size} " if spec.names_sizes else ""
+        seen.append((item.place, f"{size}{item.color} {item.shape}", _mark(spec, item)))
+    pieces: list[tuple[str, bool]] = []
+    for place, words, mark in sorted(seen):
+        pieces += [(f"{', ' if pieces else ''}{PLACES[place]} {words}", False), (f" {mark}", True)]
+    pieces = pieces or [("nothing", False)]
+    marks = [mark for _, _, mark in seen]
     for condition in spec.conditions:
         pieces.append((f". {condition.words()}", False))
         if isinstance(condition, Count):
@@ -127,18 +135,6 @@ def judgement_pieces(spec: Spec, reading: Reading) -> list[tuple[str, bool]]:
     extras = marks.count(EXTRA)
     pieces += [(". nothing else", False), (f" {extras}", True), (" no" if extras else " yes", True)]
     return [*pieces, (".", False), (" good" if spec.met(reading) else " bad", True)]
-
-
-def item_pieces(spec: Spec, reading: Reading) -> tuple[list[tuple[str, bool]], list[str]]:
-    """What is seen, place by place, each with its mark; and the marks."""
-    seen: list[tuple[int, str, str]] = [(place, "blob", EXTRA) for place in reading.unclear]
-    for item in reading.items:
-        size = f"{item.size} " if spec.names_sizes else ""
-        seen.append((item.place, f"{size}{item.color} {item.shape}", _mark(spec, item)))
-    pieces: list[tuple[str, bool]] = []
-    for place, words, mark in sorted(seen):
-        pieces += [(f"{', ' if pieces else ''}{PLACES[place]} {words}", False), (f" {mark}", True)]
-    return pieces or [("nothing", False)], [mark for _, _, mark in seen]
 
 
 def _mark(spec: Spec, item: Item) -> str:

@@ -35,8 +35,8 @@ PROFILES = {
             steps=8,
             guidance_scale=3.5,
             words=350,
-            note="FLUX.1 [dev] non-commercial licence. The LoRA's scale is 0.125: at 1 it draws "
-            "noise.",
+            note="FLUX.1 [dev] non-commercial licence. The LoRA is meant to be fused at 0.125, not "
+            "at 1.",
         ),
         ToolProfile(
             name="flux-schnell",
