@@ -36,7 +36,11 @@ from genagent_rewards import (
 JUDGE = weights("judge-mini")
 REQUESTS = sample_requests(24, seed=11, split="held-out")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not JUDGE.is_dir(), reason="judge-mini is not built yet"),
+]
 
 
 @pytest.fixture(scope="module")
