@@ -42,7 +42,7 @@ from genagent_policy import Policy
 from genagent_tools import DiffusersTool
 from genagent_tracking import print_line, print_table, run_experiment, step_progress, write_text
 
-SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=5000, dropped=0.1)
+SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=1700, dropped=0.1)
 """The weaker tool: fewer lessons for fewer parameters."""
 QWEN_IMAGE_TRAINING = ToolTraining(
     vae_steps=3000,

@@ -90,9 +90,7 @@ def test_the_verifier_asks_nobody_and_counts_nothing():
     assert judges.take_counts() == {}
 
 
-built = pytest.mark.skipif(
-    not weights("judge-mini").is_dir(), reason="judge-mini is not built yet"
-)
+built = pytest.mark.skipif(not weights("judge-mini").is_dir(), reason="judge-mini is not built yet")
 
 
 @built
