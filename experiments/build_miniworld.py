@@ -168,7 +168,7 @@ def _build_tool(family: Family, training: ToolTraining, work: Path, *, vae: str)
         preview = work / f"{family.name}-preview"
         with _bar(family.name, training.flow_steps) as report:
             pipeline = train_flow(family, trained, training, report, checkpoint=preview)
-        pipeline.save_pretrained(work / f"{family.name}.partial")
+        pipeline.to(family.stored).save_pretrained(work / f"{family.name}.partial")
         shutil.rmtree(preview, ignore_errors=True)
 
     _stage(work / vae, vae_stage)

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.rewards.judge_server import YES, Answer, pictures_in, serving
 
 from genagent_rewards import ChatReply, ChatRequest, OpenAIChat, OpenAIChatConfig, parse_verdict
+from genagent_rewards.endpoints import Endpoints
 
 
 def chat_for(*urls: str, **config) -> OpenAIChat:
@@ -219,21 +220,29 @@ def test_without_any_endpoint_replies_are_absent_and_nothing_is_raised():
     assert "Connection error" in (reply.error or "")
 
 
-def test_an_endpoint_that_rested_is_tried_again():
-    broken = True
-    with (
-        serving(lambda body, number: Answer(status=500) if broken else YES) as first,
-        serving(YES) as second,
-    ):
-        chat = chat_for(first.url, second.url, quarantine_after=1, quarantine_seconds=0.3)
+def test_an_endpoint_at_rest_is_left_alone():
+    with serving(Answer(status=500)) as first, serving(YES) as second:
+        chat = chat_for(first.url, second.url, quarantine_after=1, quarantine_seconds=1000.0)
         ask(chat, 5)
         seen = len(first.requests)
         ask(chat, 5)
-        assert len(first.requests) == seen
-        broken = False
-        time.sleep(0.35)
-        ask(chat, 10)
-        assert len(first.requests) > seen
+        assert len(first.requests) == seen > 0
+
+
+def test_an_endpoint_that_rested_has_one_try_and_rests_again_or_is_back():
+    endpoints = Endpoints(("http://a", "http://b"), patience=2, rest_seconds=30.0)
+    first, second = endpoints.all
+    second.in_flight = 7
+    assert endpoints.choose(0.0) is first
+    endpoints.failed(first, 1.0)
+    assert endpoints.choose(1.0) is first
+    endpoints.failed(first, 2.0)
+    assert endpoints.choose(31.9) is second
+    assert endpoints.choose(32.0) is first
+    endpoints.failed(first, 33.0)
+    assert endpoints.choose(62.9) is second
+    endpoints.succeeded(first)
+    assert endpoints.choose(62.9) is first
 
 
 def test_work_is_shared_by_load():

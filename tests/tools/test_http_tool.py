@@ -202,13 +202,13 @@ def test_a_dead_server_is_quarantined_and_asked_again_later():
     with answering() as alive, socket.create_server(("127.0.0.1", 0)) as place:
         port = place.getsockname()[1]
         place.close()
-        options = {"quarantine_after": 2, "quarantine_seconds": 0.5, "max_concurrency": 4}
+        options = {"quarantine_after": 2, "quarantine_seconds": 3.0, "max_concurrency": 4}
         with tool_for(f"http://127.0.0.1:{port}", alive, **options) as tool:
             assert drawn(tool, ["x"] * 40, range(40)) == expected(["x"] * 40, range(40))
             assert tool.counts.quarantines >= 1
             assert tool.counts.failures <= 12
             with answering(port=port) as risen:
-                time.sleep(0.6)
+                time.sleep(3.2)
                 assert drawn(tool, ["y"] * 20, range(20)) == expected(["y"] * 20, range(20))
                 assert len(risen.requests) >= 3
 

@@ -51,7 +51,9 @@ class DiffusersTool:
         if profile.scheduler:
             own = pipeline.scheduler
             pipeline.scheduler = type(own).from_config(own.config, **profile.scheduler)
-        return cls(pipeline.to(device), profile)
+        # A text encoder comes as it is stored unless told, and float32 was not said.
+        cast = [torch.float32] if profile.dtype == "float32" else []
+        return cls(pipeline.to(device, *cast), profile)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One picture a prompt, as the profile has it; see ``draw``."""

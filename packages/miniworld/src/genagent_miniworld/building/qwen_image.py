@@ -191,4 +191,5 @@ QWEN_IMAGE = Family(
     build_pipeline=build_pipeline,
     learners=lambda p: (p.transformer, p.text_encoder),
     flow_loss=flow_loss,
+    stored=torch.bfloat16,
 )

@@ -49,6 +49,8 @@ class Family(Generic[Vae, Pipeline]):
     """The parts that the flow trains."""
     flow_loss: Callable[[Pipeline, torch.Tensor, list[str], torch.Generator], torch.Tensor]
     """Rectified-flow loss of latents and their captions; the generator drives times and noise."""
+    stored: torch.dtype = torch.float32
+    """What its finished weights are rounded to; they are computed with in float32 all the same."""
 
 
 def late_times(count: int, noise: torch.Generator) -> torch.Tensor:
