@@ -11,7 +11,7 @@ from tests.kernels.cases import Case, assert_close, make_case
 from torch import Tensor
 
 import genagent_kernels as kernels
-from genagent_kernels import head, reference, torch_head
+from genagent_kernels import fused_grpo, head, reference, torch_head
 
 # Absolute and relative error against float64, for log-probs, loss and gradients.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 2e-2}
@@ -214,6 +214,18 @@ def test_a_kept_graph_gives_the_same_weight_gradient_again():
     (3 * loss).backward()
     assert weight.grad is not None
     assert_close(weight.grad, 5 * single, 1e-6)
+
+
+def test_whatever_fresh_memory_holds_stays_out_of_the_weight_gradient(monkeypatch):
+    def poisoned(weight: Tensor, rows: int) -> Tensor:
+        return torch.full_like(weight, float("nan") if rows else 0.0)
+
+    monkeypatch.setattr(fused_grpo, "weight_gradient", poisoned)
+    case = make_case(8, rows=30)
+    _, _, expected = case.run(reference.grpo_loss)
+    assert_close(case.run()[2], expected, 1e-10)
+    idle = replace(case, advantage=torch.zeros(30, dtype=torch.float64))
+    assert not idle.run()[2].any()
 
 
 @pytest.mark.parametrize("backend", ["torch", "triton"])

@@ -22,6 +22,7 @@ from genagent_kernels.head import (
     head_logits,
     hidden_gradient,
     logit_buffer,
+    weight_gradient,
 )
 from genagent_kernels.reference import grpo_stats, statistics_dtype
 from genagent_kernels.results import GRPOLoss
@@ -104,7 +105,7 @@ class _GRPO(torch.autograd.Function):
         entropy, losses = torch.empty_like(logprob), torch.empty_like(logprob)
         is_effective = torch.zeros_like(logprob, dtype=torch.int8)
         grad_hidden = torch.zeros_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=dtype) if wants_weight else None
+        grad_weight = weight_gradient(weight, len(live)) if wants_weight else None
         buffer = logit_buffer(len(live), weight)
         for chunk in chunks(len(live), hidden.device):
             picked = hidden[live[chunk]]
@@ -133,7 +134,7 @@ class _GRPO(torch.autograd.Function):
             if grad_hidden is not None:
                 grad_hidden[live[chunk]] = hidden_gradient(gradient, weight)
             if grad_weight is not None:
-                add_weight_gradient(grad_weight, gradient, picked)
+                add_weight_gradient(grad_weight, gradient, picked, is_first=chunk.start == 0)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         ctx.mark_non_differentiable(logprob, entropy, is_effective)

@@ -15,8 +15,8 @@ from genagent_kernels.head import (
     head_logits,
     hidden_gradient,
     logit_buffer,
+    weight_gradient,
 )
-from genagent_kernels.reference import statistics_dtype
 from genagent_kernels.results import LogProbs
 
 
@@ -65,10 +65,9 @@ class _LinearLogprob(torch.autograd.Function):
         slope, entropy_slope = grad_outputs
         if slope is None:
             slope = torch.zeros_like(normalizer)
-        dtype = statistics_dtype(hidden)
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=dtype) if wants_weight else None
+        grad_weight = weight_gradient(weight, len(target)) if wants_weight else None
         buffer = logit_buffer(len(target), weight)
         for chunk in chunks(len(target), hidden.device):
             picked = hidden[chunk]
@@ -85,7 +84,7 @@ class _LinearLogprob(torch.autograd.Function):
             if grad_hidden is not None:
                 grad_hidden[chunk] = hidden_gradient(gradient, weight)
             if grad_weight is not None:
-                add_weight_gradient(grad_weight, gradient, picked)
+                add_weight_gradient(grad_weight, gradient, picked, is_first=chunk.start == 0)
         if grad_weight is not None:
             grad_weight = grad_weight.to(weight.dtype)
         return grad_hidden, grad_weight, None, None, None, None

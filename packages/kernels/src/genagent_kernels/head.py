@@ -109,15 +109,24 @@ def hidden_gradient(grad_logits: Tensor, weight: Tensor) -> Tensor:
     return (factor @ weight.to(dtype)).to(weight.dtype)
 
 
-def add_weight_gradient(total: Tensor, grad_logits: Tensor, hidden: Tensor) -> None:
-    """Add a chunk's gradient to ``total`` [V, H], which is float32 or float64."""
+def weight_gradient(weight: Tensor, rows: int) -> Tensor:
+    """Room for the weight's gradient, in the statistics' dtype: zero where no chunk will fill it,
+    and not yet written otherwise, which saves a pass over the vocabulary."""
+    make = torch.empty_like if rows else torch.zeros_like
+    return make(weight, dtype=statistics_dtype(weight))
+
+
+def add_weight_gradient(
+    total: Tensor, grad_logits: Tensor, hidden: Tensor, *, is_first: bool
+) -> None:
+    """Add a chunk's gradient to ``total`` [V, H], which is float32 or float64; the first one
+    overwrites whatever is there."""
     factor = _narrow(grad_logits, hidden).T
-    if hidden.dtype == total.dtype:
-        total.addmm_(factor, hidden)
-    elif hidden.is_cuda:
-        torch.addmm(total, factor, hidden, out_dtype=total.dtype, out=total)
+    beta = 0 if is_first else 1
+    if hidden.is_cuda and hidden.dtype != total.dtype:
+        torch.addmm(total, factor, hidden, out_dtype=total.dtype, beta=beta, out=total)
     else:
-        total.addmm_(factor, hidden.to(total.dtype))
+        total.addmm_(factor, hidden.to(total.dtype), beta=beta)
 
 
 def _narrow(gradient: Tensor, like: Tensor) -> Tensor:
