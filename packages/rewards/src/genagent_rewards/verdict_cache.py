@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from genagent_rewards.verdict import PairQuestion, PointQuestion, Verdict
 
 _APPLICATION = 0x47415644
 """SQLite's application id of our files: "GAVD"."""
+_PATIENCE_SECONDS = 60.0
+"""How long another process that writes is waited for."""
 _CHOICES = {choice: choice for choice in Verdict.__annotations__["choice"].__args__}
 
 
@@ -63,7 +66,7 @@ class VerdictCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
-            self.path, timeout=60, isolation_level=None, check_same_thread=False
+            self.path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             with self._reading():
@@ -116,7 +119,7 @@ class VerdictCache:
         (state,) = run("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(" ".join(state.split()))
-        run("PRAGMA journal_mode=WAL")
+        self._write_ahead()
         # With WAL, a crash of the machine may cost the last verdicts; one of the process, none.
         run("PRAGMA synchronous=NORMAL")
         run("BEGIN IMMEDIATE")
@@ -126,6 +129,19 @@ class VerdictCache:
             "reason TEXT NOT NULL, judge TEXT NOT NULL, raw TEXT NOT NULL) WITHOUT ROWID"
         )
         run("COMMIT")
+
+    def _write_ahead(self) -> None:
+        """Sets the journal's mode, for which SQLite's own timeout does not wait."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
 
     def _verdict(self, choice: str, reason: str, judge: str, raw: str) -> Verdict:
         if choice not in _CHOICES:
