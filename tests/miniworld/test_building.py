@@ -14,7 +14,7 @@ from genagent_miniworld.building.eyes import (
     pictures_read,
     train_vision,
 )
-from genagent_miniworld.building.lessons import _spoil, _swap, drill
+from genagent_miniworld.building.lessons import _swap, drill, spoil
 from genagent_miniworld.building.policy import build_policy
 
 RED = Item(place=0, color="red", shape="circle", size="large")
@@ -87,7 +87,7 @@ def test_a_swap_keeps_every_word_and_every_place(seed, count):
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 8))
 def test_a_spoilt_scene_can_be_drawn(seed, count):
     rng = random.Random(seed)
-    spoilt = _spoil(random_scene(rng, count), rng)
+    spoilt = spoil(random_scene(rng, count), rng)
     assert abs(len(spoilt) - count) <= 1
     render(spoilt)
 
