@@ -7,7 +7,6 @@ import pytest
 
 from genagent_data import PictureStore, Request, Round, Trajectory
 from genagent_miniworld import (
-    TOOLS,
     Item,
     JudgeConfig,
     Judges,
@@ -111,7 +110,7 @@ def test_judge_mini_gives_reasons_and_remembers_its_verdicts(tmp_path):
 
 @built
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in TOOLS if weights(name).is_dir()])
+@pytest.mark.parametrize("name", ["flux-mini"])  # what it was taught on
 def test_judge_mini_agrees_with_the_verifier_on_pictures_it_has_not_seen(name):
     # The table beside the weights has the agreement to a point; this is a guard against damage.
     cases = drawn_cases(60, load_tool(name), seed=random.Random(name).getrandbits(20))
