@@ -24,7 +24,7 @@ from genagent_miniworld.building.qwen_image import QWEN_IMAGE
 from genagent_miniworld.building.report import tool_figures
 from genagent_miniworld.building.sana import SANA
 from genagent_miniworld.building.tool import ToolTraining, late_times, train_flow, train_vae
-from genagent_tools import DiffusersTool
+from genagent_tools import DiffusersTool, DrawSettings
 
 FAMILIES = pytest.mark.parametrize(
     "family", [FLUX, SANA, QWEN_IMAGE], ids=lambda family: family.name
@@ -85,7 +85,9 @@ def test_what_a_transformer_learns_to_make_is_what_its_pipeline_decodes(name):
         pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1
         latents = family.latents(tool.pipeline.vae, pictures)
     still = dataclasses.replace(tool.profile, options={**tool.profile.options, "latents": latents})
-    decoded = DiffusersTool(tool.pipeline, still).generate([""] * 8, range(8))
+    # Qwen-Image rescales guided steps by their length, which is nothing here.
+    unguided = DrawSettings(guidance=1.0) if tool.profile.steerable else DrawSettings()
+    decoded = DiffusersTool(tool.pipeline, still).draw([""] * 8, range(8), unguided)
     assert [read(picture).items for picture in decoded] == scenes
 
 
@@ -127,9 +129,9 @@ def test_one_of_the_other_tools_is_weaker_and_one_understands_bare_requests_bett
         rates = {figure.what: figure.rate.value for figure in figures}
         explicit[name] = rates["explicit prompt, up to 4 items"]
         bare[name] = rates["bare request, up to 4 items"]
-    # On 400: .96, .60 and .93 explicit; .29, .12 and .40 bare.
-    assert 0.5 < explicit["sana-mini"] < 0.72
-    assert explicit["qwen-image-mini"] > 0.85
+    # On 718, two seeds: .96, .56 and .91 explicit; .31, .13 and .41 bare.
+    assert 0.4 < explicit["sana-mini"] < 0.75
+    assert explicit["qwen-image-mini"] > 0.8
     assert bare["sana-mini"] < bare["flux-mini"] < bare["qwen-image-mini"]
 
 
