@@ -71,7 +71,7 @@ class VerdictCache:
         try:
             with self._reading():
                 self._prepare()
-        except BaseException:
+        except BaseException:  # Ctrl-C too must not leave the file open
             self._database.close()
             raise
 

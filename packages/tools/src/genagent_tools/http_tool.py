@@ -99,7 +99,7 @@ class HttpImageTool:
         drawing = asyncio.run_coroutine_threadsafe(self._draw_all(prompts, seeds), self._loop)
         try:
             results = drawing.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C too must not leave requests on their way
             drawing.cancel()
             raise
         pictures = [result for result in results if isinstance(result, Image.Image)]

@@ -1,14 +1,11 @@
 """How far the judge agrees with the verifier on held-out pictures drawn by the tools."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genagent_miniworld.building.judge_lessons import Case, drawn_cases
-from genagent_miniworld.building.report import Figure
-from genagent_miniworld.evaluation import rate
+from genagent_miniworld.building.judge_lessons import Case
 from genagent_miniworld.verifier import Verifier
 from genagent_rewards import ChatModel, PairQuestion, PairwiseJudge, PointQuestion, PointwiseJudge
-from genagent_tools import ImageTool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,16 +55,3 @@ def measure(chat: ChatModel, cases: Sequence[Case]) -> Agreement:
         equal=len(leanings),
         absent=(point_answers + pair_answers).count(None),
     )
-
-
-def judge_figures(
-    chat: ChatModel, tools: Mapping[str, ImageTool], *, count: int, seed: int
-) -> tuple[list[Figure], dict[str, Agreement]]:
-    """Lines of the weights' table, and all answers, tool by tool."""
-    figures, found = [], {}
-    for name, tool in tools.items():
-        found[name] = measure(chat, drawn_cases(count, tool, seed=seed, split="held-out"))
-        for what, answers in (("pointwise", found[name].point), ("pairwise", found[name].pair)):
-            title = f"{what} verdicts that agree with the verifier, {name}"
-            figures.append(Figure(part="judge", what=title, rate=rate(answers)))
-    return figures, found
