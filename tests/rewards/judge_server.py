@@ -1,8 +1,9 @@
-"""A real HTTP server on loopback that answers chat completions by a script."""
+"""A real HTTP server on loopback that answers chat completions by a script, and its client."""
 
 import base64
 import io
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from PIL import Image
+
+from genagent_rewards import ChatReply, ChatRequest, OpenAIChat, OpenAIChatConfig, parse_verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,3 +122,22 @@ def pictures_in(body: dict[str, Any]) -> list[Image.Image]:
 def words_in(body: dict[str, Any]) -> str:
     """The words of a request's user turn."""
     return "".join(part.get("text", "") for part in body["messages"][-1]["content"])
+
+
+def refused_url() -> str:
+    """Where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+
+
+def chat_for(*urls: str, **config) -> OpenAIChat:
+    """A client of these servers that is quick to try again."""
+    settings = {"backoff_seconds": (0.0, 0.01), "max_attempts": 3, "timeout_seconds": 20.0}
+    return OpenAIChat(OpenAIChatConfig(base_urls=urls, model="judge", **(settings | config)))
+
+
+def ask(chat: OpenAIChat, count: int = 1, **more) -> list[ChatReply]:
+    """The replies to so many questions, each of which should hold a verdict."""
+    requests = [ChatRequest(system="judge", parts=(f"question {n}",)) for n in range(count)]
+    return chat.reply(requests, accept=lambda text: parse_verdict(text) is not None, **more)

@@ -1,12 +1,15 @@
-"""A tool whose pictures say what they were drawn from, and a real server around it."""
+"""A tool whose pictures say what they were drawn from, a real server around it, its clients."""
 
 import base64
 import hashlib
 import io
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
 import uvicorn
 from PIL import Image
 
@@ -30,6 +33,9 @@ SERVED = ServedModel(
 )
 
 PLAIN = DrawSettings()
+
+GENERATIONS = "/v1/images/generations"
+TOKEN = "a-token-long-enough"
 
 
 def paint(prompt: str, seed: int, settings: DrawSettings = PLAIN) -> Image.Image:
@@ -105,3 +111,28 @@ def pixels_of(encoded: str) -> bytes:
     """The pixels of a base64 PNG."""
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
         return picture.convert("RGB").tobytes()
+
+
+def ask(url: str, **body: Any) -> httpx.Response:
+    return httpx.post(url + GENERATIONS, json={"prompt": "a circle", **body}, timeout=60)
+
+
+def pictures(answer: httpx.Response) -> list[bytes]:
+    """The pixels of an answer's pictures."""
+    assert answer.status_code == 200, answer.text
+    return [pixels_of(entry["b64_json"]) for entry in answer.json()["data"]]
+
+
+def metric(url: str, name: str) -> float:
+    """The sum of all figures whose names begin so."""
+    lines = httpx.get(url + "/metrics").text.splitlines()
+    own = [line for line in lines if line.startswith(f"genagent_tools_{name}")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in own)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("did not come true within 6 s")

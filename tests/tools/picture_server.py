@@ -1,14 +1,17 @@
-"""A real HTTP server on loopback that answers requests for pictures by a script."""
+"""A real HTTP server on loopback that answers requests for pictures by a script, and its client."""
 
 import json
+import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.tools.painting import as_base64, as_png, paint
+
+from genagent_tools import HttpImageTool, HttpToolConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,3 +118,31 @@ def answering(script: Script = right, port: int = 0) -> Iterator[PictureServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def first_then_right(*answers: Answer) -> Script:
+    """A script that starts with these answers."""
+    return lambda body, number: answers[number] if number < len(answers) else right(body, number)
+
+
+def dead_url() -> str:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        return f"http://127.0.0.1:{gone.getsockname()[1]}"
+
+
+def tool_for(*servers: PictureServer | str, **changes: Any) -> HttpImageTool:
+    """A client of these servers that is quick to try again."""
+    urls = tuple(server if isinstance(server, str) else server.url for server in servers)
+    quick = {"backoff_seconds": 0.01, "timeout_seconds": 20.0, "deadline_seconds": 60.0}
+    return HttpImageTool(HttpToolConfig(base_urls=urls, **{**quick, **changes}))
+
+
+def drawn(tool: HttpImageTool, prompts: Sequence[str], seeds: Sequence[int]) -> list[bytes]:
+    """What the tool drew, as pixels."""
+    return [picture.tobytes() for picture in tool.generate(prompts, seeds)]
+
+
+def expected(prompts: Sequence[str], seeds: Sequence[int]) -> list[bytes]:
+    """What the painter draws, as pixels."""
+    return [paint(p, s).tobytes() for p, s in zip(prompts, seeds, strict=True)]

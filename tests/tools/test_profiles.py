@@ -182,3 +182,23 @@ def test_a_setting_changes_its_argument_and_no_other(profile, steps, guidance, s
 def test_every_known_pipeline_has_a_profile():
     assert {profile.pipeline for profile in PROFILES.values()} == set(TRAITS)
     assert dataclasses.replace(PROFILES["flux-8step"], steps=9).steps == 9
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("width", 0),
+        ("height", -16),
+        ("steps", 0),
+        ("guidance", -0.1),
+        ("guidance", float("inf")),
+        ("guidance", float("nan")),
+    ],
+)
+def test_impossible_settings_are_named(field, value):
+    with pytest.raises(ValueError, match=f"{field} is {value}"):
+        DrawSettings(**{field: value})
+
+
+def test_no_guidance_is_a_setting():
+    assert PROFILES["flux-8step"].call(DrawSettings(guidance=0.0))["guidance_scale"] == 0.0

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from tests.tools.painting import pixels_of
-from tests.tools.test_diffusers_tool import flux
+from tests.tools.painting import GENERATIONS, metric, pixels_of
+from tests.tools.tiny_pipelines import flux
 
-GENERATIONS = "/v1/images/generations"
 SIZE = ("--width", "32", "--height", "32", "--steps", "2", "--guidance", "1")
 TINY = (*SIZE, "--text-tokens", "8", "--dtype", "float32", "--port", "0", "--devices", "cpu")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -61,16 +60,21 @@ def served(*words, **environment):
         process.wait()
 
 
+def other_package(folder, load):
+    """The environment of a package that brings the profile other-mini, loaded by these lines."""
+    (folder / "other_tools.py").write_text(f"def load(name):{load}")
+    info = folder / "other_tools-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-tools\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[genagent_tools.profiles]\nother-mini = other_tools:load\n"
+    )
+    return {"PYTHONPATH": str(folder)}
+
+
 def ask(url, seed, **body):
     body = {"prompt": "red circle", "seed": seed, **body}
     return httpx.post(url + GENERATIONS, json=body, timeout=120)
-
-
-def figure(url, name):
-    lines = httpx.get(url + "/metrics").text.splitlines()
-    return sum(
-        float(line.split()[1]) for line in lines if line.startswith(f"genagent_tools_{name}")
-    )
 
 
 @pytest.mark.slow
@@ -88,7 +92,7 @@ def test_a_folder_is_served_and_a_signal_finishes_what_is_queued(pipeline_folder
         reference = ask(url, 1, **slow)
         waiting = [pool.submit(ask, url, seed, **slow) for seed in range(1, 7)]
         # All have arrived: taken from the queue, the reference too, or still in it.
-        while figure(url, "queue_seconds_count") + figure(url, "queue_depth") < 7:
+        while metric(url, "queue_seconds_count") + metric(url, "queue_depth") < 7:
             time.sleep(0.02)
         assert not any(answer.done() for answer in waiting[4:])
         process.send_signal(signal.SIGTERM)
@@ -116,7 +120,7 @@ def test_what_cannot_be_finished_in_time_is_turned_away(pipeline_folder):
         ThreadPoolExecutor(1) as pool,
     ):
         endless = pool.submit(ask, url, 1, num_inference_steps=100_000)
-        while figure(url, "queue_seconds_count") < 1:
+        while metric(url, "queue_seconds_count") < 1:
             time.sleep(0.05)
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -128,27 +132,46 @@ def test_what_cannot_be_finished_in_time_is_turned_away(pipeline_folder):
 
 
 @pytest.mark.slow
+def test_a_second_signal_stops_at_once_and_limits_are_those_of_the_command_line(pipeline_folder):
+    limits = ("--max-steps", "100000", "--max-prompt", "50", "--max-pixels", "20000")
+    options = (*limits, "--max-body", "300", "--max-queue", "2", "--drain-seconds", "1000")
+    with (
+        served("--model", pipeline_folder, *options, *TINY) as (process, url, _),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        [model] = httpx.get(url + "/v1/models").json()["data"]
+        assert model["limits"] == {
+            "prompt_characters": 50,
+            "pixels": 20_000,
+            "num_inference_steps": 100_000,
+            "size_multiple": 16,
+        }
+        assert ask(url, 1, user="x" * 300).status_code == 413
+        assert ask(url, 1, n=3).status_code == 429
+        pool.submit(ask, url, 1, num_inference_steps=100_000)
+        while metric(url, "queue_seconds_count") < 1:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        while httpx.get(url + "/healthz").json()["status"] != "draining":
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.slow
 def test_a_profile_of_another_package_is_found_and_served_to_others_with_a_token(
     pipeline_folder, tmp_path
 ):
-    module = f"""
-from genagent_tools import DiffusersTool, ToolProfile
-def load(name):
+    load = f"""
+    from genagent_tools import DiffusersTool, ToolProfile
     profile = ToolProfile(
         name=name, pipeline="FluxPipeline", repository="", steps=2, guidance_scale=1.0,
         width=32, height=32, text_tokens=8, words=6, dtype="float32", max_batch=8,
     )
     return DiffusersTool.from_profile(profile, path={str(pipeline_folder)!r}, device="cpu")
 """
-    (tmp_path / "other_tools.py").write_text(module)
-    info = tmp_path / "other_tools-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-tools\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[genagent_tools.profiles]\nother-mini = other_tools:load\n"
-    )
     token = "only-in-the-environment"
-    environment = {"PYTHONPATH": str(tmp_path), "TOOL_TOKEN": token}
+    environment = other_package(tmp_path, load) | {"TOOL_TOKEN": token}
     assert "other-mini" in run("profiles", **environment).stdout
     options = ("--profile", "other-mini", "--max-batch", "3", "--port", "0", "--devices", "cpu")
     with served(*options, "--host", "0.0.0.0", "--token-env", "TOOL_TOKEN", **environment) as (
@@ -190,6 +213,14 @@ def test_bad_input_is_one_line_and_exit_code_2(words, says):
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+def test_a_failure_is_one_line_and_exit_code_1(tmp_path):
+    load = ' raise RuntimeError("the weights\\nare gone")'
+    options = ("--profile", "other-mini", "--port", "0", "--devices", "cpu")
+    done = run("serve", *options, **other_package(tmp_path, load))
+    assert done.returncode == 1
+    assert done.stderr.strip() == "RuntimeError: the weights are gone"
 
 
 def test_a_folder_without_a_profile_asks_for_what_it_does_not_say(pipeline_folder):

@@ -1,0 +1,83 @@
+"""Several servers of one model: who is asked, who rests, and when nobody will have us."""
+
+import time
+
+import pytest
+from tests.rewards.judge_server import YES, Answer, ask, chat_for, refused_url, serving
+
+from genagent_rewards.endpoints import Endpoints
+
+
+def test_a_refused_connection_fails_over_to_the_second_endpoint():
+    with serving(YES) as server:
+        chat = chat_for(refused_url(), server.url, max_concurrency=2, quarantine_after=2)
+        replies = ask(chat, 30)
+    assert all(reply.text == YES.words for reply in replies)
+    # Two failures send the dead one to rest, and one more may have been on its way.
+    assert 1 <= chat.counts.retries <= 3
+
+
+def test_an_endpoint_at_rest_is_left_alone():
+    with serving(Answer(status=500)) as first, serving(YES) as second:
+        chat = chat_for(first.url, second.url, quarantine_after=1, quarantine_seconds=1000.0)
+        ask(chat, 5)
+        seen = len(first.requests)
+        ask(chat, 5)
+        assert len(first.requests) == seen > 0
+
+
+def test_an_endpoint_that_rested_has_one_try_and_rests_again_or_is_back():
+    endpoints = Endpoints(("http://a", "http://b"), patience=2, rest_seconds=30.0)
+    first, second = endpoints.all
+    second.in_flight = 7
+    assert endpoints.choose(0.0) is first
+    endpoints.failed(first, 1.0)
+    assert endpoints.choose(1.0) is first
+    endpoints.failed(first, 2.0)
+    assert endpoints.choose(31.9) is second
+    assert endpoints.choose(32.0) is first
+    endpoints.failed(first, 33.0)
+    assert endpoints.choose(62.9) is second
+    endpoints.succeeded(first)
+    assert endpoints.choose(62.9) is first
+
+
+def test_work_is_shared_by_load():
+    def slow(body, number):
+        time.sleep(0.02)
+        return YES
+
+    with serving(slow) as first, serving(slow) as second:
+        ask(chat_for(first.url, second.url, max_concurrency=8), 40)
+        assert len(first.requests) + len(second.requests) == 40
+        assert 10 <= len(first.requests) <= 30
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_configuration_that_every_endpoint_rejects_stops_the_batch(status):
+    with (
+        serving(Answer(status=status, words="who are you?")) as first,
+        serving(Answer(status=status, words="who are you?")) as second,
+    ):
+        chat = chat_for(first.url, second.url, api_key_variable="JUDGE_KEY", max_concurrency=4)
+        with pytest.raises(ValueError, match="no endpoint accepts requests") as raised:
+            ask(chat, 100)
+        assert len(first.requests) + len(second.requests) <= 8
+    for name in (first.url, second.url, "who are you?", "JUDGE_KEY", "'judge'"):
+        assert name in str(raised.value)
+
+
+def test_one_endpoint_that_rejects_leaves_the_others_at_work():
+    with serving(Answer(status=404, words="no such model")) as first, serving(YES) as second:
+        replies = ask(chat_for(first.url, second.url, max_attempts=2), 10)
+        assert all(reply.text == YES.words for reply in replies)
+        assert len(second.requests) == 10
+
+
+def test_an_endpoint_that_rejected_is_asked_again_in_the_next_batch():
+    answers = [Answer(status=404, words="still loading the model"), YES]
+    with serving(lambda body, number: answers[number]) as server:
+        chat = chat_for(server.url)
+        with pytest.raises(ValueError, match="still loading"):
+            ask(chat)
+        assert ask(chat)[0].text == YES.words
