@@ -9,7 +9,9 @@ build goes on where it stopped:
 4. ``reading``: the same with the protocol, the lore and judgement;
 5. ``base``: what an untaught model is like;
 6. ``sft``: the cold start from ``base`` on the teacher's trajectories;
-7. ``sana-mini`` and ``qwen-image-mini`` with autoencoders of their own, the other tools.
+7. ``sana-mini`` and ``qwen-image-mini`` with autoencoders of their own, the other tools;
+8. ``judge-vision``: the judge's eyes, on what all tools draw for the teacher and for ``sft``;
+9. ``judge-mini``: the judge, from ``reading`` and these eyes.
 
 It ends with a table of what each part can do on held-out requests.
 """
@@ -17,15 +19,30 @@ It ends with a table of what each part can do on held-out requests.
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from genagent_data import PictureStore
-from genagent_miniworld import POLICIES, TOOLS, Teacher, rate, sample_requests, weights
+from genagent_miniworld import POLICIES, TOOLS, Teacher, load_judge, rate, sample_requests, weights
 from genagent_miniworld.building.eyes import VisionTraining, pictures_read, train_vision
 from genagent_miniworld.building.flux import FLUX
+from genagent_miniworld.building.judge import (
+    JUDGE_VISION,
+    JudgeTraining,
+    build_judge,
+    train_judge,
+    train_judge_vision,
+)
+from genagent_miniworld.building.judge_cases import (
+    Case,
+    agent_cases,
+    drawn_cases,
+    load_cases,
+    save_cases,
+)
+from genagent_miniworld.building.judge_report import judge_figures
 from genagent_miniworld.building.lessons import Lesson, cold_start_lessons, drawn_pictures
 from genagent_miniworld.building.policies import (
     PolicyTraining,
@@ -76,6 +93,7 @@ class BuildConfig:
     sana: ToolTraining = field(default_factory=lambda: SANA_TRAINING)
     qwen_image: ToolTraining = field(default_factory=lambda: QWEN_IMAGE_TRAINING)
     policy: PolicyTraining = field(default_factory=PolicyTraining)
+    judge: JudgeTraining = field(default_factory=JudgeTraining)
 
     def __post_init__(self) -> None:
         if self.held_out < 1 or self.threads < 0:
@@ -96,6 +114,9 @@ PRESETS = {
             base_steps=2,
             cold_start_steps=2,
             trajectories=40,
+        ),
+        judge=JudgeTraining(
+            cases=24, agent_cases=12, vision=replace(JUDGE_VISION, steps=2, batch=16), steps=2
         ),
     ),
 }
@@ -146,9 +167,10 @@ def main(config: BuildConfig, run_folder: Path) -> None:
         _stage(work / name, policy_stage)
     _build_tool(SANA, config.sana, work, vae="sana-vae")
     _build_tool(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
+    _build_judge(config, run_folder)
     _measure(config, run_folder)
     if config.install:
-        for name in (*TOOLS, *POLICIES):
+        for name in (*TOOLS, *POLICIES, "judge-mini"):
             shutil.copytree(work / name, weights(name), dirs_exist_ok=True)
         shutil.copy(work / "README.md", weights("README.md"))
         print_line(f"installed in {weights('')}")
@@ -173,6 +195,50 @@ def _build_tool(family: Family, training: ToolTraining, work: Path, *, vae: str)
 
     _stage(work / vae, vae_stage)
     _stage(work / family.name, flow_stage)
+
+
+def _build_judge(config: BuildConfig, run_folder: Path) -> None:
+    training, work = config.judge, config.work
+    cases: list[Case] = []
+
+    def drawn() -> Sequence[Case]:
+        if not cases:
+            for number, name in enumerate(TOOLS):
+                cases.extend(_cases(config, name, number, run_folder))
+        return cases
+
+    def vision_stage() -> None:
+        judge = build_judge(Policy.load(work / "reading"), seed=config.seed)
+        with _bar("judge-vision", training.vision.steps) as report:
+            train_judge_vision(judge, drawn(), training, report)
+        judge.save(work / "judge-vision.partial")
+
+    def judge_stage() -> None:
+        judge = Policy.load(work / "judge-vision")
+        with _bar("judge-mini", training.steps) as report:
+            train_judge(judge, drawn(), training, lambda step, sft: report(step, sft.loss))
+        judge.model.to(torch.bfloat16)
+        judge.save(work / "judge-mini.partial")
+
+    _stage(work / "judge-vision", vision_stage)
+    _stage(work / "judge-mini", judge_stage)
+
+
+def _cases(config: BuildConfig, name: str, number: int, run_folder: Path) -> list[Case]:
+    """What one tool draws for the teacher and for the agent, from a file if it is there."""
+    path = config.work / f"judge-cases-{name}.npz"
+    if not path.exists():
+        training, tool = config.judge, _tool(name, config.work)
+        print_line(f"{name} draws {2 * (training.cases + training.agent_cases)} pictures to judge")
+        seed = config.seed + number
+        store = PictureStore(run_folder / "pictures")
+        agent = Policy.load(config.work / "sft")
+        save_cases(
+            drawn_cases(training.cases, tool, seed=seed)
+            + agent_cases(training.agent_cases, agent, tool, seed=seed, store=store),
+            path,
+        )
+    return load_cases(path)
 
 
 def _tool(name: str, work: Path) -> DiffusersTool:
@@ -212,6 +278,10 @@ def _measure(config: BuildConfig, run_folder: Path) -> None:
         figures += policy_figures(
             name, policy, tools["flux-mini"], requests, seed=config.seed, store=store
         )
+    chat = load_judge(config.work / "judge-mini")
+    for number, (name, tool) in enumerate(tools.items()):
+        cases = drawn_cases(config.held_out, tool, seed=config.seed + number, split="held-out")
+        figures += judge_figures(chat, cases, drawn_by=name)
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
     print_table("held-out requests, 95 % intervals", rows)
     facts = {
@@ -228,6 +298,7 @@ def _measure(config: BuildConfig, run_folder: Path) -> None:
         "policies": f"vision {config.policy.vision.steps} steps, "
         f"reading {config.policy.reading_steps}, "
         f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
+        "judge-mini": f"vision {config.judge.vision.steps} steps, {config.judge.steps} more",
     }
     write_text(config.work / "README.md", markdown(figures, facts))
     print_line(str(config.work / "README.md"))

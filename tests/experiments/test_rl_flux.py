@@ -162,7 +162,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
     assert "policy" in done.stderr
     assert "Traceback" not in done.stderr
     left = [path.name for path in next((tmp_path / "runs").iterdir()).iterdir()]
-    assert sorted(left) == ["before.jsonl", "config.json", "pictures", "state"]
+    assert sorted(left) == ["before.jsonl", "config.json", "pictures", "state", "verdicts.sqlite"]
     assert not list(tmp_path.glob("runs/*/state/*"))
     assert only_run(tmp_path)[1].info.status == "FAILED"
 

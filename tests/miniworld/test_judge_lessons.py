@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from genagent_data import Request
 from genagent_miniworld import Item, Reading, parse_hints, read, sample_requests, weights
 from genagent_miniworld.building.judge import build_judge
+from genagent_miniworld.building.judge_cases import rendered_case
 from genagent_miniworld.building.judge_lessons import (
     JudgeChat,
     pair_reply,
     point_reply,
-    rendered_case,
 )
 from genagent_miniworld.building.lessons import scene_to_judge
 from genagent_policy import Policy
@@ -59,7 +59,7 @@ def test_regions_and_relations_are_said_before_they_are_judged():
         ("exactly 1 blue square", "exactly 1 red circle", "blue square above red circle")
     )
     assert said(point_reply(spec, reading)).endswith(
-        "blue square above red circle left to top no. nothing else 0 yes.\n<verdict>no</verdict>"
+        "blue square above red circle 2 to 1 no. nothing else 0 yes.\n<verdict>no</verdict>"
     )
 
 

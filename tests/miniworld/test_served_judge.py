@@ -39,7 +39,6 @@ REQUESTS = sample_requests(24, seed=11, split="held-out")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not JUDGE.is_dir(), reason="judge-mini is not built yet"),
 ]
 
 

@@ -31,7 +31,7 @@ REPLY_TOKENS = 320
 class JudgeConfig:
     """Whose verdicts are paid for."""
 
-    name: str = "verifier"
+    name: str = "judge-mini"
     """"judge-mini", "verifier", a model folder, or OpenAI-compatible endpoints with commas between,
     such as http://localhost:8000/v1."""
     model: str = ""
@@ -84,10 +84,10 @@ class Judges:
         return {f"judge/{n}": float(sum(getattr(c, n) for c in counts)) for n in names if counts}
 
 
-def load_judge(name: str = "judge-mini") -> LocalChat:
-    """The miniature's MLLM judge, as a chat model."""
+def load_judge(folder: Path | None = None) -> LocalChat:
+    """The miniature's MLLM judge as a chat model, the one that ships unless another is given."""
     quietly()
-    return LocalChat.load(weights(name), max_tokens=REPLY_TOKENS, batch_size=128)
+    return LocalChat.load(folder or weights("judge-mini"), max_tokens=REPLY_TOKENS, batch_size=128)
 
 
 def load_judges(config: JudgeConfig, *, cache: Path | None = None) -> Judges:

@@ -2,35 +2,34 @@
 verdicts in the words of ``genagent_rewards.prompts``.
 
 It starts from ``reading``, which already holds pictures against conditions in the agent's
-protocol; its vision tower is its own and is trained first, like the policies', on what all tools
-have drawn.
+protocol; its vision tower is its own, is trained first on what all tools have drawn, and goes on
+learning beside the words.
 """
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from PIL import Image
 from tokenizers import AddedToken
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from genagent_data import Request
-from genagent_miniworld.building.eyes import VisionTraining
-from genagent_miniworld.building.judge_lessons import (
+from genagent_miniworld.building.eyes import VisionTraining, VisionUpdate, train_vision
+from genagent_miniworld.building.judge_cases import (
     Case,
-    JudgeChat,
     near_miss_case,
+    near_miss_request,
     rendered_case,
     varied,
 )
-from genagent_miniworld.building.lessons import near_miss, scene_to_judge, spoil
+from genagent_miniworld.building.judge_lessons import JudgeChat
+from genagent_miniworld.building.lessons import scene_to_judge, spoil
 from genagent_miniworld.building.policy import qwen_config
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
-from genagent_miniworld.reading import Reading, read
+from genagent_miniworld.reading import Reading
 from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate, TokenTrajectory
 from genagent_rewards import prompts
 
@@ -55,30 +54,38 @@ FRAME = (
 """A token each: all of the questions' constant words, and what replies repeat."""
 VISION_WIDTH, VISION_DEPTH = 128, 3
 
+JUDGE_VISION = VisionTraining(
+    steps=2500, learning_rate=2.5e-3, rendered=0.15, varied=0.6, close_calls=4.0, measures=0.3
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeTraining:
     """How the judge is trained."""
 
     cases: int = 6000
-    """Requests with two pictures each, drawn by each tool."""
-    vision: VisionTraining = field(default_factory=lambda: VisionTraining(steps=3000))
-    steps: int = 2000
-    learning_rate: float = 1.2e-3
+    """Requests with two pictures each, drawn by each tool for the teacher."""
+    agent_cases: int = 2000
+    """The same for the agent."""
+    vision: VisionTraining = field(default_factory=lambda: JUDGE_VISION)
+    steps: int = 4000
+    learning_rate: float = 1e-3
+    eyes_rate: float = 1e-3
+    """Of the vision tower's own steps, one beside each of these."""
     batch: int = 32
     """Questions a step."""
     drawn: float = 0.6
     """Share of questions about what the tools have drawn; the others are rendered."""
     varied: float = 0.6
     """Share of the drawn ones that are varied first."""
-    blobs: float = 1.0
+    blobs: float = 2.0
     """How much likelier a drawn case is taken that shows something unclear: whether it is an item
     is what eyes get wrong last."""
-    near_misses: float = 0.6
+    near_misses: float = 0.75
     """Share of rendered questions and drills about conditions that are nearly met."""
     pairs: float = 0.5
     """Share of pairwise questions."""
-    drills: int = 24
+    drills: int = 40
     """Replies in words alone in a step of their own, of which only conclusions are learnt."""
     seed: int = 0
 
@@ -98,23 +105,18 @@ def build_judge(reading: Policy, *, seed: int) -> Policy:
     return Policy(model, processor)
 
 
-def save_cases(cases: Sequence[Case], path: Path) -> None:
-    """Pictures of cases, [cases, 2, 48, 48, 3] bytes; their requests follow from the seed."""
-    np.savez_compressed(
-        path, pictures=np.stack([[np.asarray(p) for p in case.pictures] for case in cases])
-    )
+def train_judge_vision(
+    policy: Policy,
+    drawn: Sequence[Case],
+    config: JudgeTraining,
+    report: Callable[[int, float], None],
+) -> None:
+    """Train the eyes alone."""
+    train_vision(policy, _pictures(drawn), config.vision, report, seed=config.seed)
 
 
-def load_cases(path: Path, *, seed: int) -> list[Case]:
-    """What ``save_cases`` wrote of the train cases of ``seed``."""
-    arrays = np.load(path)["pictures"]
-    requests = sample_requests(len(arrays), seed=seed + 3000, split="train")
-    cases = []
-    for request, (first, second) in zip(requests, arrays, strict=True):
-        pictures = Image.fromarray(first), Image.fromarray(second)
-        readings = read(pictures[0]), read(pictures[1])
-        cases.append(Case(request=request, pictures=pictures, readings=readings))
-    return cases
+def _pictures(cases: Sequence[Case]) -> list[Image.Image]:
+    return [picture for case in cases for picture in case.pictures]
 
 
 def train_judge(
@@ -123,7 +125,8 @@ def train_judge(
     config: JudgeTraining,
     report: Callable[[int, SFTReport], None],
 ) -> None:
-    """Questions on drawn and rendered pictures, in both kinds and both orders, and drills."""
+    """Questions on drawn and rendered pictures, in both kinds and both orders, drills, and steps of
+    the eyes by themselves."""
     rng = random.Random(f"judge-{config.seed}")
     chat = JudgeChat(policy)
     update = SFTUpdate(
@@ -136,12 +139,20 @@ def train_judge(
         ),
         total_steps=2 * config.steps,
     )
+    vision = replace(
+        config.vision,
+        steps=config.steps,
+        learning_rate=config.eyes_rate,
+        batch=config.vision.batch // 2,
+    )
+    eyes = VisionUpdate(policy, _pictures(drawn), vision, seed=config.seed)
     old = round(config.drawn * config.batch)
     weights = [config.blobs if any(r.unclear for r in case.readings) else 1.0 for case in drawn]
     for step in range(config.steps):
+        # Near misses take requests that speak of places or sizes, about every other one.
         requests = iter(
             sample_requests(
-                config.batch - old + config.drills,
+                8 * (config.batch + config.drills),
                 seed=1_000_003 * config.seed + step,
                 split="train",
             )
@@ -151,26 +162,24 @@ def train_judge(
             for case in rng.choices(drawn, weights, k=old)
         ]
         cases += [
-            near_miss_case(rng)
+            near_miss_case(requests, rng)
             if rng.random() < config.near_misses
             else rendered_case(next(requests), rng)
             for _ in range(config.batch - old)
         ]
         report(step, update.step([_question(chat, case, config.pairs, rng) for case in cases]))
-        update.step(
-            [_drill(chat, next(requests), config.near_misses, rng) for _ in range(config.drills)]
-        )
+        update.step([_drill(chat, requests, config.near_misses, rng) for _ in range(config.drills)])
+        eyes.step()
 
 
 def _drill(
-    chat: JudgeChat, request: Request, near_misses: float, rng: random.Random
+    chat: JudgeChat, requests: Iterator[Request], near_misses: float, rng: random.Random
 ) -> TokenTrajectory:
-    spec = parse_hints(request.hints)
     if rng.random() < near_misses:
-        spec, scene = near_miss(rng, sized=0.35, placed=0.5)
-        request = Request(id="near-miss", prompt=spec.words(), hints=spec.hints())
+        request, scene = near_miss_request(requests, rng)
     else:
-        scene = scene_to_judge(spec, rng)
+        request = next(requests)
+        scene = scene_to_judge(parse_hints(request.hints), rng)
     scenes = [scene]
     if rng.random() < 0.5:
         scenes.append(spoil(scene, rng) if scene else scene)

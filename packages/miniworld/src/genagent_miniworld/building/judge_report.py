@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genagent_miniworld.building.judge_lessons import Case
+from genagent_miniworld.building.judge_cases import Case
+from genagent_miniworld.building.report import Figure
+from genagent_miniworld.evaluation import Rate, rate
 from genagent_miniworld.verifier import Verifier
 from genagent_rewards import ChatModel, PairQuestion, PairwiseJudge, PointQuestion, PointwiseJudge
 
@@ -55,3 +57,18 @@ def measure(chat: ChatModel, cases: Sequence[Case]) -> Agreement:
         equal=len(leanings),
         absent=(point_answers + pair_answers).count(None),
     )
+
+
+def judge_figures(chat: ChatModel, cases: Sequence[Case], *, drawn_by: str) -> list[Figure]:
+    """Agreement with the verifier, and how often the first of two equal pictures is preferred."""
+    agreement = measure(chat, cases)
+    # A tie is half a first and half a second, so halves are counted to stay whole numbers.
+    halves = Rate(hits=round(2 * agreement.leaning * agreement.equal), trials=2 * agreement.equal)
+    return [
+        Figure(part="judge-mini", what=f"{what}, pictures by {drawn_by}", rate=share)
+        for what, share in (
+            ("pointwise verdicts that agree with the verifier", rate(agreement.point)),
+            ("pairwise verdicts that agree with the verifier", rate(agreement.pair)),
+            ("the first of two equally good ones preferred, ties as halves", halves),
+        )
+    ]
