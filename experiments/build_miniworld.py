@@ -217,7 +217,7 @@ def _build_judge(config: BuildConfig, run_folder: Path) -> None:
         judge = Policy.load(work / "judge-vision")
         with _bar("judge-mini", training.steps) as report:
             train_judge(judge, drawn(), training, lambda step, sft: report(step, sft.loss))
-        judge.model.to(torch.bfloat16)
+        judge.model.bfloat16()
         judge.save(work / "judge-mini.partial")
 
     _stage(work / "judge-vision", vision_stage)
