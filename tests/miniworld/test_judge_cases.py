@@ -22,7 +22,7 @@ from genagent_miniworld.building.judge_cases import (
     save_cases,
     varied,
 )
-from genagent_miniworld.reading import components, reading_of
+from genagent_miniworld.reading import components
 from genagent_miniworld.scene import BACKGROUND, COLORS
 
 SQUARE = Item(place=4, color="blue", shape="square", size="small")
@@ -108,9 +108,3 @@ def test_a_tool_draws_a_held_out_request_twice_and_an_agent_its_last_pictures(tm
     assert all(c.readings == tuple(read(p) for p in c.pictures) for c in cases)
     # Two attempts at a request are two, not one told twice.
     assert any(a.tobytes() != b.tobytes() for a, b in (case.pictures for case in cases))
-
-
-def test_a_reading_is_made_of_its_components():
-    picture = render((SQUARE,), seed=3)
-    assert reading_of(components(picture)) == read(picture)
-    assert reading_of([]).items == ()

@@ -5,9 +5,8 @@ conversations hold. Here each picture token covers one cell of the grid, and a l
 thrown away afterwards reads the cell's item off it: a step of 128 pictures takes 0.14 s on two
 cores where one of 32 lessons takes 0.4 s and more, and each of the nine cells has a gradient.
 
-What such eyes get wrong last is where the verifier draws the line between an item and a blob (50 of
-63 wrong cells in 600 pictures). The head can also learn the measures by which the verifier decides,
-which say how far from the line a thing is where a label says on which side.
+The head can also learn the measures by which the verifier decides, which say how far from the line
+between an item and a blob a thing is where a label says on which side.
 """
 
 import random

@@ -79,8 +79,7 @@ class JudgeTraining:
     varied: float = 0.6
     """Share of the drawn ones that are varied first."""
     blobs: float = 2.0
-    """How much likelier a drawn case is taken that shows something unclear: whether it is an item
-    is what eyes get wrong last."""
+    """How much likelier a drawn case is taken that shows something unclear."""
     near_misses: float = 0.75
     """Share of rendered questions and drills about conditions that are nearly met."""
     pairs: float = 0.5
