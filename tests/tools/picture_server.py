@@ -49,6 +49,7 @@ class PictureServer(ThreadingHTTPServer):
         self.script = script
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.paths: list[str] = []
         self.fetched: list[str] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
@@ -70,10 +71,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == "/v1/images/generations"
+        assert self.path.endswith("/v1/images/generations")
         with server.lock:
             number = len(server.requests)
             server.requests.append(body)
+            server.paths.append(self.path)
             server.keys.append(self.headers["Authorization"])
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
@@ -83,11 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     def do_GET(self) -> None:
-        """``/pictures/<prompt>/<seed>``."""
+        """``/pictures/<prompt>/<seed>``, and a query that is not read."""
         with self.server.lock:
             self.server.fetched.append(self.path)
             self.server.keys.append(self.headers["Authorization"])
-        prompt, seed = self.path.split("/")[-2:]
+        prompt, seed = self.path.split("?")[0].split("/")[-2:]
         self._send(Answer(body=as_png(paint(prompt, int(seed)))))
 
     def _send(self, answer: Answer) -> None:

@@ -115,7 +115,7 @@ def test_a_wait_beyond_the_deadline_is_not_waited():
 def test_nobody_there_names_the_last_reason():
     with (
         tool_for(dead_url(), attempts=3) as tool,
-        pytest.raises(ToolError, match=r"3 attempts failed; the last: http://127.*ConnectError"),
+        pytest.raises(ToolError, match=r"3 attempts failed; the last: http://127.*Cannot connect"),
     ):
         tool.generate(["x"], [1])
 

@@ -93,6 +93,30 @@ def test_urls_are_fetched_from_the_server_itself_and_as_data():
     assert server.fetched == ["/pictures/x/0", "/pictures/x/1"]
 
 
+@pytest.mark.parametrize(
+    ("query", "arrives"),
+    [
+        ("?sig=a%2Fb+c%20%7e=", "?sig=a%2Fb+c%20%7e="),
+        ("?name=\u00e9 |", "?name=%C3%A9%20%7C"),
+    ],
+)
+def test_a_url_is_fetched_as_it_came_but_for_what_no_url_may_hold(query, arrives):
+    script = lambda body, number: picture_answer("", 0, url=f"/pictures/x/5{query}")  # noqa: E731
+    with answering(script) as server, tool_for(server) as tool:
+        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+    assert server.fetched == [f"/pictures/x/5{arrives}"]
+
+
+def test_a_user_in_a_pictures_url_takes_the_place_of_the_key(monkeypatch):
+    monkeypatch.setenv("TOOL_KEY", "secret")
+    script = lambda body, number: picture_answer(  # noqa: E731
+        "", 0, url=f"{server.url.replace('//', '//me:pass@')}/pictures/x/5"
+    )
+    with answering(script) as server, tool_for(server, api_key_env="TOOL_KEY") as tool:
+        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+    assert server.keys == ["Bearer secret", "Basic bWU6cGFzcw=="]
+
+
 def test_urls_of_other_hosts_are_fetched_only_when_allowed_and_without_the_key(monkeypatch):
     monkeypatch.setenv("TOOL_KEY", "secret")
     with answering() as other:

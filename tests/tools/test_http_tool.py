@@ -164,6 +164,23 @@ def test_a_token_is_read_from_the_environment(monkeypatch):
             tool.generate(["x"], [5])
 
 
+def test_a_user_in_the_url_is_sent_as_basic_authorization():
+    with answering() as server, tool_for(server.url.replace("//", "//me:pass@")) as tool:
+        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+    assert server.keys == ["Basic bWU6cGFzcw=="]
+
+
+def test_the_environments_proxy_is_used_but_for_hosts_that_it_excepts(monkeypatch):
+    with answering() as proxy, answering() as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        for url in ("http://pictures.invalid:8000", server.url):
+            with tool_for(url) as tool:
+                assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+    assert proxy.paths == ["http://pictures.invalid:8000/v1/images/generations"]
+    assert server.paths == ["/v1/images/generations"]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -171,6 +188,7 @@ def test_a_token_is_read_from_the_environment(monkeypatch):
         ({"base_urls": ("localhost:8000",)}, "'localhost:8000' cannot be used"),
         ({"base_urls": ("http://[::1",)}, "cannot be used; wants http://host:port"),
         ({"base_urls": ("http://host:port",)}, "cannot be used"),
+        ({"base_urls": ("http://a:b@host",), "api_key_env": "KEY"}, "give one"),
         ({"dialect": "klingon"}, "dialect is 'klingon'; known: genagent, openai"),
         (
             {"dialect": "openai", "settings": DrawSettings(steps=4)},

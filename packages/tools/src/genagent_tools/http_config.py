@@ -51,6 +51,8 @@ class HttpToolConfig:
         for url in self.base_urls:
             if not _is_http(url):
                 raise ValueError(f"base URL {url!r} cannot be used; wants http://host:port")
+            if self.api_key_env is not None and urlsplit(url).username is not None:
+                raise ValueError("a base URL names a user and api_key_env a token; give one")
         if self.dialect not in DIALECTS:
             raise ValueError(f"dialect is {self.dialect!r}; known: {', '.join(DIALECTS)}")
         lacking = unknown_fields(self.dialect, self.settings, true_cfg=self.true_cfg)

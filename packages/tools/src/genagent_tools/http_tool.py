@@ -8,16 +8,14 @@ import asyncio
 import itertools
 import os
 import random
-import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import httpx
+import aiohttp
 from PIL import Image
 
 from genagent_tools.http_config import HttpToolConfig
@@ -65,18 +63,13 @@ class HttpImageTool:
             max_pixels=config.max_pixels,
         )
         self._numbers = itertools.count()
-        # A client for each request on its way, not one for all: httpcore looks through all of a
-        # client's connections at each step of each request, 8 ms a picture at 64 of them.
-        verify = ssl.create_default_context()
-        self._clients: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
-        for _ in range(config.max_concurrency):
-            # The exchange's own timeout covers everything.
-            self._clients.put_nowait(httpx.AsyncClient(timeout=None, verify=verify))
+        self._slots = asyncio.Semaphore(config.max_concurrency)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="http-image-tool", daemon=True
         )
         self._thread.start()
+        self._session = asyncio.run_coroutine_threadsafe(_open_session(), self._loop).result()
 
     @property
     def counts(self) -> HttpCounts:
@@ -129,18 +122,18 @@ class HttpImageTool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        while not self._clients.empty():
-            await self._clients.get_nowait().aclose()
+        await self._session.close()
         await self._loop.shutdown_default_executor()
 
     async def _draw_all(
         self, prompts: Sequence[str], seeds: Sequence[int]
     ) -> list[Image.Image | ToolError]:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._draw(prompt, seed))
-                for prompt, seed in zip(prompts, seeds, strict=True)
-            ]
+            tasks = []
+            for prompt, seed in zip(prompts, seeds, strict=True):
+                tasks.append(group.create_task(self._draw(prompt, seed)))
+                # Else the first request leaves when the last is made: 7 ms later, of 96.
+                await asyncio.sleep(0)
         return [task.result() for task in tasks]
 
     async def _draw(self, prompt: str, seed: int) -> Image.Image | ToolError:
@@ -158,7 +151,7 @@ class HttpImageTool:
         deadline: float | None = None
         number, tried, reason = next(self._numbers), Counter[Server](), ""
         while True:
-            async with self._slot() as client:
+            async with self._slots:
                 # Waiting for a slot is this client's own doing and costs no patience.
                 deadline = deadline or time.monotonic() + config.deadline_seconds
                 server = self._pool.take(tried)
@@ -168,7 +161,7 @@ class HttpImageTool:
                 else:
                     seconds = min(config.timeout_seconds, max(deadline - time.monotonic(), 0.001))
                     try:
-                        return await self._ask(client, server, number, body, seconds)
+                        return await self._ask(server, number, body, seconds)
                     except ToolError as error:
                         return error
                     except Busy as busy:
@@ -185,22 +178,8 @@ class HttpImageTool:
                 return ToolError(f"no picture within {config.deadline_seconds:g} s; {reason}")
             await asyncio.sleep(pause)
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client of one's own, once there is one to spare."""
-        client = await self._clients.get()
-        try:
-            yield client
-        finally:
-            self._clients.put_nowait(client)
-
     async def _ask(
-        self,
-        client: httpx.AsyncClient,
-        server: Server,
-        number: int,
-        body: dict[str, object],
-        seconds: float,
+        self, server: Server, number: int, body: dict[str, object], seconds: float
     ) -> Image.Image:
         """One request, and what it teaches about the server.
 
@@ -210,7 +189,7 @@ class HttpImageTool:
         """
         self._counts.requests += 1
         try:
-            picture = await self._exchange.ask(client, server.url, body, seconds=seconds)
+            picture = await self._exchange.ask(self._session, server.url, body, seconds=seconds)
         except Busy as busy:
             self._counts.waits += 1
             self._pool.busy(server, busy.seconds)
@@ -236,6 +215,15 @@ class HttpImageTool:
         """Full jitter: anything up to an end that doubles, so that clients do not come in step."""
         end = self.config.backoff_seconds * 2.0 ** min(failures, 30)
         return self._jitter.uniform(0, min(end, self.config.max_backoff_seconds))
+
+
+async def _open_session() -> aiohttp.ClientSession:
+    """Made on the loop that will use it; the exchange's own timeout covers everything."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 def _authorization(variable: str) -> dict[str, str]:
