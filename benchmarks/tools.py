@@ -20,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -210,7 +209,7 @@ class SoakRecord:
     """What happened, written by all threads."""
 
     asked: int = 0
-    answers: Counter[int] = field(default_factory=Counter)
+    answers: set[int] = field(default_factory=set)
     wrong: int = 0
     inexact: int = 0
     """One level off, by the company a picture was drawn in."""
@@ -249,7 +248,7 @@ def soak(config: ToolsConfig) -> dict[str, object]:
     result: dict[str, object] = {
         "asked": record.asked,
         "lost": record.asked - len(record.answers),
-        "answered_twice": sum(times > 1 for times in record.answers.values()),
+        "answered_twice": counts.pictures - len(record.answers),
         "wrong": record.wrong,
         "one_level_off": record.inexact,
         "kills": record.kills,

@@ -1,6 +1,10 @@
 """The HTTP tool on healthy servers: every call gets its own pictures, in each server's dialect."""
 
+import asyncio
+import gc
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -149,6 +153,48 @@ def test_prompts_and_seeds_must_match_and_a_closed_tool_says_so():
     tool.close()
     with pytest.raises(ValueError, match="the tool is closed"):
         tool.generate(["a"], [1])
+
+
+def client_threads_end():
+    """Whether all do within some seconds."""
+    give_up = time.monotonic() + 10
+    while any("http-image-tool" in thread.name for thread in threading.enumerate()):
+        if time.monotonic() > give_up:
+            return False
+        gc.collect()
+        time.sleep(0.01)
+    return True
+
+
+def test_a_tool_that_nobody_uses_any_more_hangs_up(capfd):
+    with answering() as server:
+        tool = tool_for(server)
+        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+        del tool
+        assert client_threads_end()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_tool_forgotten_with_a_request_on_its_way_hangs_up_after_it(capfd):
+    go_on = threading.Event()
+    with answering(lambda body, number: go_on.wait(10) and right(body, number)) as server:
+        tool = tool_for(server)
+        drawing = asyncio.run_coroutine_threadsafe(tool._draw_all(["x"], [5]), tool._loop)
+        del tool
+        go_on.set()
+        assert [picture.tobytes() for picture in drawing.result()] == expected(["x"], [5])
+        del drawing
+        assert client_threads_end()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_program_may_end_with_an_open_tool():
+    program = (
+        "from genagent_tools import HttpImageTool, HttpToolConfig\n"
+        "tool = HttpImageTool(HttpToolConfig())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_a_token_is_read_from_the_environment(monkeypatch):

@@ -10,8 +10,10 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -39,7 +41,8 @@ class HttpCounts:
 
 
 class HttpImageTool:
-    """Draws over HTTP; an ``ImageTool``. ``close`` it, or use it in a ``with``.
+    """Draws over HTTP; an ``ImageTool``. ``close`` it, or use it in a ``with``; one that nobody
+    uses any more closes itself.
 
     Raises:
         ValueError: the environment variable of the token is not set.
@@ -65,11 +68,14 @@ class HttpImageTool:
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(config.max_concurrency)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
+        decoders = ThreadPoolExecutor(thread_name_prefix="http-image-tool-decode")
+        self._loop.set_default_executor(decoders)
+        thread = threading.Thread(
             target=self._loop.run_forever, name="http-image-tool", daemon=True
         )
-        self._thread.start()
+        thread.start()
         self._session = asyncio.run_coroutine_threadsafe(_open_session(), self._loop).result()
+        self._end = weakref.finalize(self, _end, self._loop, thread, self._session, decoders)
 
     @property
     def counts(self) -> HttpCounts:
@@ -87,7 +93,7 @@ class HttpImageTool:
         """
         if len(prompts) != len(seeds):
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds; give one a prompt")
-        if self._loop.is_closed():
+        if not self._end.alive:
             raise ValueError("the tool is closed; make another one")
         drawing = asyncio.run_coroutine_threadsafe(self._draw_all(prompts, seeds), self._loop)
         try:
@@ -104,26 +110,13 @@ class HttpImageTool:
 
     def close(self) -> None:
         """Hang up. Pictures still on their way are given up."""
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    async def _hang_up(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._session.close()
-        await self._loop.shutdown_default_executor()
 
     async def _draw_all(
         self, prompts: Sequence[str], seeds: Sequence[int]
@@ -224,6 +217,31 @@ async def _open_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
+
+
+def _end(
+    loop: asyncio.AbstractEventLoop,
+    thread: threading.Thread,
+    session: aiohttp.ClientSession,
+    decoders: ThreadPoolExecutor,
+) -> None:
+    if threading.current_thread() is thread:
+        # A request on its way was the last to hold the tool, and the loop cannot wait for itself.
+        loop.create_task(_hang_up(session)).add_done_callback(lambda _: loop.stop())
+        return
+    asyncio.run_coroutine_threadsafe(_hang_up(session), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    decoders.shutdown()
+    loop.close()
+
+
+async def _hang_up(session: aiohttp.ClientSession) -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await session.close()
 
 
 def _authorization(variable: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
@@ -18,6 +18,9 @@ from genagent_tools.server.metrics import ServerMetrics
 from genagent_tools.tool import DrawingTool, ToolError
 
 _LOG = logging.getLogger(__name__)
+
+ENCODERS = 2
+"""Threads that encode, each a share of a batch."""
 
 SPEED_MEMORY = 0.8
 """Weight of the past in the running mean of a worker's pictures a second."""
@@ -31,7 +34,7 @@ class Workers:
     ) -> None:
         self._queue = queue
         self._metrics = metrics
-        self._encoders = ThreadPoolExecutor(2, thread_name_prefix="encode")
+        self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
         self._speeds = dict.fromkeys(range(len(tools)), 0.0)
         # Daemons: a pipeline in mid-picture must not keep a server alive that was told to stop.
         self._threads = [
@@ -106,8 +109,9 @@ class Workers:
         self._metrics.pipeline_seconds.observe(time.monotonic() - started)
         self._metrics.batch_size.observe(len(batch))
         self._metrics.pictures.labels(outcome="drawn").inc(len(batch))
-        for job, picture in zip(batch, pictures[: len(batch)], strict=True):
-            _pass_on(self._encoders.submit(encode_picture, picture), job.picture)
+        drawn = list(zip(batch, pictures[: len(batch)], strict=True))
+        for share in range(ENCODERS):
+            self._encoders.submit(_encode, drawn[share::ENCODERS])
 
 
 def encode_picture(picture: Image.Image) -> str:
@@ -117,12 +121,12 @@ def encode_picture(picture: Image.Image) -> str:
     return base64.b64encode(buffer.getbuffer()).decode("ascii")
 
 
-def _pass_on(source: Future[str], target: Future[str]) -> None:
-    def copy(done: Future[str]) -> None:
-        error = done.exception()
-        if error is None:
-            target.set_result(done.result())
+def _encode(drawn: Sequence[tuple[Job, Image.Image]]) -> None:
+    for job, picture in drawn:
+        try:
+            encoded = encode_picture(picture)
+        # One picture's trouble, whatever it is, must not leave the next one's client waiting.
+        except Exception as error:
+            job.picture.set_exception(error)
         else:
-            target.set_exception(error)
-
-    source.add_done_callback(copy)
+            job.picture.set_result(encoded)
