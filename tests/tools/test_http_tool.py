@@ -234,6 +234,7 @@ def test_the_environments_proxy_is_used_but_for_hosts_that_it_excepts(monkeypatc
         ({"base_urls": ("localhost:8000",)}, "'localhost:8000' cannot be used"),
         ({"base_urls": ("http://[::1",)}, "cannot be used; wants http://host:port"),
         ({"base_urls": ("http://host:port",)}, "cannot be used"),
+        ({"base_urls": ("http://host..net",)}, "cannot be used"),
         ({"base_urls": ("http://a:b@host",), "api_key_env": "KEY"}, "give one"),
         ({"dialect": "klingon"}, "dialect is 'klingon'; known: genagent, openai"),
         (

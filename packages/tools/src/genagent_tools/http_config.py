@@ -78,6 +78,8 @@ class HttpToolConfig:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # Looking a host up fails with a ValueError of the codec where it cannot be a name.
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0
     except ValueError:
         return False
