@@ -6,12 +6,16 @@ goes before those that have not been tried yet, so that its deadline does not pa
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from genagent_rewards.chat import ChatReply, ChatRequest
 from genagent_rewards.endpoints import Endpoint, Endpoints
+
+AHEAD = 4
+"""Requests that are made ready before their turn. Writing the PNG of a large picture takes
+tens of milliseconds, in which its place at the endpoint would be empty."""
 
 Fate = Literal["answered", "cut_off", "failed", "rejected", "invalid"]
 """Words came; words came but not all of them; it may work another time; this endpoint takes no
@@ -60,7 +64,12 @@ class Job:
 
 
 class Batch:
-    """Runs once. ``send`` makes one attempt at one endpoint and never raises for its failure."""
+    """Runs once.
+
+    Args:
+        prepare: makes a request ready; awaited once, before its first attempt.
+        send: makes one attempt at one endpoint, and never raises for its failure.
+    """
 
     def __init__(
         self,
@@ -69,6 +78,7 @@ class Batch:
         model: str,
         limits: Limits,
         endpoints: Endpoints,
+        prepare: Callable[[Job], Coroutine[None, None, None]],
         send: Callable[[Endpoint, Job], Awaitable[Outcome]],
         accept: Callable[[str], bool],
         arrived: Callable[[int, ChatReply], None] | None,
@@ -77,10 +87,12 @@ class Batch:
         self.model = model
         self.limits = limits
         self.endpoints = endpoints
+        self.prepare = prepare
         self.send = send
         self.accept = accept
         self.arrived = arrived
         self.replies: dict[int, ChatReply] = {}
+        self._preparing: list[asyncio.Task[None]] = []
         self._queue: asyncio.PriorityQueue[tuple[int, Job | None]] = asyncio.PriorityQueue()
 
     async def run(self) -> list[ChatReply]:
@@ -93,9 +105,9 @@ class Batch:
         try:
             await asyncio.gather(*workers)
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in (*workers, *self._preparing):
+                task.cancel()
+            await asyncio.gather(*workers, *self._preparing, return_exceptions=True)
         return [self.replies[job.index] for job in self.jobs]
 
     def _enqueue(self, job: Job) -> None:
@@ -105,6 +117,9 @@ class Batch:
     async def _work(self) -> None:
         clock = asyncio.get_running_loop().time
         while (job := (await self._queue.get())[-1]) is not None:
+            for coming in self.jobs[len(self._preparing) : job.index + 1 + AHEAD]:
+                self._preparing.append(asyncio.create_task(self.prepare(coming)))
+            await self._preparing[job.index]
             if not job.attempts:
                 job.deadline = clock() + self.limits.deadline_seconds
             endpoint = self.endpoints.choose(clock(), avoid=job.last)

@@ -177,6 +177,7 @@ class OpenAIChat:
                 model=self.name,
                 limits=self.config,
                 endpoints=self._endpoints,
+                prepare=_write_messages,
                 send=lambda endpoint, job: self._send(clients[endpoint.url], job),
                 accept=accept,
                 arrived=arrived,
@@ -199,6 +200,7 @@ class OpenAIChat:
             deadline = asyncio.get_running_loop().time() + self.config.timeout_seconds
             for url, client in clients.items():
                 job = Job(index=0, request=request, deadline=deadline)
+                await _write_messages(job)
                 outcome = await self._send(client, job)
                 if outcome.fate not in ("answered", "cut_off"):
                     raise ValueError(
@@ -226,11 +228,6 @@ class OpenAIChat:
         config = self.config
         remaining = job.deadline - asyncio.get_running_loop().time()
         seconds = max(min(config.timeout_seconds, remaining), 0.001)
-        if not job.messages:
-            # PNG compression of large pictures would hold up all other requests.
-            is_large = pixels(job.request) > _PIXELS_AT_ONCE
-            encoding = asyncio.to_thread(messages, job.request) if is_large else None
-            job.messages = messages(job.request) if encoding is None else await encoding
         body = {
             "model": config.model,
             "messages": job.messages,
@@ -269,6 +266,13 @@ class OpenAIChat:
             retries=now.retries + attempts - len(tried),
             failures=now.failures + failures,
         )
+
+
+async def _write_messages(job: Job) -> None:
+    # PNG compression of large pictures would hold up all other requests.
+    is_large = pixels(job.request) > _PIXELS_AT_ONCE
+    encoding = asyncio.to_thread(messages, job.request) if is_large else None
+    job.messages = messages(job.request) if encoding is None else await encoding
 
 
 def _status_outcome(error: "APIStatusError") -> Outcome:
