@@ -53,6 +53,13 @@ class JudgesConfig:
     output: Path = Path("runs/judges.json")
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.questions <= self.max_concurrency:
+            raise ValueError(
+                f"{self.questions} questions never wait for one of {self.max_concurrency} places; "
+                "ask more"
+            )
+
 
 class Endpoint:
     """An ASGI app that answers yes after a while; ``GET /spans`` hands over what it noted."""
@@ -105,6 +112,8 @@ def serving(reply_seconds: float, seed: int) -> Iterator[str]:
                 httpx.get(f"{url}/spans")
                 break
             except httpx.ConnectError:
+                if not process.is_alive():
+                    raise RuntimeError(f"the endpoint on port {port} ended") from None
                 time.sleep(0.1)
         yield url
     finally:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.tools.painting import as_base64, as_png, paint
 
@@ -71,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path.endswith("/v1/images/generations")
+        assert urlsplit(self.path).path == "/v1/images/generations"
         with server.lock:
             number = len(server.requests)
             server.requests.append(body)

@@ -142,6 +142,8 @@ def test_urls_of_other_hosts_are_fetched_only_when_allowed_and_without_the_key(m
         ("http://[::1", "the picture's URL cannot be read"),
         ("http://127.0.0.1:x/", "the picture's URL cannot be read"),
         ("//example.org/x.png", "the picture is at example.org:80"),
+        ("/pictures/x\ud800/5", "UnicodeEncodeError"),
+        ("data:image/png,\ud800", "UnicodeEncodeError"),
     ],
 )
 def test_urls_that_are_none_of_ours_are_not_followed(url, says):

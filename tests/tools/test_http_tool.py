@@ -197,6 +197,20 @@ def test_a_program_may_end_with_an_open_tool():
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+def test_a_fork_of_the_program_may_end_with_the_tool_it_inherited():
+    program = (
+        "import os, sys\n"
+        "from genagent_tools import HttpImageTool, HttpToolConfig\n"
+        "tool = HttpImageTool(HttpToolConfig())\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    sys.exit(7)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert ended.returncode == 7
+
+
 def test_a_token_is_read_from_the_environment(monkeypatch):
     monkeypatch.delenv("TOOL_KEY", raising=False)
     with pytest.raises(ValueError, match="the environment variable TOOL_KEY is not set"):
@@ -225,6 +239,26 @@ def test_the_environments_proxy_is_used_but_for_hosts_that_it_excepts(monkeypatc
                 assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
     assert proxy.paths == ["http://pictures.invalid:8000/v1/images/generations"]
     assert server.paths == ["/v1/images/generations"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "without_scheme"), [("http_proxy", True), ("all_proxy", False)]
+)
+def test_a_proxy_may_lack_its_scheme_or_be_for_all(monkeypatch, variable, without_scheme):
+    monkeypatch.delenv("http_proxy", raising=False)
+    with answering() as proxy, answering() as server:
+        monkeypatch.setenv(variable, proxy.url.removeprefix("http://" if without_scheme else ""))
+        monkeypatch.setenv("no_proxy", server.url.removeprefix("http://"))
+        for url in ("http://pictures.invalid", server.url):
+            with tool_for(url) as tool:
+                assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
+    assert (len(proxy.requests), len(server.requests)) == (1, 1)
+
+
+def test_a_proxy_of_another_kind_is_named(monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(ValueError, match=r"socks5://127.0.0.1:1 .*http_proxy wants http://host"):
+        tool_for(dead_url())
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ class HttpImageTool:
             tasks = []
             for prompt, seed in zip(prompts, seeds, strict=True):
                 tasks.append(group.create_task(self._draw(prompt, seed)))
-                # Else the first request leaves when the last is made: 7 ms later, of 96.
+                # Else the first request leaves when the last is made: of 96, 6 ms later.
                 await asyncio.sleep(0)
         return [task.result() for task in tasks]
 
@@ -229,11 +229,16 @@ def _end(
         # A request on its way was the last to hold the tool, and the loop cannot wait for itself.
         loop.create_task(_hang_up(session)).add_done_callback(lambda _: loop.stop())
         return
-    asyncio.run_coroutine_threadsafe(_hang_up(session), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    decoders.shutdown()
-    loop.close()
+    if not thread.is_alive():
+        # A fork of the process has the tool and not its thread.
+        return
+    try:
+        asyncio.run_coroutine_threadsafe(_hang_up(session), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        decoders.shutdown(wait=False)
+        loop.close()
 
 
 async def _hang_up(session: aiohttp.ClientSession) -> None:

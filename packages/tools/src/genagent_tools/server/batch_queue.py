@@ -87,7 +87,7 @@ class BatchQueue:
                 news = news or len(line) in (1, self.config.max_batch)
             self._waiting += len(jobs)
             # Between a line's first picture and a full batch a worker would wake for nothing, and
-            # take the interpreter from the requests that still come in: 0.15 ms of each.
+            # take the interpreter from the requests that still come in.
             if news:
                 self._changed.notify_all()
 

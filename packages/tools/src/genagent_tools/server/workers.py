@@ -110,7 +110,7 @@ class Workers:
         self._metrics.batch_size.observe(len(batch))
         self._metrics.pictures.labels(outcome="drawn").inc(len(batch))
         drawn = list(zip(batch, pictures[: len(batch)], strict=True))
-        for share in range(ENCODERS):
+        for share in range(min(ENCODERS, len(drawn))):
             self._encoders.submit(_encode, drawn[share::ENCODERS])
 
 
