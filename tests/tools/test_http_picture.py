@@ -20,6 +20,7 @@ from tests.tools.picture_server import (
 )
 
 from genagent_tools import DrawSettings, ToolError
+from genagent_tools.http_exchange import SMALL_PICTURE
 
 
 def test_answers_are_json_with_one_picture_each():
@@ -105,6 +106,25 @@ def test_a_url_is_fetched_as_it_came_but_for_what_no_url_may_hold(query, arrives
     with answering(script) as server, tool_for(server) as tool:
         assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
     assert server.fetched == [f"/pictures/x/5{arrives}"]
+
+
+def test_a_host_of_other_letters_is_looked_up_by_its_ascii_name():
+    script = lambda body, number: picture_answer("", 0, url="http://b\u00fccher.invalid/x")  # noqa: E731
+    with (
+        answering(script) as server,
+        tool_for(server, attempts=1, url_hosts=("b\u00fccher.invalid:80",)) as tool,
+        pytest.raises(ToolError, match=r"connect to host xn--bcher-kva\.invalid:80"),
+    ):
+        tool.generate(["x"], [5])
+
+
+def test_a_picture_too_large_to_be_decoded_at_once_comes_all_the_same():
+    noise = Image.effect_noise((200, 200), 60).convert("RGB")
+    encoded = as_base64(noise)
+    assert len(encoded) > SMALL_PICTURE
+    script = lambda body, number: picture_answer("", 0, b64_json=encoded)  # noqa: E731
+    with answering(script) as server, tool_for(server) as tool:
+        assert drawn(tool, ["x"], [5]) == [noise.tobytes()]
 
 
 def test_a_user_in_a_pictures_url_takes_the_place_of_the_key(monkeypatch):

@@ -256,9 +256,13 @@ def test_a_proxy_may_lack_its_scheme_or_be_for_all(monkeypatch, variable, withou
 
 
 def test_a_proxy_of_another_kind_is_named(monkeypatch):
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    with pytest.raises(ValueError, match=r"socks5://127.0.0.1:1 .*http_proxy wants http://host"):
-        tool_for(dead_url())
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.setenv("all_proxy", "socks5://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(ValueError, match=r"proxy for far:80 is of kind 'socks5'; name an http one"):
+        tool_for("http://far")
+    with answering() as server, tool_for(server) as tool:
+        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
 
 
 @pytest.mark.parametrize(

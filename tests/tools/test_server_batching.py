@@ -156,3 +156,21 @@ def test_dropped_pictures_are_neither_drawn_nor_counted():
 def test_impossible_limits_are_named(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         BatchConfig(**{field: value})
+
+
+def test_a_picture_that_cannot_be_encoded_costs_only_itself():
+    class Odd(Painter):
+        def draw(self, prompts, seeds, settings):
+            drawn = super().draw(prompts, seeds, settings)
+            return [p.convert("F") if s % 4 == 0 else p for p, s in zip(drawn, seeds, strict=True)]
+
+    queue = patient(max_batch=6)
+    asked = jobs("a", range(6))
+    queue.put(asked)
+    Workers(queue, [Odd()], ServerMetrics()).start()
+    for seed in (0, 4):
+        with pytest.raises(OSError, match="cannot write mode F as PNG"):
+            asked[seed].picture.result(60)
+    for seed in (1, 2, 3, 5):
+        assert pixels_of(asked[seed].picture.result(60)) == paint("a", seed).tobytes()
+    queue.close()

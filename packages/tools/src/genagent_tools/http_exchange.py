@@ -71,7 +71,7 @@ class Exchange:
         # Base64 of compressed pictures gains nothing by being compressed again.
         self._headers = {"accept-encoding": "identity", **headers}
         self._url_hosts = url_hosts
-        self._proxies = _http_proxies()
+        self._proxies = getproxies()
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
 
@@ -109,7 +109,7 @@ class Exchange:
             url,
             json=body,
             headers=self._headers,
-            proxy=self._proxy_of(urlsplit(url)),
+            proxy=self.proxy_of(urlsplit(url)),
             allow_redirects=False,
         ) as response:
             if response.status != 200:
@@ -144,7 +144,9 @@ class Exchange:
                 f"{base_url}: the picture is at {host}; add that to url_hosts to allow it"
             )
         target = target._replace(
-            netloc=target.netloc.encode("idna").decode(),
+            netloc=target.netloc
+            if target.netloc.isascii()
+            else target.netloc.encode("idna").decode(),
             path=quote(target.path, safe=_URL_SIGNS),
             query=quote(target.query, safe=_URL_SIGNS),
             fragment="",
@@ -153,7 +155,7 @@ class Exchange:
             # Else as it came: a signed URL is another one when it is quoted anew.
             URL(target.geturl(), encoded=True),
             headers=self._headers if is_own and target.username is None else {},
-            proxy=self._proxy_of(target),
+            proxy=self.proxy_of(target),
             # A redirect may lead anywhere, this machine's own services included.
             allow_redirects=False,
         ) as response:
@@ -161,26 +163,24 @@ class Exchange:
                 raise Lost(f"the picture's URL answers {response.status}")
             return await _read(response, self._max_bytes)
 
-    def _proxy_of(self, url: SplitResult) -> str | None:
-        """What the environment says. aiohttp's own way reads netrc for each request too."""
-        proxy = self._proxies.get(url.scheme)
-        return None if proxy is None or proxy_bypass(_host(url)) else proxy
+    def proxy_of(self, url: SplitResult) -> str | None:
+        """What the environment says. aiohttp's own way reads netrc for each request too.
 
-
-def _http_proxies() -> dict[str, str]:
-    """By scheme. Raises ValueError for a proxy of another kind."""
-    named = getproxies()
-    found = {}
-    for scheme in _PORTS:
-        proxy = named.get(scheme) or named.get("all")
-        if proxy:
-            proxy = proxy if "://" in proxy else f"http://{proxy}"
-            if urlsplit(proxy).scheme not in _PORTS:
-                raise ValueError(
-                    f"the proxy {proxy} cannot be used; {scheme}_proxy wants http://host:port"
-                )
-            found[scheme] = proxy
-    return found
+        Raises:
+            ValueError: a proxy that does not speak HTTP.
+        """
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not proxy or proxy_bypass(_host(url)):
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        kind = urlsplit(proxy).scheme
+        if kind not in _PORTS:
+            # Not the proxy itself: it may hold a password.
+            raise ValueError(
+                f"the environment's proxy for {_host(url)} is of kind {kind!r}; name an http one "
+                f"in {url.scheme}_proxy, or the host in no_proxy"
+            )
+        return proxy
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ToolError | Busy | Lost:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from PIL import Image
@@ -45,7 +46,8 @@ class HttpImageTool:
     uses any more closes itself.
 
     Raises:
-        ValueError: the environment variable of the token is not set.
+        ValueError: the environment variable of the token is not set, or the environment's proxy is
+            none for HTTP.
     """
 
     def __init__(self, config: HttpToolConfig) -> None:
@@ -65,6 +67,8 @@ class HttpImageTool:
             max_bytes=config.max_answer_bytes,
             max_pixels=config.max_pixels,
         )
+        for url in config.base_urls:
+            self._exchange.proxy_of(urlsplit(url))
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(config.max_concurrency)
         self._loop = asyncio.new_event_loop()
