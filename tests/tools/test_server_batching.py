@@ -2,7 +2,7 @@
 
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -174,3 +174,26 @@ def test_a_picture_that_cannot_be_encoded_costs_only_itself():
     for seed in (1, 2, 3, 5):
         assert pixels_of(asked[seed].picture.result(60)) == paint("a", seed).tobytes()
     queue.close()
+
+
+@pytest.mark.parametrize(
+    ("max_wait_ms", "count"),
+    [
+        (20.0, 1),  # its time is up
+        (60_000.0, 4),  # the batch is full
+    ],
+)
+def test_a_worker_that_waits_already_is_woken_in_time(max_wait_ms, count):
+    queue = patient(max_wait_ms=max_wait_ms)
+    arriving = jobs("a", range(count))
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(queue.take)
+        try:
+            time.sleep(0.1)
+            for job in arriving:
+                queue.put([job])
+                # Long enough for the worker to look and to go back to waiting.
+                time.sleep(0.02)
+            assert batch.result(20) == arriving
+        finally:
+            queue.close()
