@@ -29,7 +29,7 @@ import uvicorn
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
-from genagent_rewards import OpenAIChat, OpenAIChatConfig, PointQuestion, PointwiseJudge
+from genagent_rewards import OpenAIChat, OpenAIChatConfig, Picture, PointQuestion, PointwiseJudge
 from genagent_tracking import print_line, print_table, write_text
 
 Span = tuple[float, float]
@@ -151,7 +151,7 @@ def pictures(count: int, side: int, seed: int) -> list[Image.Image]:
 def main(config: JudgesConfig) -> None:
     """Measure, show, write down."""
     questions = [
-        PointQuestion(request=f"scene {number}", hints=("all of it",), picture=picture)
+        PointQuestion(request=f"scene {number}", hints=("all of it",), picture=Picture.of(picture))
         for number, picture in enumerate(pictures(config.questions, config.side, config.seed))
     ]
     bound, rows = config.max_concurrency, []

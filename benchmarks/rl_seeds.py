@@ -28,7 +28,7 @@ class SeedsConfig:
     """Which runs to make."""
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    readings: tuple[str, ...] = ("zero",)
+    readings: tuple[str, ...] = ("if_passed",)
     """Readings of the pair reward of a single round: zero, literal, if_passed, none."""
     work: Path = Path("runs/seeds")
     parallel: int = 2

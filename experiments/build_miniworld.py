@@ -24,40 +24,50 @@ from pathlib import Path
 
 import torch
 
-from genagent_data import PictureStore
-from genagent_miniworld import POLICIES, TOOLS, Teacher, load_judge, rate, sample_requests, weights
-from genagent_miniworld.building.eyes import VisionTraining, pictures_read, train_vision
-from genagent_miniworld.building.flux import FLUX
-from genagent_miniworld.building.judge import (
+from genagent_building.eyes import VisionTraining, pictures_read, train_vision
+from genagent_building.flux import FLUX
+from genagent_building.judge import (
     JUDGE_VISION,
     JudgeTraining,
     build_judge,
     train_judge,
     train_judge_vision,
 )
-from genagent_miniworld.building.judge_cases import (
+from genagent_building.judge_cases import (
     Case,
     agent_cases,
     drawn_cases,
     load_cases,
     save_cases,
 )
-from genagent_miniworld.building.judge_report import judge_figures
-from genagent_miniworld.building.lessons import Lesson, cold_start_lessons, drawn_pictures
-from genagent_miniworld.building.policies import (
+from genagent_building.judge_report import judge_figures
+from genagent_building.lessons import Lesson, cold_start_lessons, drawn_pictures
+from genagent_building.policies import (
     PolicyTraining,
     train_base,
     train_reading,
     train_sft,
 )
-from genagent_miniworld.building.policy import build_policy
-from genagent_miniworld.building.qwen_image import QWEN_IMAGE
-from genagent_miniworld.building.report import markdown, policy_figures, tool_figures
-from genagent_miniworld.building.sana import SANA
-from genagent_miniworld.building.tool import Family, ToolTraining, train_flow, train_vae
+from genagent_building.policy import build_policy
+from genagent_building.qwen_image import QWEN_IMAGE
+from genagent_building.report import markdown, policy_figures, tool_figures
+from genagent_building.sana import SANA
+from genagent_building.tool import Family, ToolTraining, train_flow, train_vae
+from genagent_data import PictureStore
+from genagent_miniworld import POLICIES, TOOLS, Teacher, load_judge, sample_requests, weights
 from genagent_policy import Policy
 from genagent_tools import DiffusersTool
-from genagent_tracking import print_line, print_table, run_experiment, step_progress, write_text
+from genagent_tracking import (
+    Flat,
+    Run,
+    RunConfig,
+    print_line,
+    print_table,
+    run_experiment,
+    step_progress,
+    write_text,
+)
+from genagent_worlds import rate
 
 SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=1700, dropped=0.1)
 """The weaker tool: fewer lessons for fewer parameters."""
@@ -78,7 +88,7 @@ QWEN_IMAGE_TRAINING = ToolTraining(
 class BuildConfig:
     """Everything a build depends on."""
 
-    seed: int = 0
+    run: Flat[RunConfig] = field(default_factory=RunConfig)
     work: Path = Path("build/miniworld")
     """Folder of the stages; remove one to build it again."""
     install: bool = False
@@ -87,8 +97,6 @@ class BuildConfig:
     """Requests behind each figure of the table."""
     threads: int = 0
     """CPU threads; 0 leaves it to torch."""
-    runs: Path = Path("runs")
-    """Folder for this run's configuration."""
     tool: ToolTraining = field(default_factory=ToolTraining)
     sana: ToolTraining = field(default_factory=lambda: SANA_TRAINING)
     qwen_image: ToolTraining = field(default_factory=lambda: QWEN_IMAGE_TRAINING)
@@ -122,7 +130,7 @@ PRESETS = {
 }
 
 
-def main(config: BuildConfig, run_folder: Path) -> None:
+def main(config: BuildConfig, run: Run) -> None:
     """Run the stages that are missing, then measure."""
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -136,17 +144,17 @@ def main(config: BuildConfig, run_folder: Path) -> None:
         if not lessons:
             count = config.policy.trajectories
             print_line(f"drawing {count} trajectories of the teacher")
-            lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=config.seed))
+            lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=config.run.seed))
         return lessons
 
     training = config.policy
 
     def vision_stage() -> None:
-        policy = build_policy(config.seed)
-        pictures = drawn_pictures(training.vision.pictures, tool, seed=config.seed)
+        policy = build_policy(config.run.seed)
+        pictures = drawn_pictures(training.vision.pictures, tool, seed=config.run.seed)
         with _bar("vision", training.vision.steps) as report:
-            head = train_vision(policy, pictures, training.vision, report, seed=config.seed)
-        unseen = drawn_pictures(config.held_out, tool, seed=config.seed, split="held-out")
+            head = train_vision(policy, pictures, training.vision, report, seed=config.run.seed)
+        unseen = drawn_pictures(config.held_out, tool, seed=config.run.seed, split="held-out")
         share = rate(pictures_read(policy, head, unseen))
         print_line(f"held-out drawn pictures read without error: {share}")
         policy.save(work / "vision.partial")
@@ -167,8 +175,8 @@ def main(config: BuildConfig, run_folder: Path) -> None:
         _stage(work / name, policy_stage)
     _build_tool(SANA, config.sana, work, vae="sana-vae")
     _build_tool(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
-    _build_judge(config, run_folder)
-    _measure(config, run_folder)
+    _build_judge(config, run.pictures)
+    _measure(config, run.pictures)
     if config.install:
         for name in (*TOOLS, *POLICIES, "judge-mini"):
             shutil.copytree(work / name, weights(name), dirs_exist_ok=True)
@@ -197,18 +205,18 @@ def _build_tool(family: Family, training: ToolTraining, work: Path, *, vae: str)
     _stage(work / family.name, flow_stage)
 
 
-def _build_judge(config: BuildConfig, run_folder: Path) -> None:
+def _build_judge(config: BuildConfig, store: PictureStore) -> None:
     training, work = config.judge, config.work
     cases: list[Case] = []
 
     def drawn() -> Sequence[Case]:
         if not cases:
             for number, name in enumerate(TOOLS):
-                cases.extend(_cases(config, name, number, run_folder))
+                cases.extend(_cases(config, name, number, store))
         return cases
 
     def vision_stage() -> None:
-        judge = build_judge(Policy.load(work / "reading"), seed=config.seed)
+        judge = build_judge(Policy.load(work / "reading"), seed=config.run.seed)
         with _bar("judge-vision", training.vision.steps) as report:
             train_judge_vision(judge, drawn(), training, report)
         judge.save(work / "judge-vision.partial")
@@ -224,14 +232,13 @@ def _build_judge(config: BuildConfig, run_folder: Path) -> None:
     _stage(work / "judge-mini", judge_stage)
 
 
-def _cases(config: BuildConfig, name: str, number: int, run_folder: Path) -> list[Case]:
+def _cases(config: BuildConfig, name: str, number: int, store: PictureStore) -> list[Case]:
     """What one tool draws for the teacher and for the agent, from a file if it is there."""
     path = config.work / f"judge-cases-{name}.npz"
     if not path.exists():
         training, tool = config.judge, _tool(name, config.work)
         print_line(f"{name} draws {2 * (training.cases + training.agent_cases)} pictures to judge")
-        seed = config.seed + number
-        store = PictureStore(run_folder / "pictures")
+        seed = config.run.seed + number
         agent = Policy.load(config.work / "sft")
         save_cases(
             drawn_cases(training.cases, tool, seed=seed)
@@ -263,29 +270,28 @@ def _bar(title: str, steps: int) -> Iterator[Callable[[int, float], None]]:
         yield lambda step, loss: bar.advance({"loss": loss})
 
 
-def _measure(config: BuildConfig, run_folder: Path) -> None:
+def _measure(config: BuildConfig, store: PictureStore) -> None:
     """The table, on the terminal and as the weights' README."""
-    store = PictureStore(run_folder / "pictures")
-    requests = sample_requests(config.held_out, seed=config.seed + 1, split="held-out")
+    requests = sample_requests(config.held_out, seed=config.run.seed + 1, split="held-out")
     tools = {name: _tool(name, config.work) for name in TOOLS}
     figures = [
         figure
         for name, tool in tools.items()
-        for figure in tool_figures(name, tool, count=config.held_out, seed=config.seed + 2)
+        for figure in tool_figures(name, tool, count=config.held_out, seed=config.run.seed + 2)
     ]
     for name in POLICIES:
         policy = Policy.load(config.work / name)
         figures += policy_figures(
-            name, policy, tools["flux-mini"], requests, seed=config.seed, store=store
+            name, policy, tools["flux-mini"], requests, seed=config.run.seed, store=store
         )
     chat = load_judge(config.work / "judge-mini")
     for number, (name, tool) in enumerate(tools.items()):
-        cases = drawn_cases(config.held_out, tool, seed=config.seed + number, split="held-out")
+        cases = drawn_cases(config.held_out, tool, seed=config.run.seed + number, split="held-out")
         figures += judge_figures(chat, cases, drawn_by=name)
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
     print_table("held-out requests, 95 % intervals", rows)
     facts = {
-        "seed": str(config.seed),
+        "seed": str(config.run.seed),
         "built by": "`uv run experiments/build_miniworld.py`",
         **{
             name: f"{training.vae_steps} + {training.flow_steps} steps"
@@ -305,4 +311,4 @@ def _measure(config: BuildConfig, run_folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_experiment("build_miniworld", main, BuildConfig, PRESETS, folder=lambda config: config.runs)
+    run_experiment("build_miniworld", main, BuildConfig, PRESETS)

@@ -1,37 +1,25 @@
-"""The main job as people run it: a process of its own, its outputs, its errors."""
+"""The main job in the miniature: a process of its own, its outputs, its errors."""
 
-import json
-import os
 import resource
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
+from tests.experiments.running import (
+    EXPERIMENTS,
+    history,
+    only_run,
+    run,
+    start,
+    summary_of,
+    wait_for,
+)
 
 from genagent_miniworld import weights
 from genagent_policy import Policy
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "rl_flux.py"
-
-
-def run(
-    folder: Path, *options: str, before: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "2", "MLFLOW_TRACKING_URI": ""}
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=before,
-        env=environment,
-    )
+SCRIPT = "rl_flux.py"
 
 
 def limit_files() -> None:
@@ -39,28 +27,25 @@ def limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 
 
-def only_run(folder: Path):
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("rl_flux")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 1
-    return client, runs[0]
-
-
 @pytest.mark.slow
 def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
-    done = run(tmp_path, "smoke", "--seed", "3")
+    done = run(SCRIPT, tmp_path, "smoke", "--seed", "3")
     assert done.returncode == 0, done.stderr
-    summary_path = tmp_path / done.stdout.strip().splitlines()[-1]
-    summary = json.loads(summary_path.read_text())
+    assert "WARNING" not in done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    summary, folder = summary_of(done.stdout, tmp_path)
     assert (summary["seed"], summary["steps"], summary["held_out"]) == (3, 2, 20)
+    assert summary["status"] == "finished"
     client, logged = only_run(tmp_path)
     assert logged.info.status == "FINISHED"
     assert logged.data.params["grpo.clip_low"] == "0.2"
+    assert logged.data.params["reward.single_round"] == "if_passed"
+    assert logged.data.params["world.kind"] == "miniature"
     for name in (
         "reward/total",
         "reward/pair",
+        "reward/pair_after_failed_first",
+        "audit/false_accept",
         "rollout/success",
         "rollout/first_success",
         "rollout/rounds",
@@ -68,44 +53,32 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
         "policy/entropy",
         "policy/grad_norm",
         "seconds/tool",
+        "seconds/reward",
         "throughput/trained_tokens_per_second",
     ):
-        history = client.get_metric_history(logged.info.run_id, name)
-        assert [point.step for point in history] == [1, 2], name
+        assert list(history(client, logged, name)) == [1, 2], name
+    assert "rollout/judged_success" not in logged.data.metrics
     # On-policy: one update a batch, so the ratio is 1 up to float32.
-    ratios = client.get_metric_history(logged.info.run_id, "policy/ratio_max")
-    assert all(abs(point.value - 1) < 1e-3 for point in ratios)
-    evaluations = client.get_metric_history(logged.info.run_id, "eval/success")
-    assert [point.value for point in evaluations] == [
-        summary["before"]["success"],
-        summary["after"]["success"],
-    ]
+    ratios = history(client, logged, "policy/ratio_max").values()
+    assert all(abs(ratio - 1) < 1e-3 for ratio in ratios)
+    assert history(client, logged, "eval/success") == {
+        0: summary["before"]["success"],
+        2: summary["after"]["success"],
+    }
     learnt = Policy.load(tmp_path / summary["policy"]).head_weight
     assert not learnt.equal(Policy.load(weights("sft")).head_weight)
 
-    again = run(tmp_path, str(summary_path.parent / "config.json"))
+    again = run(SCRIPT, tmp_path, str(folder / "config.json"))
     assert again.returncode == 0, again.stderr
-    repeated = json.loads((tmp_path / again.stdout.strip().splitlines()[-1]).read_text())
+    repeated, _ = summary_of(again.stdout, tmp_path)
     assert repeated["before"] == summary["before"]
     assert repeated["after"] == summary["after"]
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly_with_what_was_learnt(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), "smoke", "--steps", "500"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"MLFLOW_TRACKING_URI": ""},
-        # A shell's background jobs, and what they start, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 200
-    # Not by looking into MLflow: a second process that opens a store in the making breaks it.
-    while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/state/step-*[1-9]")):
-        time.sleep(0.2)
+    process = start(SCRIPT, tmp_path, "smoke", "--steps", "500")
+    wait_for("runs/*/state/step-*[1-9]", tmp_path, process)
     process.send_signal(signal.SIGINT)
     try:
         output, errors = process.communicate(timeout=120)
@@ -113,9 +86,14 @@ def test_ctrl_c_ends_it_cleanly_with_what_was_learnt(tmp_path):
         process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-    summary = json.loads((tmp_path / output.strip().splitlines()[-1]).read_text())
+    summary, folder = summary_of(output, tmp_path)
+    assert summary["status"] == "killed"
     assert 1 <= summary["steps"] < 500
-    Policy.load(tmp_path / summary["policy"])
+    # The last whole step's weights, not those of the step that was broken off.
+    [state] = folder.glob("state/step-*")
+    assert int(state.name.removeprefix("step-")) == summary["steps"]
+    saved = Policy.load(state / "policy").head_weight
+    assert Policy.load(tmp_path / summary["policy"]).head_weight.equal(saved)
     assert only_run(tmp_path)[1].info.status == "KILLED"
 
 
@@ -125,45 +103,43 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     unbroken.mkdir()
     killed.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *options],
-        cwd=killed,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "2", "MLFLOW_TRACKING_URI": ""},
-    )
-    while process.poll() is None and not list(killed.glob("runs/*/state/step-000002")):
-        time.sleep(0.05)
+    process = start(SCRIPT, killed, *options)
+    wait_for("runs/*/state/step-000002", killed, process)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
-    done = {folder: run(folder, *options, "--resume") for folder in (unbroken, killed)}
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
     heads = []
-    for folder, process in done.items():
-        assert process.returncode == 0, process.stderr
-        summary = json.loads((folder / process.stdout.strip().splitlines()[-1]).read_text())
+    for folder, said in ((unbroken, "nothing to go on with"), (killed, "going on with")):
+        done = run(SCRIPT, folder, *options, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        summary, run_folder = summary_of(done.stdout, folder)
         assert summary["steps"] == 4
         heads.append(Policy.load(folder / summary["policy"]).head_weight)
-        assert not list(folder.glob("runs/*/state"))
-    assert "nothing to go on with" in done[unbroken].stdout
-    assert "evaluating sft" in done[unbroken].stdout
-    assert "evaluating sft" not in done[killed].stdout
+        assert not (run_folder / "state").exists()
     assert heads[0].equal(heads[1])
     client, logged = only_run(killed)
     assert logged.info.status == "FINISHED"
-    steps = {point.step for point in client.get_metric_history(logged.info.run_id, "reward/total")}
-    assert steps == {1, 2, 3, 4}
+    assert set(history(client, logged, "reward/total")) == {1, 2, 3, 4}
+    # The first evaluation was kept and not made again.
+    evaluations = client.get_metric_history(logged.info.run_id, "eval/success")
+    assert [point.step for point in evaluations] == [0, 4]
 
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path):
-    done = run(tmp_path, "smoke", "--steps", "1", before=limit_files)
+    done = run(SCRIPT, tmp_path, "smoke", "--held-out", "4", before=limit_files)
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "policy" in done.stderr
     assert "Traceback" not in done.stderr
-    left = [path.name for path in next((tmp_path / "runs").iterdir()).iterdir()]
-    assert sorted(left) == ["before.jsonl", "config.json", "pictures", "state", "verdicts.sqlite"]
-    assert not list(tmp_path.glob("runs/*/state/*"))
+    [folder] = (tmp_path / "runs").iterdir()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [
+        *("before.jsonl", "config.json", "mlflow_run"),
+        *("pictures", "state", "verdicts.sqlite"),
+    ]
+    assert not list(folder.glob("state/step-*"))
     assert only_run(tmp_path)[1].info.status == "FAILED"
 
 
@@ -173,14 +149,18 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
         (["flux-9000"], "unknown preset 'flux-9000'"),
         (["--no-such-option", "1"], "no-such-option"),
         (["--samples", "4"], "cannot keep 8 of 4 samples"),
+        (["--requests-per-step", "6"], "6 does not divide into 4 updates"),
         (["smoke", "--policy", "nowhere"], "no policy 'nowhere'"),
-        (["smoke", "--requests", "broken.jsonl"], "broken.jsonl:2: not JSON"),
+        (["smoke", "--world.train", "broken.jsonl"], "broken.jsonl:2: not JSON"),
+        (["smoke", "--world.train", "sofa.txt"], "take the preset flux-7b"),
+        (["smoke", "--world.train", "gone.jsonl"], "gone.jsonl"),
         (["smoke", "--policy", "damaged"], "damaged: the checkpoint cannot be read"),
         (["missing.json"], "missing.json"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message):
     (tmp_path / "broken.jsonl").write_text('{"prompt": "two red circles"}\n{"prompt": \n')
+    (tmp_path / "sofa.txt").write_text("two cats on a red sofa\n")
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     for path in weights("sft").iterdir():
@@ -188,7 +168,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message)
         (damaged / path.name).write_bytes(
             content[: len(content) // 2] if path.suffix == ".safetensors" else content
         )
-    done = run(tmp_path, *options)
+    done = run(SCRIPT, tmp_path, *options)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -197,14 +177,15 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message)
 
 def test_help_does_not_wait_for_the_heavy_libraries(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(SCRIPT), "--help"],
+        [sys.executable, "-X", "importtime", str(EXPERIMENTS / SCRIPT), "--help"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0
-    assert "--resume" in done.stdout and "--grpo.learning-rate" in done.stdout
+    for option in ("--resume", "--grpo.learning-rate", "--policy", "--samples", "--runs", "--seed"):
+        assert option in done.stdout, option
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "torch" in imported
     assert not {"transformers", "diffusers", "mlflow", "scipy", "matplotlib"} & imported

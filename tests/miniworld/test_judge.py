@@ -1,32 +1,18 @@
-"""The miniature's judges: who may be named, what an evaluation's audit says, how good judge-mini
-is on pictures it has never seen."""
-
-import random
+"""The miniature's judges: who may be named, what an evaluation's audit says, and what judge-mini
+says of a good and of a bad picture."""
 
 import pytest
 
-from genagent_data import PictureStore, Request, Round, Trajectory
-from genagent_miniworld import (
-    TOOLS,
-    Item,
-    JudgeConfig,
-    Judges,
-    Verifier,
-    audit_outcomes,
-    judge_outcomes,
-    load_judge,
-    load_judges,
-    load_tool,
-    read,
-    render,
-)
-from genagent_miniworld.building.judge_cases import Case, drawn_cases
-from genagent_miniworld.building.judge_report import judge_figures, measure
-from genagent_rewards import ChatReply, PointQuestion, Verdict
+from genagent_data import Picture, Request, Round, Trajectory
+from genagent_miniworld import Item, Miniature, Verifier, render
+from genagent_miniworld.world import GrammarRequests
+from genagent_rewards import PointQuestion, Verdict
+from genagent_worlds import Judges, World, audit_outcomes, measure
 
 HINTS = ("exactly 1 red circle", "nothing else")
-GOOD = render((Item(place=4, color="red", shape="circle", size="large"),), seed=1)
-BAD = render((Item(place=4, color="blue", shape="circle", size="large"),), seed=2)
+GOOD = Picture.of(render((Item(place=4, color="red", shape="circle", size="large"),), seed=1))
+BAD = Picture.of(render((Item(place=4, color="blue", shape="circle", size="large"),), seed=2))
+TRUTH = Judges(point=Verifier(), pair=Verifier())
 
 
 class Flatterer:
@@ -39,55 +25,70 @@ class Flatterer:
         return [Verdict(choice="first", reason="lovely", judge="flatterer") for _ in questions]
 
 
-def outcomes_of(store: PictureStore, *pictures):
+class NoTool:
+    def generate(self, prompts, seeds):
+        raise AssertionError("nothing is to be drawn")
+
+
+def world(judges: Judges) -> World:
+    return World(train=GrammarRequests(), held_out=(), tool=NoTool(), judges=judges, truth=TRUTH)
+
+
+def attempts(*pictures: Picture) -> list[Trajectory]:
     request = Request(id="1", prompt="a red circle", task="color", hints=HINTS)
-    return judge_outcomes(
-        [
-            Trajectory(
-                request=request,
-                rounds=(Round(thinking=None, tool_prompt="x", image=store.put(picture)),),
-                ending="answer",
-                answer="done",
-            )
-            for picture in pictures
-        ],
-        store,
-    )
+    return [
+        Trajectory(
+            request=request,
+            rounds=(Round(thinking=None, tool_prompt="x", picture=picture),),
+            ending="answer",
+            answer="done",
+        )
+        for picture in pictures
+    ]
 
 
-def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation(tmp_path):
-    store = PictureStore(tmp_path)
-    outcomes = outcomes_of(store, GOOD, BAD, BAD)
-    flattered = audit_outcomes(outcomes, Judges(point=Flatterer(), pair=Flatterer()), store)
-    assert flattered == {"judged_success": 1.0, "false_accept": 1.0, "false_reject": 0.0}
-    exact = audit_outcomes(outcomes, load_judges(JudgeConfig(name="verifier")), store)
-    assert exact == {"judged_success": 1 / 3, "false_accept": 0.0, "false_reject": 0.0}
+def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation():
+    fooled = world(Judges(point=Flatterer(), pair=Flatterer()))
+    outcomes = measure(fooled, attempts(GOOD, BAD, BAD))
+    assert [outcome.passed for outcome in outcomes] == [(True,), (False,), (False,)]
+    assert audit_outcomes(fooled, outcomes) == {
+        "judged_success": 1.0,
+        "false_accept": 1.0,
+        "false_reject": 0.0,
+    }
+    assert audit_outcomes(world(TRUTH), outcomes) == {
+        "judged_success": 1 / 3,
+        "false_accept": 0.0,
+        "false_reject": 0.0,
+    }
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"name": "nobody"}, "no judge 'nobody'"),
-        ({"name": "http://localhost:1/v1"}, "--judge.model"),
-        ({"name": "http://", "model": "m"}, "http://"),
-        ({"name": "http://localhost:1/v1", "model": "m", "max_concurrency": 0}, "max_concurrency"),
+        ({"judge": "nobody"}, "no judge 'nobody'"),
+        ({"judge": "http://localhost:1/v1"}, "--world.judge-model"),
+        ({"judge": "http://", "judge_model": "m"}, "http://"),
+        (
+            {"judge": "http://localhost:1/v1", "judge_model": "m", "judge_concurrency": 0},
+            "max_concurrency",
+        ),
+        # An endpoint that does not answer is found out before anything is at stake.
+        ({"judge": "http://127.0.0.1:9/v1", "judge_model": "m"}, "127.0.0.1:9"),
     ],
 )
 def test_a_judge_that_cannot_be_is_named_with_the_remedy(options, named):
-    with pytest.raises(ValueError, match=named):
-        JudgeConfig(**options)
+    [line] = Miniature(**options).problems()
+    assert named in line
 
 
-def test_an_endpoint_that_does_not_answer_is_found_out_before_anything_is_at_stake():
-    config = JudgeConfig(name="http://127.0.0.1:9/v1", model="m")
-    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9"):
-        load_judges(config)
-
-
-def test_the_verifier_asks_nobody_and_counts_nothing():
-    judges = load_judges(JudgeConfig(name="verifier"))
-    assert isinstance(judges.point, Verifier)
-    assert judges.take_counts() == {}
+def test_the_verifier_asks_nobody_and_counts_nothing(tmp_path):
+    opened = Miniature(judge="verifier").open(tmp_path, seed=0)
+    assert isinstance(opened.judges.point, Verifier)
+    assert isinstance(opened.judges.pair, Verifier)
+    assert opened.judges is opened.truth
+    assert opened.judges.take_counts() == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_judge_mini_gives_reasons_and_remembers_its_verdicts(tmp_path):
@@ -95,56 +96,12 @@ def test_judge_mini_gives_reasons_and_remembers_its_verdicts(tmp_path):
         PointQuestion(request="a red circle", hints=HINTS, picture=picture)
         for picture in (GOOD, BAD)
     ]
-    judges = load_judges(JudgeConfig(name="judge-mini"), cache=tmp_path / "verdicts.sqlite")
+    judges = Miniature().open(tmp_path, seed=0).judges
     first = judges.point.judge(questions)
     assert [verdict.choice for verdict in first if verdict] == ["yes", "no"]
     assert first[1] is not None and "center blue circle extra" in first[1].reason
     assert judges.take_counts() == {"judge/asked": 2, "judge/cached": 0, "judge/absent": 0}
-    again = load_judges(JudgeConfig(name="judge-mini"), cache=tmp_path / "verdicts.sqlite")
+    assert [path.name for path in tmp_path.glob("*.sqlite")] == ["verdicts.sqlite"]
+    again = Miniature().open(tmp_path, seed=0).judges
     assert again.point.judge(questions) == first
     assert again.take_counts() == {"judge/asked": 0, "judge/cached": 2, "judge/absent": 0}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(TOOLS))
-def test_judge_mini_agrees_with_the_verifier_on_pictures_it_has_not_seen(name):
-    # The table beside the weights has the agreement to a point; this is a guard against damage.
-    cases = drawn_cases(60, load_tool(name), seed=random.Random(name).getrandbits(20))
-    found = measure(load_judge(), cases)
-    assert sum(found.point) / len(found.point) > 0.9
-    assert sum(found.pair) / len(found.pair) > 0.85
-    assert found.absent <= 2
-
-
-class YesToEverything:
-    """A chat model that passes every picture and prefers whatever comes first."""
-
-    name = "yes"
-
-    def reply(self, requests, *, accept, arrived=None):
-        texts = [
-            f"fine\n<verdict>{'first' if len(pictures(request)) == 2 else 'yes'}</verdict>"
-            for request in requests
-        ]
-        assert all(map(accept, texts))
-        return [ChatReply(text=text, attempts=1, model="yes", raw=text) for text in texts]
-
-
-def pictures(request):
-    return [part for part in request.parts if not isinstance(part, str)]
-
-
-def test_agreement_counts_each_picture_once_and_each_pair_in_both_orders():
-    request = Request(id="1", prompt="a red circle", task="color", hints=HINTS)
-    cases = [
-        Case(request=request, pictures=pair, readings=(read(pair[0]), read(pair[1])))
-        for pair in ((GOOD, BAD), (BAD, BAD))
-    ]
-    found = measure(YesToEverything(), cases)
-    assert found.point == (True, False, False, False)
-    assert found.pair == (True, False, False, False)  # two equal ones are a tie
-    assert found.unequal == (True, False)
-    assert (found.leaning, found.equal, found.absent) == (1.0, 2, 0)
-    rows = judge_figures(YesToEverything(), cases, drawn_by="hand")
-    assert [(row.rate.hits, row.rate.trials) for row in rows] == [(1, 4), (1, 4), (4, 4)]
-    assert all(row.what.endswith("pictures by hand") for row in rows)

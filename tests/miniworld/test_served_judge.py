@@ -28,6 +28,7 @@ from genagent_rewards import (
     OpenAIChatConfig,
     PairQuestion,
     PairwiseJudge,
+    Picture,
     PointQuestion,
     PointwiseJudge,
     Verdict,
@@ -100,8 +101,8 @@ def test_the_served_judge_agrees_with_the_verifier(chat: OpenAIChat):
     points: list[PointQuestion] = []
     pairs: list[PairQuestion] = []
     for number, request in enumerate(REQUESTS):
-        good = render(solve(parse_hints(request.hints), rng), seed=number)
-        other = render(random_scene(rng, rng.randint(1, 5)), seed=number)
+        good = Picture.of(render(solve(parse_hints(request.hints), rng), seed=number))
+        other = Picture.of(render(random_scene(rng, rng.randint(1, 5)), seed=number))
         asked = {"request": request.prompt, "hints": request.hints}
         points.append(PointQuestion(picture=good if number % 2 else other, **asked))
         first, second = (good, other) if number % 4 < 2 else (other, good)

@@ -1,5 +1,6 @@
-"""What ships: real pipelines and models, loaded as anyone would, that do what their table says."""
+"""What ships: real pipelines and models, loaded as anyone would, that draw what they are told."""
 
+import json
 import random
 
 import pytest
@@ -8,18 +9,7 @@ from diffusers import FluxPipeline
 from PIL import ImageChops
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from genagent_data import PictureStore
-from genagent_miniworld import (
-    evaluate,
-    load_policy,
-    load_tool,
-    paired_p_value,
-    read,
-    sample_requests,
-    summarize,
-    weights,
-)
-from genagent_miniworld.building.report import tool_figures, turn_errors
+from genagent_miniworld import TOOLS, load_tool, read, sample_requests, weights
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.scene import caption
 from genagent_miniworld.teacher import solve
@@ -65,13 +55,6 @@ def test_a_picture_depends_on_prompt_and_seed_and_not_on_its_batch(tool):
     assert ImageChops.difference(alone[0], other_seed).getbbox() is not None
 
 
-def test_an_explicit_prompt_is_obeyed_and_a_bare_request_seldom(tool):
-    figures = {f.what: f.rate for f in tool_figures("flux-mini", tool, count=90, seed=77)}
-    # The table has them above .75 and below .45 on 400; these bounds leave room for 90.
-    assert figures["explicit prompt, up to 4 items"].value > 0.7
-    assert figures["bare request, up to 4 items"].value < 0.5
-
-
 def test_one_seed_each_draws_what_was_spelt_out(tool):
     rng = random.Random(0)
     requests = sample_requests(18, seed=5, split="held-out", tasks=("color",))
@@ -82,34 +65,20 @@ def test_one_seed_each_draws_what_was_spelt_out(tool):
     assert sum(passed) >= 13
 
 
-@pytest.mark.slow
-def test_base_breaks_the_protocol_and_sft_does_not(tool, tmp_path):
-    requests = sample_requests(90, seed=5, split="held-out")
-    store = PictureStore(tmp_path)
-    results = {
-        name: evaluate(load_policy(name), tool, requests, seed=0, max_rounds=3, store=store)
-        for name in ("base", "sft")
-    }
-    base, sft = (turn_errors(results[name]) for name in ("base", "sft"))
-    assert 0.04 < sum(base) / len(base) < 0.25
-    assert sum(sft) / len(sft) < 0.03
-    figures = summarize(results["sft"])
-    assert figures["success"] > figures["first_success"]
-    assert figures["judgement_agreement"] > 0.8
-    assert paired_p_value(results["base"], results["sft"]) < 0.001
-
-
-def test_a_folder_or_name_that_is_no_policy_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no policy 'nonsense'"):
-        load_policy("nonsense")
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(ValueError, match="llama"):
-        load_policy(str(tmp_path))
+def test_a_name_that_is_no_tool_is_named():
     with pytest.raises(ValueError, match="no tool 'dall-e'"):
         load_tool("dall-e")
 
 
-def test_sft_weights_are_finite_and_of_one_dtype():
-    model = load_policy("sft").model
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert all(torch.isfinite(p).all() for p in model.parameters())
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_shipped_weights_name_no_folder_of_the_machine_they_were_made_on(name):
+    for path in weights(name).rglob("*.json"):
+        loaded = json.loads(path.read_text())
+        assert loaded.get("_name_or_path", "").count("/") <= 1
+        assert not loaded.get("_name_or_path", "").startswith("/")
+
+
+def test_weights_stored_in_half_precision_are_computed_with_in_float32():
+    pipeline = load_tool("qwen-image-mini").pipeline
+    parts = (pipeline.vae, pipeline.text_encoder, pipeline.transformer)
+    assert {p.dtype for part in parts for p in part.parameters()} == {torch.float32}

@@ -18,8 +18,8 @@ from genagent_miniworld import (
     solve,
 )
 from genagent_miniworld.conditions import Count, Kind, Relation, Spec, parse_hints
-from genagent_miniworld.teacher import judge_words, judged_good, judgement_pieces
-from genagent_rewards import PairQuestion, PointQuestion
+from genagent_miniworld.teacher import judge_words, judgement_pieces
+from genagent_rewards import PairQuestion, Picture, PointQuestion
 
 HINTS = ("exactly 2 red circles", "nothing else")
 
@@ -44,7 +44,7 @@ def test_the_teachers_turns_are_well_formed_and_its_verdicts_true(seed):
         assert parse_turn(render_turn(turn), images_so_far=1, max_rounds=3) == turn
         passed = Verifier().passed(request.hints, picture)
         assert (turn.answer is not None) is passed
-        assert judged_good(turn.judgement or "") is passed
+        assert (turn.judgement or "").split(" ")[-1] == ("good" if passed else "bad")
 
 
 def _other(rng: random.Random) -> Spec:
@@ -146,7 +146,8 @@ def test_an_impossible_request_is_named():
 
 def test_the_verifier_answers_point_questions():
     questions = [
-        PointQuestion(request="two red circles", hints=HINTS, picture=circles(n)) for n in (1, 2)
+        PointQuestion(request="two red circles", hints=HINTS, picture=Picture.of(circles(n)))
+        for n in (1, 2)
     ]
     no, yes = Verifier().judge(questions)
     assert (no.choice, no.reason) == ("no", "exactly 2 red circles: no; nothing else: yes")
@@ -156,16 +157,13 @@ def test_the_verifier_answers_point_questions():
 def test_the_verifier_prefers_fewer_errors_in_either_order_and_ties_equal_ones():
     def ask(first: int, second: int) -> str:
         question = PairQuestion(
-            request="two red circles", hints=HINTS, first=circles(first), second=circles(second)
+            request="two red circles",
+            hints=HINTS,
+            first=Picture.of(circles(first)),
+            second=Picture.of(circles(second)),
         )
         return Verifier().compare([question])[0].choice
 
     assert ask(2, 1) == "first"
     assert ask(1, 2) == "second"
     assert ask(1, 3) == "tie"
-
-
-def test_judged_good_reads_the_last_word_only():
-    assert judged_good("x. nothing else yes. good") is True
-    assert judged_good("good so far. bad") is False
-    assert judged_good("no verdict") is None

@@ -37,11 +37,12 @@ def test_rows_are_padded_on_the_right_with_their_own_positions(tiny_policy: Poli
         merge_size=chat.merge_size,
         pad_id=chat.pad_id,
     )
-    assert batch.indices == (1, 0)
     assert batch.ids.shape == (2, len(long))
+    assert batch.ids[0].tolist() == long.ids.tolist()
     assert batch.ids[1, : len(short)].tolist() == short.ids.tolist()
     assert set(batch.ids[1, len(short) :].tolist()) == {chat.pad_id}
-    assert batch.attention_mask.sum(dim=1).tolist() == [len(long), len(short)]
+    assert batch.policy_mask[0].tolist() == long.policy_mask.tolist()
+    assert batch.policy_mask[1, : len(short)].tolist() == short.policy_mask.tolist()
     assert not batch.policy_mask[1, len(short) :].any()
     assert batch.picture_mask.sum(dim=1).tolist() == [9, 0]
     expected, _ = mrope_positions(long.ids == chat.image_token_id, long.grids, merge_size=2)

@@ -47,20 +47,15 @@ def test_policy_mask_covers_the_turns_and_their_ends(tiny_policy: Policy):
     trajectory = tiny_policy.chat.render([CALL, DONE], PROMPT, [_picture(0)])
     chosen = trajectory.ids[trajectory.policy_mask]
     assert _text(tiny_policy, chosen) == f"{CALL}<|im_end|>{DONE}<|im_end|>"
-    rounds = trajectory.round_ids[trajectory.policy_mask]
-    first = len(tiny_policy.chat.turn_ids(CALL))
-    assert rounds.tolist() == [1] * first + [2] * (len(rounds) - first)
-    assert trajectory.round_ids[0] == 0
     assert trajectory.logprobs.abs().sum() == 0
 
 
 def test_pictures_take_the_tokens_of_their_size(tiny_policy: Policy):
     pictures = [_picture(1), _picture(2, width=64, height=32)]
-    trajectory = tiny_policy.chat.render([CALL, CALL, DONE], PROMPT, pictures, images=("a", "b"))
+    trajectory = tiny_policy.chat.render([CALL, CALL, DONE], PROMPT, pictures)
     assert trajectory.grids.tolist() == [[1, 6, 6], [1, 4, 8]]
     assert (trajectory.ids == tiny_policy.chat.image_token_id).sum() == 9 + 8
     assert trajectory.pixel_values.shape == (36 + 32, tiny_policy.chat.patch_dim)
-    assert trajectory.images == ("a", "b")
 
 
 def test_pictures_together_are_encoded_as_alone(tiny_policy: Policy):

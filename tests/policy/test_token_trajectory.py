@@ -9,7 +9,6 @@ def _trajectory(**changes) -> TokenTrajectory:
         "ids": torch.arange(4),
         "policy_mask": torch.tensor([False, False, True, True]),
         "logprobs": torch.zeros(4),
-        "round_ids": torch.tensor([0, 0, 1, 1]),
         "pixel_values": torch.zeros(0, 12),
         "grids": torch.zeros(0, 3, dtype=torch.int64),
     }
@@ -25,7 +24,7 @@ def test_counts():
     ("changes", "complaint"),
     [
         ({"logprobs": torch.zeros(3)}, "logprobs has shape"),
-        ({"round_ids": torch.zeros(5)}, "round_ids has shape"),
+        ({"policy_mask": torch.tensor([False, True])}, "policy_mask has shape"),
         ({"policy_mask": torch.tensor([True, False, True, True])}, "starts with a prompt"),
         ({"grids": torch.tensor([[1, 2, 2]])}, "grids hold 4 patches, pixels 0"),
     ],

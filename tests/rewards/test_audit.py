@@ -69,3 +69,21 @@ def test_absent_rewards_are_counted_and_leave_the_means():
     assert metrics["reward/absent"] == 1
     assert metrics["reward/total"] == pytest.approx(0.25)
     assert metrics["reward/point"] == pytest.approx(0.35)
+
+
+def test_each_part_of_the_rewards_has_its_mean():
+    def paid(total: float, point: float, pair: float, format: float) -> RewardRecord:
+        breakdown = RewardBreakdown(total=total, point=point, pair=pair, format=format)
+        return RewardRecord(breakdown=breakdown, point_verdict=None)
+
+    absent = RewardRecord(breakdown=None, point_verdict=None)
+    records = [paid(1.0, 0.7, 0.3, 0.0), absent, paid(-0.05, 0.0, 0.3, -0.2), absent]
+    assert reward_metrics(records) == pytest.approx(
+        {
+            "reward/total": 0.475,
+            "reward/point": 0.35,
+            "reward/pair": 0.3,
+            "reward/format": -0.1,
+            "reward/absent": 2.0,
+        }
+    )

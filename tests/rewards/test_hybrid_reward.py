@@ -50,9 +50,15 @@ def test_every_case_of_the_reward(passed, wins, reading, total, point, pair, for
     assert (reward.point, reward.pair, reward.format) == (point, pair, penalty)
 
 
-def test_the_default_reading_pays_one_picture_nothing_for_pairs():
+def test_the_papers_reading_pays_one_picture_nothing_for_pairs():
     assert hybrid_reward(point_passed=True, pair_wins=(), format_error=False) == RewardBreakdown(
         total=0.7, point=0.7, pair=0.0, format=0.0
+    )
+
+
+def test_a_configuration_pays_one_picture_for_pairs_where_it_passed():
+    assert RewardConfig() == RewardConfig(
+        point=0.7, format=-0.2, pair=0.3, lambda_failed=0.5, single_round="if_passed"
     )
 
 
@@ -70,10 +76,16 @@ def test_sizes_can_be_chosen():
 
 
 @settings(deadline=None)
-@given(wins=st.lists(st.booleans(), max_size=4), format_error=st.booleans())
-def test_passing_always_pays_more_and_a_format_error_always_less(wins, format_error):
+@given(
+    wins=st.lists(st.booleans(), max_size=4),
+    format_error=st.booleans(),
+    reading=st.sampled_from(["zero", "literal", "if_passed", "none"]),
+)
+def test_passing_always_pays_more_and_a_format_error_always_less(wins, format_error, reading):
     def total(passed: bool, error: bool) -> float:
-        return hybrid_reward(point_passed=passed, pair_wins=wins, format_error=error).total
+        return hybrid_reward(
+            point_passed=passed, pair_wins=wins, format_error=error, single_round=reading
+        ).total
 
     assert total(True, format_error) > total(False, format_error)
     assert total(True, True) < total(True, False)

@@ -8,7 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from genagent_rewards import ChatReply, ChatRequest, LocalChat, PointQuestion, PointwiseJudge
+from genagent_rewards import (
+    ChatReply,
+    ChatRequest,
+    LocalChat,
+    Picture,
+    PointQuestion,
+    PointwiseJudge,
+)
 from genagent_rewards.seeded_noise import SeededNoise
 
 
@@ -186,7 +193,8 @@ def test_a_request_beyond_the_context_is_absent_and_the_others_stand(terse: Loca
 
 
 def test_a_judge_of_random_words_has_no_verdicts(chat: LocalChat):
-    question = PointQuestion(request="r", hints=(), picture=Image.new("RGB", (48, 48)))
+    picture = Picture.of(Image.new("RGB", (48, 48)))
+    question = PointQuestion(request="r", hints=(), picture=picture)
     judge = PointwiseJudge(with_sizes(chat, max_attempts=2))
     assert judge.judge([question]) == [None]
     assert judge.take_counts().absent == 1

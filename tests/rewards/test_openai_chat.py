@@ -15,6 +15,7 @@ from tests.rewards.judge_server import (
     pictures_in,
     refused_url,
     serving,
+    words_in,
 )
 
 from genagent_rewards import ChatReply, ChatRequest, OpenAIChat, OpenAIChatConfig
@@ -124,6 +125,30 @@ def test_check_names_an_endpoint_that_does_not_answer():
     bad_key = Answer(status=401, words="bad key")
     with serving(bad_key) as server, pytest.raises(ValueError, match="bad key"):
         chat_for(server.url).check()
+
+
+def test_check_shows_each_endpoint_a_picture():
+    with serving(YES) as first, serving(YES) as second:
+        chat_for(first.url, second.url).check()
+        for server in (first, second):
+            (body,) = server.requests
+            (picture,) = pictures_in(body)
+            assert picture.getcolors() == [(64 * 64, (255, 0, 0))]
+            assert "red" in words_in(body)
+
+
+def test_check_refuses_an_endpoint_that_cannot_see():
+    def blind(body, number):
+        says = "judge does not support image input"
+        return Answer(status=400, words=says) if pictures_in(body) else YES
+
+    with serving(YES) as seeing, serving(blind) as server:
+        refused = f"{server.url} .*'judge' .*judge does not support image input"
+        with pytest.raises(ValueError, match=refused) as raised:
+            chat_for(seeing.url, server.url).check()
+        assert seeing.url not in str(raised.value)
+        # Without a picture nobody would have noticed.
+        assert ask(chat_for(server.url))[0].text == YES.words
 
 
 def test_the_name_tells_settings_apart_that_change_answers():

@@ -1,6 +1,7 @@
 """Judging a batch: what is asked, in which order, and what becomes of missing verdicts.
 
-A picture here is one grey pixel; the fake judges find brighter better, and 200 and more good.
+A picture here is one pixel; the fake judges look at its red alone, find more of it better, and 200
+and more good.
 """
 
 import random
@@ -15,6 +16,7 @@ from PIL import Image
 from genagent_rewards import (
     HybridReward,
     PairQuestion,
+    Picture,
     PointQuestion,
     RewardCase,
     RewardConfig,
@@ -22,10 +24,15 @@ from genagent_rewards import (
 )
 
 
-def grey(picture: Image.Image) -> int:
-    value = picture.getpixel((0, 0))
-    assert isinstance(value, int)
-    return value
+def shown(value: int, blue: int = 0) -> Picture:
+    """Other blue makes another picture that no judge can tell from the first."""
+    return Picture.of(Image.new("RGB", (1, 1), (value, 0, blue)))
+
+
+def red(picture: Picture) -> int:
+    value = picture.image.getpixel((0, 0))
+    assert isinstance(value, tuple)
+    return int(value[0])
 
 
 class PointFake:
@@ -35,7 +42,7 @@ class PointFake:
 
     def judge(self, questions: Sequence[PointQuestion]) -> list[Verdict | None]:
         self.calls.append(list(questions))
-        return [self._one(grey(question.picture)) for question in questions]
+        return [self._one(red(question.picture)) for question in questions]
 
     def _one(self, value: int) -> Verdict | None:
         if value == self.absent:
@@ -51,7 +58,7 @@ class PairFake:
 
     def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]:
         self.calls.append(list(questions))
-        return [self._one(grey(asked.first), grey(asked.second)) for asked in questions]
+        return [self._one(red(asked.first), red(asked.second)) for asked in questions]
 
     def _one(self, first: int, second: int) -> Verdict | None:
         if self.absent in (first, second):
@@ -62,13 +69,12 @@ class PairFake:
         return Verdict(choice=self.always or choice, reason="seen", judge="fake")
 
 
-def case(*values: int, id: str = "a", format_error: bool = False, names=None) -> RewardCase:
+def case(*values: int | Picture, id: str = "a", format_error: bool = False) -> RewardCase:
     return RewardCase(
         id=id,
         request="bright",
         hints=("very",),
-        pictures=tuple(Image.new("L", (1, 1), value) for value in values),
-        picture_names=names or tuple(f"sha-{value}" for value in values),
+        pictures=tuple(one if isinstance(one, Picture) else shown(one) for one in values),
         format_error=format_error,
     )
 
@@ -78,7 +84,8 @@ def score(cases, *, seed=0, point=None, pair=None, **config):
     return reward.score(cases, seed=seed)
 
 
-def test_a_batch_is_scored_in_order():
+@pytest.mark.parametrize(("config", "at_once"), [({}, 1.0), ({"single_round": "zero"}, 0.7)])
+def test_a_batch_is_scored_in_order(config, at_once):
     records = score(
         [
             case(100, 220, id="improved"),
@@ -87,10 +94,11 @@ def test_a_batch_is_scored_in_order():
             case(10, 20, 30, id="never good"),
             case(10, 5, 230, id="detour"),
             case(id="nothing", format_error=True),
-        ]
+        ],
+        **config,
     )
     totals = [record.breakdown.total for record in records if record.breakdown]
-    assert totals == pytest.approx([1.0, 0.7, 0.0, 0.15, 0.7, -0.2])
+    assert totals == pytest.approx([1.0, at_once, 0.0, 0.15, 0.7, -0.2])
     assert [[pair.win for pair in record.pair_verdicts] for record in records] == [
         [True],
         [],
@@ -105,9 +113,9 @@ def test_each_judge_is_asked_once_for_the_whole_batch_with_the_request_and_hints
     point, pair = PointFake(), PairFake()
     score([case(1, 2, 3, id="a"), case(4, 5, id="b"), case(6, id="c")], point=point, pair=pair)
     (questions,) = point.calls
-    assert [grey(question.picture) for question in questions] == [3, 5, 6]
+    assert [red(question.picture) for question in questions] == [3, 5, 6]
     (pairs,) = pair.calls
-    assert [{grey(asked.first), grey(asked.second)} for asked in pairs] == [{1, 2}, {2, 3}, {4, 5}]
+    assert [{red(asked.first), red(asked.second)} for asked in pairs] == [{1, 2}, {2, 3}, {4, 5}]
     assert {(q.request, q.hints) for q in [*questions, *pairs]} == {("bright", ("very",))}
 
 
@@ -133,7 +141,7 @@ def test_a_format_error_after_pictures_still_has_them_judged():
 
 def test_the_same_picture_twice_is_no_win_and_is_not_asked():
     pair = PairFake(always="second")
-    (record,) = score([case(100, 220, 220, names=("x", "y", "y"))], pair=pair)
+    (record,) = score([case(100, 220, 220)], pair=pair)
     assert [(one.index, one.win) for one in record.pair_verdicts][1] == (1, False)
     assert record.pair_verdicts[1].verdict is None
     assert len(pair.calls[0]) == 1
@@ -141,7 +149,7 @@ def test_the_same_picture_twice_is_no_win_and_is_not_asked():
 
 
 def test_a_tie_is_no_win():
-    (record,) = score([case(220, 220, names=("x", "y"))])
+    (record,) = score([case(220, shown(220, blue=1))])
     assert [one.win for one in record.pair_verdicts] == [False]
 
 
@@ -153,9 +161,7 @@ def test_the_coin_swaps_the_positions_and_the_win_follows_the_picture():
     assert 10 < sum(swaps) < 30
     for asked, record in zip(pair.calls[0], records, strict=True):
         (one,) = record.pair_verdicts
-        assert (grey(asked.first), grey(asked.second)) == (
-            (220, 100) if one.swapped else (100, 220)
-        )
+        assert (red(asked.first), red(asked.second)) == ((220, 100) if one.swapped else (100, 220))
         assert one.verdict is not None
         assert one.verdict.choice == ("first" if one.swapped else "second")
         assert one.win is True
@@ -189,7 +195,7 @@ def test_both_orders_begin_with_the_order_of_the_coin():
 
 def test_the_same_picture_twice_is_recorded_once_in_both_orders():
     pair = PairFake()
-    (record,) = score([case(1, 1, names=("x", "x"))], pair=pair, both_orders=True)
+    (record,) = score([case(1, 1)], pair=pair, both_orders=True)
     assert [one.win for one in record.pair_verdicts] == [False]
     assert pair.calls == []
 
@@ -205,7 +211,7 @@ def test_an_absent_point_verdict_makes_the_reward_absent():
     absent, present = score([case(10, 50, id="a"), case(220, id="b")], point=PointFake(absent=50))
     assert absent.breakdown is None and absent.point_verdict is None
     assert [one.win for one in absent.pair_verdicts] == [True]
-    assert present.breakdown is not None and present.breakdown.total == 0.7
+    assert present.breakdown is not None and present.breakdown.total == 1.0
 
 
 @pytest.mark.parametrize("values", [(50, 100, 220), (220, 50, 60)])
@@ -250,11 +256,6 @@ def test_the_coin_is_the_same_in_every_version():
         False,
         True,
     ]
-
-
-def test_pictures_and_names_go_together():
-    with pytest.raises(ValueError, match="case 'a' has 2 pictures and 1 picture_names"):
-        case(1, 2, names=("x",))
 
 
 class Short:

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genagent_rewards import PairQuestion, PointQuestion, Verdict, VerdictCache, prompts
+from genagent_rewards import PairQuestion, Picture, PointQuestion, Verdict, VerdictCache, prompts
 from genagent_rewards.verdict_cache import question_key
 
 VERDICT = Verdict(choice="no", reason="2 red circles", judge="j", raw="2 … <verdict>no</verdict>")
 PICTURES = st.builds(
-    lambda mode, size, seed: Image.frombytes(
-        mode, size, bytes((seed * 7 + n) % 256 for n in range(size[0] * size[1] * len(mode)))
+    lambda mode, size, seed: Picture.of(
+        Image.frombytes(
+            mode, size, bytes((seed * 7 + n) % 256 for n in range(size[0] * size[1] * len(mode)))
+        )
     ),
     st.sampled_from(["L", "RGB"]),
     st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -27,14 +29,16 @@ HINTS = st.lists(st.text(max_size=6), max_size=3).map(tuple)
 
 
 def point(request="r", hints=("h",), value=0) -> PointQuestion:
-    return PointQuestion(request=request, hints=hints, picture=Image.new("L", (2, 2), value))
+    picture = Picture.of(Image.new("RGB", (2, 2), (value,) * 3))
+    return PointQuestion(request=request, hints=hints, picture=picture)
 
 
 @given(request=st.text(), hints=HINTS, picture=PICTURES, judge=st.text(min_size=1), data=st.data())
 def test_the_key_changes_with_any_field_and_with_nothing_else(request, hints, picture, judge, data):
     question = PointQuestion(request=request, hints=hints, picture=picture)
     key = question_key(question, judge)
-    copy = PointQuestion(request=request, hints=hints, picture=picture.copy())
+    copy = Picture.of(picture.image.convert("RGBA"))
+    copy = PointQuestion(request=request, hints=hints, picture=copy)
     assert question_key(copy, judge) == key
     other = {
         "request": data.draw(st.text().filter(lambda text: text != request)),
@@ -42,8 +46,8 @@ def test_the_key_changes_with_any_field_and_with_nothing_else(request, hints, pi
         "picture": data.draw(
             PICTURES.filter(
                 lambda other: (
-                    (other.mode, other.size, other.tobytes())
-                    != (picture.mode, picture.size, picture.tobytes())
+                    (other.image.size, other.image.tobytes())
+                    != (picture.image.size, picture.image.tobytes())
                 )
             )
         ),
@@ -71,19 +75,20 @@ def test_the_key_changes_with_the_wording(monkeypatch):
 def test_the_key_is_the_same_in_every_version(monkeypatch):
     monkeypatch.setattr(prompts, "VERSION", "1")
     assert question_key(point(), "j") == (
-        "50893117801e7d8e793c50cdc448d1084fc59c5243fd6d68c1490a839460e944"
+        "bb65123343e8e3af3f8d92a1a1881c4144d1bdf84ecfc11848d919a46e80c3b5"
     )
 
 
 def test_pictures_of_equal_bytes_and_other_shape_mode_or_palette_are_others():
-    def key(picture: Image.Image) -> str:
-        return question_key(PointQuestion(request="", hints=(), picture=picture), "j")
+    def key(image: Image.Image) -> str:
+        question = PointQuestion(request="", hints=(), picture=Picture.of(image))
+        return question_key(question, "j")
 
     wide, high = Image.new("L", (4, 1)), Image.new("L", (1, 4))
     red, blue = (Image.new("P", (4, 1)) for _ in range(2))
     red.putpalette([255, 0, 0])
     blue.putpalette([0, 0, 255])
-    assert len({key(picture) for picture in (wide, high, red, blue)}) == 4
+    assert len({key(image) for image in (wide, high, red, blue)}) == 4
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_history_is_never_tokenized_again(
     talk = scripted([[by_letter, merged]]).start(["red"], [0])
     prompt = chat.prompt_ids("red")
     assert talk.sample()[0].text == text
-    talk.observe({0: _picture(1)}, names={0: "one"})
+    talk.observe({0: _picture(1)})
     turn = talk.sample()[0]
     assert turn.ids == tuple(merged)
     assert not turn.cut_off
@@ -131,10 +132,6 @@ def test_history_is_never_tokenized_again(
         + [False] * len(observation)
         + [True] * len(merged)
     )
-    assert trajectory.round_ids.tolist() == (
-        [0] * len(prompt) + [1] * (len(by_letter) + len(observation)) + [2] * len(merged)
-    )
-    assert trajectory.images == ("one",)
 
 
 def test_a_sampled_image_token_is_text(tiny_policy: Policy, scripted: Callable[..., RolloutEngine]):
@@ -179,6 +176,138 @@ def test_a_turn_is_cut_off(tiny_policy: Policy, scripted: Callable[..., RolloutE
     assert len(talk.tokens(1).grids) == 1
 
 
+def _limited(engine: RolloutEngine, max_response_tokens: int) -> RolloutEngine:
+    engine.config = replace(engine.config, max_response_tokens=max_response_tokens)
+    return engine
+
+
+def test_the_response_runs_out_in_its_second_turn(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
+):
+    chat = tiny_policy.chat
+    first, second = [7] * 4 + [chat.turn_end_id], [8] * 9 + [chat.turn_end_id]
+    shown = chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0])
+    talked = [*first, *shown, *second]
+    for cut, (left, said) in {
+        True: (9, second[:9]),  # Only the end of the turn is missing.
+        False: (10, second),  # Used up to the last token.
+    }.items():
+        engine = _limited(scripted([[first, second]]), len(first) + len(shown) + left)
+        talk = engine.start(["red"], [0])
+        assert not talk.sample()[0].cut_off
+        talk.observe({0: _picture(1)})
+        turn = talk.sample()[0]
+        assert (turn.ids, turn.cut_off) == (tuple(said), cut)
+        prompt = chat.prompt_ids("red")
+        trajectory = talk.tokens(0)
+        assert trajectory.ids.tolist() == [*prompt, *talked[: len(first) + len(shown) + left]]
+        again = _recomputed(tiny_policy, [trajectory], 1.0)[0]
+        torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
+
+
+def _talk(engine: RolloutEngine) -> list[TokenTrajectory]:
+    """Two turns of three rows, with a picture between them."""
+    talk = engine.start(["red", "three blue circles", "red"], [0, 1, 2])
+    talk.sample()
+    talk.observe({row: _picture(1) for row in range(3)})
+    talk.sample()
+    return [talk.tokens(row) for row in range(3)]
+
+
+def test_a_row_out_of_response_stops_beside_those_that_go_on(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
+):
+    chat = tiny_policy.chat
+    shown = len(chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0]))
+    lengths = [[3, 20], [12, 20], [5, 9]]
+    scripts = [_turns_of(tiny_policy, row) for row in lengths]
+    whole = _talk(scripted(scripts))
+    # Just what row 0 needs; row 1 has used 13 of these 25, so that 12 of its last 21 fit.
+    cut = _talk(_limited(scripted(scripts), 4 + shown + 21))
+    short = len(whole[1]) - 9
+    assert [len(trajectory) for trajectory in cut] == [len(whole[0]), short, len(whole[2])]
+    for stopped, free in zip(cut, whole, strict=True):
+        tokens = len(stopped)
+        assert stopped.ids.tolist() == free.ids[:tokens].tolist()
+        assert stopped.policy_mask.tolist() == free.policy_mask[:tokens].tolist()
+        torch.testing.assert_close(stopped.logprobs, free.logprobs[:tokens], rtol=0, atol=2e-5)
+    # To the bit, against rows beside one that ends its turn by itself at the same step.
+    said = cut[1].ids[cut[1].policy_mask][13:].tolist()
+    scripts[1] = [scripts[1][0], [*said[:-1], chat.turn_end_id]]
+    ended = _talk(scripted(scripts))
+    for row in (0, 2):
+        assert cut[row].ids.tolist() == ended[row].ids.tolist()
+        assert cut[row].logprobs.tolist() == ended[row].logprobs.tolist()
+
+
+def test_a_response_limit_that_nobody_reaches_changes_nothing(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
+):
+    scripts = [_turns_of(tiny_policy, row) for row in [[3, 20], [12, 20], [5, 9]]]
+    whole = _talk(scripted(scripts))
+    longest = max(
+        len(trajectory) - int(trajectory.policy_mask.nonzero()[0]) for trajectory in whole
+    )
+    for free, limited in zip(whole, _talk(_limited(scripted(scripts), longest)), strict=True):
+        assert limited.ids.tolist() == free.ids.tolist()
+        assert limited.logprobs.tolist() == free.logprobs.tolist()
+
+
+@pytest.mark.parametrize("left", [1, 0, -1, -1000])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_picture_is_never_cut_and_leaves_a_turn_of_one_token(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine], left: int, ends: bool
+):
+    chat = tiny_policy.chat
+    first = [*[7] * 4, chat.turn_end_id]
+    second = [chat.turn_end_id] if ends else [7, 7, chat.turn_end_id]
+    shown = chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0])
+    limit = max(len(first) + len(shown) + left, len(first))
+    talk = _limited(scripted([[first, second]]), limit).start(["red"], [0])
+    assert not talk.sample()[0].cut_off
+    talk.observe({0: _picture(1)})
+    turn = talk.sample()[0]
+    assert turn.ids == tuple(second[:1])
+    # The end of a turn is no excuse where there was no room for it.
+    assert turn.cut_off is (left < 1 or not ends)
+    trajectory = talk.tokens(0)
+    assert trajectory.ids.tolist() == [*chat.prompt_ids("red"), *first, *shown, *second[:1]]
+    assert len(trajectory.grids) == 1
+
+
+def test_a_cache_that_grows_within_a_turn_changes_nothing(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine], monkeypatch: pytest.MonkeyPatch
+):
+    end = tiny_policy.chat.turn_end_id
+    scripts = [[[*range(30, 30 + count), end]] for count in (90, 5, 40)]
+
+    def talk() -> tuple[int, list[TokenTrajectory]]:
+        talk = scripted(scripts, max_turn_tokens=192).start(PROMPTS[:3], [0, 1, 2])
+        reserved = talk._cache.capacity
+        talk.sample()
+        return talk._cache.capacity - reserved, [talk.tokens(row) for row in range(3)]
+
+    grown_by, at_once = talk()
+    assert grown_by == 0
+    monkeypatch.setattr("genagent_rollout.engine.AHEAD", 80)
+    grown_by, in_steps = talk()
+    assert grown_by == 64
+    for one, other in zip(at_once, in_steps, strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert one.logprobs.tolist() == other.logprobs.tolist()
+
+
+def test_the_cache_is_not_reserved_for_a_whole_long_turn(
+    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
+):
+    script = [[7, tiny_policy.chat.turn_end_id]]
+    talk = scripted([script], max_turn_tokens=16_384).start(["red"], [0])
+    prompt = len(tiny_policy.chat.prompt_ids("red"))
+    assert prompt + 256 <= talk._cache.capacity < prompt + 256 + 64
+    talk.sample()
+    assert talk._cache.capacity < prompt + 256 + 64
+
+
 def test_tokens_follow_from_the_seed_whatever_the_batch(tiny_policy: Policy):
     engine = RolloutEngine(tiny_policy, SamplingConfig(max_turn_tokens=24))
     together = engine.start(PROMPTS, [4, 5, 6, 7]).sample()
@@ -206,7 +335,6 @@ def _head(trajectory: TokenTrajectory, tokens: int) -> TokenTrajectory:
         ids=trajectory.ids[:tokens],
         policy_mask=trajectory.policy_mask[:tokens],
         logprobs=trajectory.logprobs[:tokens],
-        round_ids=trajectory.round_ids[:tokens],
         pixel_values=trajectory.pixel_values,
         grids=trajectory.grids,
     )

@@ -53,7 +53,38 @@ def test_a_stream_runs_on_from_turn_to_turn():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"temperature": -0.1}, {"max_turn_tokens": 0}, {"max_batch": 0}]
+    ("max_turn_tokens", "turns"),
+    [
+        (96, [(3, 0), (96, 96), (1, 192)]),
+        (256, [(1, 0), (2, 256)]),
+        (600, [(3, 0), (257, 256), (600, 768), (1, 1368)]),
+    ],
+)
+def test_turns_draw_from_the_stream_in_blocks(max_turn_tokens: int, turns: list[tuple[int, int]]):
+    """(tokens of a turn, where in the row's stream it begins)"""
+    values = 1000
+    logits = torch.zeros(1, values)
+    stream = np.random.Generator(np.random.Philox(5)).random(2000)
+    sampler = SeededSampler([5], SamplingConfig(max_turn_tokens=max_turn_tokens))
+    for tokens, begin in turns:
+        drawn = [sampler.choose(logits, np.arange(1), step)[0].item() for step in range(tokens)]
+        expected = stream[begin : begin + tokens] * values
+        np.testing.assert_allclose(drawn, expected, rtol=0, atol=1.5)
+
+
+def test_a_turn_may_be_allowed_more_than_the_response():
+    config = SamplingConfig(max_turn_tokens=200, max_response_tokens=100)
+    assert (config.max_turn_tokens, config.max_response_tokens) == (200, 100)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": -0.1},
+        {"max_turn_tokens": 0},
+        {"max_response_tokens": 0},
+        {"max_batch": 0},
+    ],
 )
 def test_settings_that_make_no_sense(changes):
     (name,) = changes

@@ -6,7 +6,7 @@ import pytest
 from tests.tools.painting import SERVED, TOKEN, serving
 
 from genagent_tools import PROFILES, DrawSettings, ServedModel, ServerConfig, ToolProfile
-from genagent_tools.server.loading import Overrides, folder_profile
+from genagent_tools.loading import Overrides, folder_profile
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from genagent_data import PictureStore
 from genagent_tracking import MlflowTracker, TrackerConfig, TrackingError
 
 
@@ -17,9 +16,7 @@ class RunConfig:
 
 def tracker(folder: Path, run_id: str | None = None) -> MlflowTracker:
     config = TrackerConfig(uri=f"sqlite:///{folder / 'mlflow.db'}", system_seconds=0)
-    return MlflowTracker(
-        config, run_config=RunConfig(), pictures=PictureStore(folder / "pictures"), run_id=run_id
-    )
+    return MlflowTracker(config, run_config=RunConfig(), run_id=run_id)
 
 
 def test_a_resumed_run_is_one_run_with_one_history(tmp_path: Path):

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from PIL import Image
 
-from genagent_data import PictureStore
-from genagent_tracking import MlflowTracker, NullTracker, Tracker, TrackerConfig, TrackingError
+from genagent_tracking import MlflowTracker, TrackerConfig, TrackingError
 from genagent_tracking.provenance import source_tags
 
 
@@ -29,9 +27,7 @@ def test_a_broken_store_is_one_clear_line(tmp_path: Path, name: str, reason: str
     uri = name.format(tmp_path)
 
     with pytest.raises(TrackingError, match=reason) as caught:
-        MlflowTracker(
-            TrackerConfig(uri=uri), run_config=RunConfig(), pictures=PictureStore(tmp_path)
-        )
+        MlflowTracker(TrackerConfig(uri=uri), run_config=RunConfig())
 
     assert str(caught.value).startswith(f"cannot use the MLflow store {uri}: ")
 
@@ -43,7 +39,6 @@ def test_a_server_that_does_not_answer_fails_within_seconds(tmp_path: Path):
         MlflowTracker(
             TrackerConfig(uri="http://user:secret@127.0.0.1:9"),
             run_config=RunConfig(),
-            pictures=PictureStore(tmp_path),
         )
 
     assert time.monotonic() - start < 10
@@ -80,15 +75,14 @@ def test_importing_the_package_does_not_import_mlflow():
 def test_two_processes_share_a_quiet_store_in_the_working_directory(tmp_path: Path):
     code = """
 from dataclasses import dataclass
-from pathlib import Path
-from genagent_data import PictureStore, Request, Trajectory
+from genagent_data import Request, Trajectory
 from genagent_tracking import MlflowTracker, TrackerConfig, TrajectoryRecord
 @dataclass(frozen=True)
 class Config:
     seed: int = 0
 trajectory = Trajectory(request=Request(id="a", prompt="b"), rounds=(), ending="format_error")
 record = TrajectoryRecord(trajectory=trajectory, turns=("c",))
-tracker = MlflowTracker(TrackerConfig(), run_config=Config(), pictures=PictureStore(Path("p")))
+tracker = MlflowTracker(TrackerConfig(), run_config=Config())
 tracker.log({"a": 1.0}, 0)
 tracker.trajectories([record], 0)
 tracker.close()
@@ -113,16 +107,6 @@ print(tracker.ui_command)
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     assert (tmp_path / "mlflow.db").exists()
     assert (tmp_path / "mlruns").is_dir()
-
-
-def test_the_null_tracker_takes_everything(tmp_path: Path):
-    tracker: Tracker = NullTracker()
-
-    tracker.log({"a": 1.0}, 0)
-    tracker.trajectories([], 0)
-    tracker.images("a", Image.new("RGB", (4, 4)), 0)
-    tracker.artifact(tmp_path / "none")
-    tracker.close("killed")
 
 
 def test_config_is_checked():

@@ -8,7 +8,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,10 @@ def records(
     first, second = (store.put(picture) for picture in pictures)
     request = Request(id="train-7", prompt="two red circles", task="count")
     rounds = (
-        Round(thinking="one", tool_prompt="red circle left", image=first, judgement="one missing"),
-        Round(thinking="both", tool_prompt="red circles", image=second, judgement="two", seed=18),
+        Round(
+            thinking="one", tool_prompt="red circle left", picture=first, judgement="one missing"
+        ),
+        Round(thinking="both", tool_prompt="red circles", picture=second, judgement="two", seed=18),
     )
     verdict = Verdict(choice="yes", reason="2 red circles", judge="verifier")
     compared = Verdict(choice="first", reason="2 of 2 against 1", judge="qwen", raw="… first")
@@ -97,7 +99,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     tracker = MlflowTracker(
         TrackerConfig(experiment="rl flux", run_name="seed 3", uri=uri, system_seconds=0.2),
         run_config=RUN_CONFIG,
-        pictures=store,
         seed=3,
     )
     for step in range(3):
@@ -107,7 +108,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     tracker.images("evaluation/pictures", list(pictures), step=2)
     (folder / "notes.txt").write_text("hello")
     tracker.artifact(folder / "notes.txt")
-    tracker.summary({"success": {"before": 0.4, "after": 0.6}, "seed": 3})
     tracker.table("by_task", [{"task": "count", "after": 0.5}, {"task": "color", "after": 1.0}])
     client = MlflowClient(uri)
     deadline = time.monotonic() + 20
@@ -185,10 +185,6 @@ def test_a_short_run_has_system_metrics(recorded: Recorded):
 
 def test_files_of_the_run(recorded: Recorded):
     assert _artifact(recorded, "notes.txt") == "hello"
-    assert json.loads(_artifact(recorded, "summary.json")) == {
-        "success": {"before": 0.4, "after": 0.6},
-        "seed": 3,
-    }
     table = json.loads(_artifact(recorded, "by_task.json"))
     assert table == {"columns": ["task", "after"], "data": [["count", 0.5], ["color", 1.0]]}
 
@@ -276,7 +272,6 @@ def _tracker(recorded: Recorded) -> MlflowTracker:
     return MlflowTracker(
         TrackerConfig(uri=recorded.uri, system_seconds=0),
         run_config=RunConfig(),
-        pictures=PictureStore(recorded.folder / "pictures"),
     )
 
 
@@ -310,12 +305,18 @@ def test_a_closed_run_takes_nothing_more(recorded: Recorded):
 
 
 def test_a_missing_picture_is_no_fault_of_the_store(recorded: Recorded, tmp_path: Path):
-    tracker = MlflowTracker(
-        TrackerConfig(uri=recorded.uri, system_seconds=0),
-        run_config=RunConfig(),
-        pictures=PictureStore(tmp_path),
+    tracker = _tracker(recorded)
+    store = PictureStore(tmp_path)
+    answered, _ = records(store, recorded.pictures)
+    unread = tuple(
+        replace(round, picture=store.get(picture.name))
+        for round, picture in zip(
+            answered.trajectory.rounds, answered.trajectory.pictures, strict=True
+        )
     )
-    items = records(PictureStore(recorded.folder / "pictures"), recorded.pictures)
+    items = [replace(answered, trajectory=replace(answered.trajectory, rounds=unread))]
+    for picture in answered.trajectory.pictures:
+        store.path(picture.name).unlink()
 
     with pytest.raises(FileNotFoundError, match=r"\.png"):
         tracker.trajectories(items, step=0)

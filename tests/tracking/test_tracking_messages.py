@@ -1,8 +1,9 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from genagent_data import Request, Round, Trajectory, Turn, render_turn
+from genagent_data import Picture, Request, Round, Trajectory, Turn, render_turn
 from genagent_tracking import TrajectoryRecord, chat_messages
 from genagent_tracking.traces import split_output, summary_line
 
@@ -12,13 +13,19 @@ CALL_2 = render_turn(Turn(judgement="one is missing", thinking="both", tool_prom
 DONE = render_turn(Turn(judgement="two red circles", answer="here"))
 
 
-def url(name: str) -> str:
-    return f"data:{name}"
+def url(picture: Picture) -> str:
+    return f"data:{picture.name}"
 
 
 def drawn(*names: str | None) -> tuple[Round, ...]:
     return tuple(
-        Round(thinking="t", tool_prompt="p", image=name, seed=17, tool_seconds=0.25)
+        Round(
+            thinking="t",
+            tool_prompt="p",
+            picture=None if name is None else Picture(name, path=Path(f"{name}.png")),
+            seed=17,
+            tool_seconds=0.25,
+        )
         for name in names
     )
 

@@ -1,5 +1,6 @@
 """Requests, the agent's text protocol, trajectories as messages, and pictures by content."""
 
+from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
 from genagent_data.pictures import PictureStore
 from genagent_data.protocol import (
@@ -12,14 +13,17 @@ from genagent_data.protocol import (
     render_turn,
     system_message,
 )
-from genagent_data.request import Request, read_requests
+from genagent_data.request import Request
+from genagent_data.request_files import read_requests
+from genagent_data.seeds import derive_seed
 from genagent_data.trajectory import (
     Ending,
     Round,
     Trajectory,
-    read_trajectories,
-    write_trajectories,
+    trajectory_from_row,
+    trajectory_to_row,
 )
+from genagent_rewards import Picture
 
 __all__ = [
     "FORMAT_ERRORS",
@@ -27,16 +31,20 @@ __all__ = [
     "SYSTEM_MESSAGE",
     "TOOL_NAME",
     "Ending",
+    "Picture",
     "PictureStore",
     "Request",
     "Round",
     "Trajectory",
     "Turn",
+    "derive_seed",
     "parse_turn",
+    "read_jsonl",
     "read_requests",
-    "read_trajectories",
     "render_turn",
     "reward_case",
     "system_message",
-    "write_trajectories",
+    "trajectory_from_row",
+    "trajectory_to_row",
+    "write_jsonl",
 ]

@@ -1,11 +1,11 @@
-"""Pictures by content: each is kept once as PNG under its SHA-256 and passed by that name."""
+"""Pictures on disk: each is kept once as PNG, under the name that its pixels give it."""
 
-import hashlib
-import io
 import os
 from pathlib import Path
 
 from PIL import Image
+
+from genagent_rewards import Picture
 
 
 class PictureStore:
@@ -14,26 +14,30 @@ class PictureStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, image: Image.Image) -> str:
-        """Store a picture; returns its SHA-256. Raises OSError where it cannot be written."""
-        buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "PNG", compress_level=1)
-        name = hashlib.sha256(buffer.getvalue()).hexdigest()
-        path = self.path(name)
+    def put(self, image: Image.Image) -> Picture:
+        """Store a picture. Raises OSError where it cannot be written."""
+        picture = Picture.of(image)
+        path = self.path(picture.name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}.partial")
             try:
-                partial.write_bytes(buffer.getvalue())
+                picture.image.save(partial, "PNG", compress_level=1)
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
-        return name
+        return picture
 
-    def get(self, name: str) -> Image.Image:
-        """The picture as RGB. Raises FileNotFoundError for an unknown name."""
-        with Image.open(self.path(name)) as image:
-            return image.convert("RGB")
+    def get(self, name: str) -> Picture:
+        """The picture of that name; its file is read when its pixels are looked at.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        path = self.path(name)
+        if not path.is_file():
+            raise FileNotFoundError(f"no picture {name} in {self.root}")
+        return Picture(name, path=path)
 
     def path(self, name: str) -> Path:
         return self.root / name[:2] / f"{name}.png"

@@ -1,12 +1,11 @@
 """One attempt of the agent at one request, as messages and pictures; tokens are not known here."""
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
+from genagent_data.pictures import PictureStore
 from genagent_data.request import Request
+from genagent_rewards import Picture
 
 Ending = Literal["answer", "out_of_rounds", "format_error", "tool_failure"]
 
@@ -16,13 +15,13 @@ class Round:
     """One picture: the thought and the prompt it came from, and what the agent made of it.
 
     Example: ``Round(thinking="need 3 red circles", tool_prompt="red circle top-left, …",
-    image="9f2c…", judgement="red circle top-left … wrong", seed=17)``
+    picture=picture, judgement="red circle top-left … wrong", seed=17)``
     """
 
     thinking: str | None
     tool_prompt: str
-    image: str | None
-    """SHA-256 of the PNG in the picture store; None where the tool failed."""
+    picture: Picture | None
+    """None where the tool failed."""
     judgement: str | None = None
     """The agent's words on this picture; None where the trajectory ended before them."""
     seed: int = 0
@@ -42,42 +41,54 @@ class Trajectory:
     """Name of the format error, one of ``FORMAT_ERRORS``, or the tool's message."""
 
     @property
-    def images(self) -> tuple[str, ...]:
+    def pictures(self) -> tuple[Picture, ...]:
         """The pictures drawn, in order; the last one is the trajectory's output."""
-        return tuple(round.image for round in self.rounds if round.image is not None)
+        return tuple(round.picture for round in self.rounds if round.picture is not None)
+
+    @property
+    def taken_for_right(self) -> tuple[bool | None, ...]:
+        """For each picture, whether the agent took it for right, by what it did next: calling the
+        tool again took it for wrong, answering for right. None where it broke off instead."""
+        last = {"answer": True, "out_of_rounds": False}.get(self.ending)
+        verdicts = [False] * (len(self.rounds) - 1) + [last] * bool(self.rounds)
+        return tuple(
+            verdict
+            for round, verdict in zip(self.rounds, verdicts, strict=True)
+            if round.picture is not None
+        )
 
 
-def write_trajectories(path: Path, trajectories: Iterable[Trajectory]) -> None:
-    """Write one JSON object a line, whole or not at all. Raises OSError where it cannot."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for trajectory in trajectories:
-                file.write(json.dumps(asdict(trajectory), ensure_ascii=False) + "\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def trajectory_to_row(trajectory: Trajectory) -> dict[str, Any]:
+    """What JSON holds of a trajectory; pictures by name."""
+    rounds = [
+        {key.name: getattr(round, key.name) for key in fields(Round)}
+        | {"picture": None if round.picture is None else round.picture.name}
+        for round in trajectory.rounds
+    ]
+    kept = {key.name: getattr(trajectory, key.name) for key in fields(Trajectory)}
+    return kept | {"request": asdict(trajectory.request), "rounds": rounds}
 
 
-def read_trajectories(path: Path) -> list[Trajectory]:
-    """Read what ``write_trajectories`` wrote.
+def trajectory_from_row(row: dict[str, Any], pictures: PictureStore) -> Trajectory:
+    """The trajectory again, its pictures from the store.
 
     Raises:
-        ValueError: a line is not a trajectory; the message names file and line number.
-        OSError: the file cannot be read.
+        ValueError: the row is none of a trajectory.
+        OSError: a picture is not in the store.
     """
-    trajectories = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                trajectories.append(_trajectory(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"{path}:{number}: not a trajectory ({error})") from error
-    return trajectories
+    try:
+        request, rounds = row["request"], row["rounds"]
+        return Trajectory(
+            **row
+            | {
+                "request": Request(**request | {"hints": tuple(request["hints"])}),
+                "rounds": tuple(_round(round, pictures) for round in rounds),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a trajectory ({error})") from error
 
 
-def _trajectory(row: dict) -> Trajectory:
-    request = row.pop("request")
-    request["hints"] = tuple(request["hints"])
-    rounds = tuple(Round(**round) for round in row.pop("rounds"))
-    return Trajectory(request=Request(**request), rounds=rounds, **row)
+def _round(row: dict[str, Any], pictures: PictureStore) -> Round:
+    name, rest = row["picture"], {key: value for key, value in row.items() if key != "picture"}
+    return Round(picture=None if name is None else pictures.get(name), **rest)

@@ -7,9 +7,7 @@ words, so that a ``Request`` carries all a judge needs.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from genagent_data import Request, read_requests
 from genagent_miniworld.reading import Reading
 from genagent_miniworld.scene import COLORS, PLACES, SHAPES, SIZES, Item, Scene
 
@@ -190,22 +188,6 @@ def parse_hints(hints: Sequence[str]) -> Spec:
     if not any(isinstance(condition, Count) for condition in conditions):
         raise ValueError(f"hints {tuple(hints)} name nothing to count")
     return Spec(conditions=tuple(conditions))
-
-
-def read_checkable_requests(path: Path) -> list[Request]:
-    """Requests from a file, each with hints the verifier can check.
-
-    Raises:
-        ValueError: a line is not a request or has other hints; the message names it.
-        OSError: the file cannot be read.
-    """
-    requests = read_requests(path)
-    for request in requests:
-        try:
-            parse_hints(request.hints)
-        except ValueError as error:
-            raise ValueError(f"{path}: request {request.id!r}: {error}") from error
-    return requests
 
 
 def _kind(match: re.Match[str], suffix: str = "") -> Kind:

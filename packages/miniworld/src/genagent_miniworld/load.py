@@ -2,13 +2,18 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from genagent_data import system_message
 from genagent_miniworld.scene import SIDE
-from genagent_policy import Policy
-from genagent_tools import DiffusersTool, ToolProfile
+from genagent_rewards import LocalChat
+from genagent_tools import ToolProfile
+
+if TYPE_CHECKING:
+    from genagent_tools import DiffusersTool
 
 POLICIES = ("base", "sft")
+REPLY_TOKENS = 320
+"""Room for a reply of judge-mini: two pictures of nine items take 170."""
 TOOLS = {
     profile.name: profile
     for profile in (
@@ -78,25 +83,13 @@ def weights(name: str) -> Path:
     return Path(str(files("genagent_miniworld"))) / "weights" / name
 
 
-def load_policy(name: str, *, words: int | None = None) -> Policy:
-    """``"base"``, ``"sft"``, or a checkpoint folder.
-
-    Args:
-        words: how much of a prompt its tool reads, told to the agent; the miniature's own policies
-            were not trained to hear of it.
-
-    Raises:
-        ValueError: neither a shipped policy nor a readable checkpoint of one.
-    """
+def load_judge(folder: Path | None = None) -> LocalChat:
+    """The miniature's MLLM judge as a chat model, the one that ships unless another is given."""
     quietly()
-    if name in POLICIES:
-        return Policy.load(weights(name), system=system_message(words=words))
-    if not Path(name).is_dir():
-        raise ValueError(f"no policy {name!r}; give {' or '.join(POLICIES)} or a checkpoint folder")
-    return Policy.load(Path(name), system=system_message(words=words))
+    return LocalChat.load(folder or weights("judge-mini"), max_tokens=REPLY_TOKENS, batch_size=128)
 
 
-def load_tool(name: str) -> DiffusersTool:
+def load_tool(name: str) -> "DiffusersTool":
     """``"flux-mini"``, ``"sana-mini"`` or ``"qwen-image-mini"``.
 
     Raises:
@@ -104,5 +97,7 @@ def load_tool(name: str) -> DiffusersTool:
     """
     if name not in TOOLS:
         raise ValueError(f"no tool {name!r}; known: {', '.join(TOOLS)}")
+    from genagent_tools import DiffusersTool
+
     quietly()
     return DiffusersTool.from_profile(TOOLS[name], path=weights(name), device="cpu")

@@ -144,8 +144,3 @@ def _mark(spec: Spec, item: Item) -> str:
             there = count.region is None or item.place in REGIONS[count.region]
             return str(number) if there else OFF
     return EXTRA
-
-
-def judged_good(judgement: str) -> bool | None:
-    """The verdict in a judgement's last word; None where there is none."""
-    return {"good": True, "bad": False}.get(judgement.rsplit(" ", 1)[-1])

@@ -27,14 +27,14 @@ class Verifier:
         return parse_hints(hints).met(read(picture))
 
     def _point(self, question: PointQuestion) -> Verdict:
-        errors = parse_hints(question.hints).errors(read(question.picture))
+        errors = parse_hints(question.hints).errors(read(question.picture.image))
         reason = "; ".join(f"{hint}: {'no' if error else 'yes'}" for hint, error in errors)
         choice = "no" if any(error for _, error in errors) else "yes"
         return Verdict(choice=choice, reason=reason, judge=self.name)
 
     def _pair(self, question: PairQuestion) -> Verdict:
         spec = parse_hints(question.hints)
-        first, second = (errors_of(spec, p) for p in (question.first, question.second))
+        first, second = (errors_of(spec, p.image) for p in (question.first, question.second))
         choice = "tie" if first == second else "first" if first < second else "second"
         reason = f"errors: first {first}, second {second}"
         return Verdict(choice=choice, reason=reason, judge=self.name)

@@ -3,10 +3,10 @@
 from genagent_policy.advantages import group_advantages
 from genagent_policy.batching import Batch, collate, plan_micro_batches
 from genagent_policy.chat import ChatFormat
+from genagent_policy.config import PolicyConfig
 from genagent_policy.grpo import GRPOConfig, GRPOGroup, GRPOReport, GRPOUpdate, linear_rate
 from genagent_policy.model import KeyValueCache, Policy
 from genagent_policy.positions import mrope_positions, picture_mask, picture_tokens
-from genagent_policy.resume import TrainingState, latest_training_state, save_training_state
 from genagent_policy.sft import SFTConfig, SFTReport, SFTUpdate
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 
@@ -19,19 +19,17 @@ __all__ = [
     "GRPOUpdate",
     "KeyValueCache",
     "Policy",
+    "PolicyConfig",
     "SFTConfig",
     "SFTReport",
     "SFTUpdate",
     "TokenTrajectory",
-    "TrainingState",
     "collate",
     "group_advantages",
-    "latest_training_state",
     "linear_rate",
     "mrope_positions",
     "no_pictures",
     "picture_mask",
     "picture_tokens",
     "plan_micro_batches",
-    "save_training_state",
 ]

@@ -19,13 +19,11 @@ from genagent_policy.tokens import TokenTrajectory
 class Batch:
     """Trajectories as one rectangle of tokens.
 
-    Example: trajectories of 90 and 120 tokens with one picture each give ``ids`` of ``[2, 120]``,
-    ``grids`` of ``[2, 3]`` and ``indices`` naming the two in the sequence they came from.
+    Example: trajectories of 90 and 120 tokens with one picture each give ``ids`` of ``[2, 120]``
+    and ``grids`` of ``[2, 3]``.
     """
 
     ids: Int64[Tensor, "rows tokens"]
-    attention_mask: Bool[Tensor, "rows tokens"]
-    """True on real tokens, False on pads."""
     positions: Int64[Tensor, "3 rows tokens"]
     policy_mask: Bool[Tensor, "rows tokens"]
     picture_mask: Bool[Tensor, "rows tokens"]
@@ -33,21 +31,17 @@ class Batch:
     pixel_values: Float[Tensor, "patches dim"]
     """All pictures, row by row."""
     grids: Int64[Tensor, "pictures 3"]
-    indices: tuple[int, ...]
-    """Which trajectory each row is."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(
             ids=self.ids.to(device),
-            attention_mask=self.attention_mask.to(device),
             positions=self.positions.to(device),
             policy_mask=self.policy_mask.to(device),
             picture_mask=self.picture_mask.to(device),
             logprobs=self.logprobs.to(device),
             pixel_values=self.pixel_values.to(device),
             grids=self.grids.to(device),
-            indices=self.indices,
         )
 
 
@@ -63,14 +57,12 @@ def collate(
     chosen = [trajectories[index] for index in indices]
     rows, tokens = len(chosen), max(len(trajectory) for trajectory in chosen)
     ids = torch.full((rows, tokens), pad_id)
-    real = torch.zeros(rows, tokens, dtype=torch.bool)
     positions = torch.zeros(3, rows, tokens, dtype=torch.int64)
-    policy, pictures = torch.zeros_like(real), torch.zeros_like(real)
+    policy, pictures = torch.zeros(2, rows, tokens, dtype=torch.bool)
     logprobs = torch.zeros(rows, tokens)
     for row, trajectory in enumerate(chosen):
         length = len(trajectory)
         ids[row, :length] = trajectory.ids
-        real[row, :length] = True
         policy[row, :length] = trajectory.policy_mask
         logprobs[row, :length] = trajectory.logprobs
         is_picture = picture_mask(
@@ -82,14 +74,12 @@ def collate(
         )
     return Batch(
         ids=ids,
-        attention_mask=real,
         positions=positions,
         policy_mask=policy,
         picture_mask=pictures,
         logprobs=logprobs,
         pixel_values=torch.cat([trajectory.pixel_values for trajectory in chosen]),
         grids=torch.cat([trajectory.grids for trajectory in chosen]),
-        indices=tuple(indices),
     )
 
 

@@ -84,12 +84,7 @@ class ChatFormat:
         return list(encoded["pixel_values"].split(grids.prod(dim=-1).tolist())), grids
 
     def render(
-        self,
-        turn_texts: Sequence[str],
-        prompt: str,
-        pictures: Sequence[Image.Image],
-        *,
-        images: tuple[str, ...] = (),
+        self, turn_texts: Sequence[str], prompt: str, pictures: Sequence[Image.Image]
     ) -> TokenTrajectory:
         """A finished conversation for supervised training: turn, picture, turn, …, turn.
 
@@ -104,21 +99,17 @@ class ChatFormat:
         pixels, grids = self.encode_pictures(pictures)
         ids = self.prompt_ids(prompt)
         policy = [False] * len(ids)
-        rounds = [0] * len(ids)
         for index, text in enumerate(turn_texts):
             turn = self.turn_ids(text)
             answer = self.observation_ids(grids[index]) if index < len(pictures) else []
             ids += turn + answer
             policy += [True] * len(turn) + [False] * len(answer)
-            rounds += [index + 1] * (len(turn) + len(answer))
         return TokenTrajectory(
             ids=torch.tensor(ids),
             policy_mask=torch.tensor(policy),
             logprobs=torch.zeros(len(ids)),
-            round_ids=torch.tensor(rounds),
             pixel_values=torch.cat(pixels) if pixels else no_pictures(self.patch_dim)[0],
             grids=grids,
-            images=images,
         )
 
     def _encode(self, text: str) -> list[int]:

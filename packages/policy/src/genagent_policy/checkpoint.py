@@ -25,7 +25,7 @@ def load_checkpoint(
     Raises:
         ValueError: not a readable, complete checkpoint of a Qwen2.5-VL.
     """
-    _check_architecture(path)
+    check_architecture(path)
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
     try:
@@ -84,7 +84,7 @@ def save_checkpoint(
             shutil.rmtree(previous, ignore_errors=True)
 
 
-def _check_architecture(path: Path) -> None:
+def check_architecture(path: Path) -> None:
     config = path / "config.json"
     try:
         found = json.loads(config.read_text(encoding="utf-8"))

@@ -11,7 +11,8 @@ through the model, and the token statistics are over the others.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 from genagent_kernels import grpo_loss
 from genagent_policy.advantages import group_advantages
 from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.token_statistics import TokenStatistics
@@ -119,6 +121,16 @@ class GRPOReport:
     tokens_per_second: float
     """Tokens run forward and backward, prompts and pictures included, pads not."""
 
+    def metrics(self) -> dict[str, float]:
+        """Its figures by metric name."""
+        counts = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps")
+        figures = asdict(self)
+        return {
+            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in counts},
+            "seconds/update": self.seconds,
+            "throughput/trained_tokens_per_second": self.tokens_per_second,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gradient:
@@ -205,14 +217,14 @@ class GRPOUpdate:
             tokens=sum(lengths),
         )
 
-    def state_dict(self) -> dict[str, object]:
-        """What a resumed run needs besides the policy's weights."""
-        return {"optimizer": self._optimizer.state_dict()}
+    def save(self, folder: Path) -> None:
+        """Write all that going on needs. Raises OSError where it cannot be written."""
+        save_learning_state(folder, self.policy, {"optimizer": self._optimizer.state_dict()})
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        optimizer = state["optimizer"]
-        assert isinstance(optimizer, dict)
-        self._optimizer.load_state_dict(optimizer)
+    def restore(self, folder: Path) -> None:
+        """Put the optimizer where it was when ``save`` wrote ``folder``; the policy comes from
+        there already. Raises ValueError where it cannot be read."""
+        self._optimizer.load_state_dict(read_optimizer_state(folder)["optimizer"])
 
     def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
         parts = min(self.config.updates_per_batch, len(groups))

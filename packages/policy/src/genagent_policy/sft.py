@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from genagent_kernels import linear_logprob
 from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.tokens import TokenTrajectory
@@ -110,15 +112,17 @@ class SFTUpdate:
             policy_tokens=tokens,
         )
 
-    def state_dict(self) -> dict[str, object]:
-        """What a resumed run needs besides the policy's weights."""
-        return {"optimizer": self._optimizer.state_dict(), "steps_taken": self.steps_taken}
+    def save(self, folder: Path) -> None:
+        """Write all that going on needs. Raises OSError where it cannot be written."""
+        state = {"optimizer": self._optimizer.state_dict(), "steps_taken": self.steps_taken}
+        save_learning_state(folder, self.policy, state)
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        optimizer, steps = state["optimizer"], state["steps_taken"]
-        assert isinstance(optimizer, dict) and isinstance(steps, int)
-        self._optimizer.load_state_dict(optimizer)
-        self.steps_taken = steps
+    def restore(self, folder: Path) -> None:
+        """Put optimizer and schedule where they were when ``save`` wrote ``folder``; the policy
+        comes from there already. Raises ValueError where it cannot be read."""
+        state = read_optimizer_state(folder)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.steps_taken = state["steps_taken"]
 
     def _micro_batch(
         self, trajectories: Sequence[TokenTrajectory], tokens: int

@@ -12,8 +12,7 @@ class TokenTrajectory:
     """One conversation as tokens, exactly as they were sampled or rendered; on the CPU.
 
     Example: a prompt of 60 tokens, a turn of 40, an observation of 26 and a last turn of 30 give
-    ``T = 156``, ``policy_mask.sum() == 70``, ``round_ids`` 0 on the prompt, 1 on the first turn
-    and its observation, 2 on the last turn, and one grid ``[1, 6, 6]`` with 36 patches.
+    ``T = 156``, ``policy_mask.sum() == 70`` and one grid ``[1, 6, 6]`` with 36 patches.
     """
 
     ids: Int64[Tensor, " tokens"]
@@ -22,18 +21,14 @@ class TokenTrajectory:
     logprobs: Float[Tensor, " tokens"]
     """Log-probability under the sampling distribution, float32; 0 where the policy chose nothing
     and in rendered trajectories."""
-    round_ids: Int64[Tensor, " tokens"]
-    """0 for the prompt, k for the k-th turn and the observation that answers it."""
     pixel_values: Float[Tensor, "patches dim"]
     """Patches of all pictures, in order, as the image processor makes them."""
     grids: Int64[Tensor, "pictures 3"]
     """Patches in time, height and width of each picture."""
-    images: tuple[str, ...] = ()
-    """Names of the pictures in the store, where they have one."""
 
     def __post_init__(self) -> None:
         tokens = self.ids.shape[0]
-        for name in ("policy_mask", "logprobs", "round_ids"):
+        for name in ("policy_mask", "logprobs"):
             if getattr(self, name).shape != (tokens,):
                 shape = tuple(getattr(self, name).shape)
                 raise ValueError(f"{name} has shape {shape}; wants ({tokens},) like ids")

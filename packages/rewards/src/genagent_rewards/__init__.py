@@ -15,6 +15,7 @@ from genagent_rewards.hybrid import (
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
+from genagent_rewards.picture import Picture
 from genagent_rewards.prompts import parse_verdict
 from genagent_rewards.verdict import (
     ComparesPictures,
@@ -40,6 +41,7 @@ __all__ = [
     "PairQuestion",
     "PairRecord",
     "PairwiseJudge",
+    "Picture",
     "PointQuestion",
     "PointwiseJudge",
     "RewardBreakdown",

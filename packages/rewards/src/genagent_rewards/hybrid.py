@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import Image
-
+from genagent_rewards.picture import Picture
 from genagent_rewards.verdict import (
     ComparesPictures,
     JudgesPictures,
@@ -37,7 +36,7 @@ _READINGS = ("zero", "literal", "if_passed", "none")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RewardConfig:
-    """Sizes of the reward's parts. Example: ``RewardConfig(single_round="if_passed")``"""
+    """Sizes of the reward's parts. Example: ``RewardConfig(single_round="zero")``"""
 
     point: float = 0.7
     """Earned where the last picture satisfies the request."""
@@ -47,7 +46,7 @@ class RewardConfig:
     """Earned where every picture beats its predecessor."""
     lambda_failed: float = 0.5
     """Factor of the pair reward where the point reward was not earned."""
-    single_round: SingleRound = "zero"
+    single_round: SingleRound = "if_passed"
     both_orders: bool = False
     """Ask each pair in both orders; a win must hold in both."""
 
@@ -132,8 +131,8 @@ def _breakdown(
 class RewardCase:
     """What is to be judged of one trajectory.
 
-    Example: ``RewardCase(id="train-7/3", request="three red circles", hints=(), pictures=(image,),
-    picture_names=("9f2c…",), format_error=False)``
+    Example: ``RewardCase(id="train-7/3", request="three red circles", hints=(),
+    pictures=(Picture.of(image),), format_error=False)``
     """
 
     id: str
@@ -141,18 +140,9 @@ class RewardCase:
     request: str
     """The user's words, never the agent's prompt."""
     hints: tuple[str, ...]
-    pictures: tuple[Image.Image, ...]
+    pictures: tuple[Picture, ...]
     """In the order drawn; the last is the output."""
-    picture_names: tuple[str, ...]
-    """Content hashes; equal names are the same picture."""
     format_error: bool
-
-    def __post_init__(self) -> None:
-        if len(self.pictures) != len(self.picture_names):
-            raise ValueError(
-                f"case {self.id!r} has {len(self.pictures)} pictures and "
-                f"{len(self.picture_names)} picture_names; name each picture"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,7 +272,7 @@ def _coin(seed: int, case_id: str, index: int) -> bool:
 
 
 def _is_same(case: RewardCase, index: int) -> bool:
-    return case.picture_names[index] == case.picture_names[index + 1]
+    return case.pictures[index] == case.pictures[index + 1]
 
 
 def _pair_question(case: RewardCase, index: int, swapped: bool) -> PairQuestion:

@@ -19,17 +19,12 @@ Choice = Literal["yes", "no", "first", "second", "tie"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeCounts:
-    """What became of questions; ``asked + cached + repeated`` is their number.
-
-    Example: ``JudgeCounts(asked=6, cached=2, repeated=0, absent=1)``
-    """
+    """What became of questions. Example: ``JudgeCounts(asked=6, cached=2, absent=1)``"""
 
     asked: int = 0
-    """Put to the model."""
+    """Put to the model; a question that is asked twice in a batch is put once."""
     cached: int = 0
     """Answered from the cache."""
-    repeated: int = 0
-    """The same as another one of their batch."""
     absent: int = 0
     """Left without a verdict, repeated ones included."""
 
@@ -46,6 +41,7 @@ class PointwiseJudge:
 
         Raises:
             ValueError: the chat model is configured wrongly, or the cache is damaged.
+            OSError: a picture's file cannot be read.
         """
         return self._docket.verdicts(questions, point_request)
 
@@ -66,6 +62,7 @@ class PairwiseJudge:
 
         Raises:
             ValueError: the chat model is configured wrongly, or the cache is damaged.
+            OSError: a picture's file cannot be read.
         """
         return self._docket.verdicts(questions, pair_request)
 
@@ -77,7 +74,7 @@ class PairwiseJudge:
 def point_request(question: PointQuestion) -> ChatRequest:
     """The picture, then the question."""
     text = prompts.point_text(question.request, question.hints)
-    return ChatRequest(system=prompts.SYSTEM, parts=(question.picture, text))
+    return ChatRequest(system=prompts.SYSTEM, parts=(question.picture.image, text))
 
 
 def pair_request(question: PairQuestion) -> ChatRequest:
@@ -86,9 +83,9 @@ def pair_request(question: PairQuestion) -> ChatRequest:
         system=prompts.SYSTEM,
         parts=(
             prompts.FIRST_PICTURE,
-            question.first,
+            question.first.image,
             prompts.SECOND_PICTURE,
-            question.second,
+            question.second.image,
             prompts.pair_text(question.request, question.hints),
         ),
     )
@@ -135,7 +132,6 @@ class _Docket:
         self.counts = JudgeCounts(
             asked=self.counts.asked + len(open_keys),
             cached=self.counts.cached + cached,
-            repeated=self.counts.repeated + len(keys) - cached - len(open_keys),
             absent=self.counts.absent + verdicts.count(None),
         )
         return verdicts

@@ -14,8 +14,8 @@ from typing import Any, cast
 from PIL import Image
 
 from genagent_rewards.chat import ChatReply, ChatRequest
+from genagent_rewards.picture import Picture
 from genagent_rewards.seeded_noise import SeededNoise
-from genagent_rewards.verdict_cache import picture_digest
 
 # Qwen-VL's default: a token shows 28x28 pixels. Only for sorting by length.
 _PIXELS_A_TOKEN = 28 * 28
@@ -236,7 +236,7 @@ class LocalChat:
 
 
 def _noise_seed(request: ChatRequest, seed: int, attempt: int) -> int:
-    parts = [part if isinstance(part, str) else picture_digest(part) for part in request.parts]
+    parts = [part if isinstance(part, str) else Picture.of(part).name for part in request.parts]
     key = json.dumps([seed, attempt, request.system, parts])
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from PIL import Image
+
 from genagent_rewards.chat import ChatReply, ChatRequest
 from genagent_rewards.chat_batch import Batch, Job, Outcome
 from genagent_rewards.chat_wire import messages, pixels, read_completion, retry_after
@@ -156,7 +158,8 @@ class OpenAIChat:
             return _run(lambda: self._reply(requests, accept, arrived))
 
     def check(self) -> None:
-        """Asks each endpoint for a few words, before anything is at stake.
+        """Shows each endpoint a picture and asks for a few words, before anything is at stake: a
+        model that cannot see would leave every verdict absent.
 
         Raises:
             ValueError: an endpoint does not answer; names it, its error and a remedy.
@@ -194,7 +197,9 @@ class OpenAIChat:
         return replies
 
     async def _check(self) -> None:
-        request = ChatRequest(system="", parts=("Say yes.",))
+        # 64 pixels: processors of the Qwen-VL family want two merged patches, 56, a side.
+        square = Image.new("RGB", (64, 64), "red")
+        request = ChatRequest(system="", parts=(square, "Is this square red? Say yes or no."))
         async with contextlib.AsyncExitStack() as stack:
             clients = await self._clients(stack)
             deadline = asyncio.get_running_loop().time() + self.config.timeout_seconds
@@ -205,7 +210,8 @@ class OpenAIChat:
                 if outcome.fate not in ("answered", "cut_off"):
                     raise ValueError(
                         f"{url} does not answer for model {self.config.model!r} "
-                        f"({outcome.error}); start it, or check base_urls, model and the key in "
+                        f"shown a picture ({outcome.error}); start it with a model that takes "
+                        f"pictures, or check URL, model and the key in "
                         f"{self.config.api_key_variable}"
                     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from PIL import Image
+from genagent_rewards.picture import Picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,7 +13,7 @@ class PointQuestion:
 
     request: str
     hints: tuple[str, ...]
-    picture: Image.Image
+    picture: Picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +22,8 @@ class PairQuestion:
 
     request: str
     hints: tuple[str, ...]
-    first: Image.Image
-    second: Image.Image
+    first: Picture
+    second: Picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

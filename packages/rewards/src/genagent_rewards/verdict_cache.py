@@ -1,8 +1,9 @@
 """Verdicts on disk, so that no question is paid for twice.
 
-The key covers all that the answer depends on: the pictures' pixels, the request and its hints, the
-kind and order of the question, the wording (``prompts.VERSION``) and the judge's name. A verdict
-that could not be had is never kept: it may come the next time.
+The key covers all that the answer depends on: the pictures' names, which are hashes of their
+pixels, the request and its hints, the kind and order of the question, the wording
+(``prompts.VERSION``) and the judge's name. A verdict that could not be had is never kept: it may
+come the next time.
 """
 
 import hashlib
@@ -13,8 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from PIL import Image
 
 from genagent_rewards import prompts
 from genagent_rewards.verdict import PairQuestion, PointQuestion, Verdict
@@ -38,17 +37,9 @@ def question_key(question: PointQuestion | PairQuestion, judge: str) -> str:
         "judge": judge,
         "request": question.request,
         "hints": list(question.hints),
-        "pictures": [picture_digest(picture) for picture in pictures],
+        "pictures": [picture.name for picture in pictures],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def picture_digest(picture: Image.Image) -> str:
-    """Sha256 over mode, size and pixels, and the palette where the pixels point into one."""
-    digest = hashlib.sha256(f"{picture.mode} {picture.width} {picture.height} ".encode())
-    digest.update(bytes(picture.getpalette() or ()))
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
 
 
 class VerdictCache:

@@ -10,11 +10,20 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from genagent_data import Ending, PictureStore, Request, Round, Trajectory, Turn, parse_turn
+from genagent_data import (
+    Ending,
+    Picture,
+    PictureStore,
+    Request,
+    Round,
+    Trajectory,
+    Turn,
+    derive_seed,
+    parse_turn,
+)
 from genagent_policy import TokenTrajectory
 from genagent_rollout.engine import RolloutEngine, SampledTurn
-from genagent_rollout.seeds import derive_seed
-from genagent_tools.tool import ImageTool, PartialFailure, ToolError
+from genagent_tools import ImageTool, PartialFailure, ToolError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +72,7 @@ class _Attempt:
 
     @property
     def pictures(self) -> int:
-        return sum(round.image is not None for round in self.rounds)
+        return sum(round.picture is not None for round in self.rounds)
 
     def hear(self, sampled: SampledTurn, max_rounds: int) -> Turn:
         """Take in a turn; sets the ending where it is the last one."""
@@ -103,7 +112,6 @@ def run_agents(
     seeds: Sequence[int],
     max_rounds: int,
     store: PictureStore,
-    tool_batch: int | None = None,
 ) -> RolloutBatch:
     """Let the agent answer each request once.
 
@@ -113,7 +121,6 @@ def run_agents(
         seeds: one for each request. Tokens and pictures of a rollout follow from its seed alone,
             up to float noise from batch composition.
         max_rounds: pictures allowed; the agent still judges the last one.
-        tool_batch: prompts in one call of the tool; by default all of a round.
 
     Raises:
         ValueError: not one seed for each request, or a limit below 1.
@@ -121,8 +128,8 @@ def run_agents(
     """
     if len(seeds) != len(requests):
         raise ValueError(f"{len(requests)} requests and {len(seeds)} seeds; wants one for each")
-    if max_rounds < 1 or (tool_batch is not None and tool_batch < 1):
-        raise ValueError(f"max_rounds {max_rounds} and tool_batch {tool_batch}; want 1 or more")
+    if max_rounds < 1:
+        raise ValueError(f"max_rounds is {max_rounds}; wants 1 or more")
     size = engine.config.max_batch
     rollouts: list[Rollout] = []
     timings = RolloutTimings()
@@ -133,7 +140,7 @@ def run_agents(
                 requests[first : first + size], seeds[first : first + size], strict=True
             )
         ]
-        batch = _run_batch(engine, tool, attempts, max_rounds, store, tool_batch)
+        batch = _run_batch(engine, tool, attempts, max_rounds, store)
         rollouts.extend(batch.rollouts)
         timings += batch.timings
     return RolloutBatch(rollouts=tuple(rollouts), timings=timings)
@@ -145,7 +152,6 @@ def _run_batch(
     attempts: Sequence[_Attempt],
     max_rounds: int,
     store: PictureStore,
-    tool_batch: int | None,
 ) -> RolloutBatch:
     policy_seconds = tool_seconds = 0.0
     started = time.perf_counter()
@@ -158,10 +164,10 @@ def _run_batch(
             for row, sampled in conversations.sample().items()
         }
         drawing = time.perf_counter()
-        pictures, names = _draw_round(tool, attempts, turns, store, tool_batch)
+        pictures = _draw_round(tool, attempts, turns, store)
         drawn = time.perf_counter()
         conversations.keep(list(pictures))
-        conversations.observe(pictures, names=names)
+        conversations.observe({row: picture.image for row, picture in pictures.items()})
         policy_seconds += drawing - started
         tool_seconds += drawn - drawing
         started = drawn
@@ -185,39 +191,34 @@ def _draw_round(
     attempts: Sequence[_Attempt],
     turns: dict[int, Turn],
     store: PictureStore,
-    tool_batch: int | None,
-) -> tuple[dict[int, Image.Image], dict[int, str]]:
-    """Draw what the trajectories that go on have asked for; returns pictures and names by row."""
+) -> dict[int, Picture]:
+    """Draw what the trajectories that go on have asked for; returns pictures by row."""
     calls = [
         (row, turn.tool_prompt, derive_seed(attempts[row].seed, "tool", len(attempts[row].rounds)))
         for row, turn in turns.items()
         if attempts[row].ending is None and turn.tool_prompt is not None
     ]
-    pictures: dict[int, Image.Image] = {}
-    names: dict[int, str] = {}
-    size = tool_batch or max(len(calls), 1)
-    for first in range(0, len(calls), size):
-        part = calls[first : first + size]
-        started = time.perf_counter()
-        drawn = _draw(tool, [prompt for _, prompt, _ in part], [seed for _, _, seed in part])
-        share = (time.perf_counter() - started) / len(part)
-        for (row, prompt, seed), result in zip(part, drawn, strict=True):
-            name = None
-            if isinstance(result, ToolError):
-                attempts[row].ending, attempts[row].error = "tool_failure", str(result)
-            else:
-                name = store.put(result)
-                pictures[row], names[row] = result, name
-            attempts[row].rounds.append(
-                Round(
-                    thinking=turns[row].thinking,
-                    tool_prompt=prompt,
-                    image=name,
-                    seed=seed,
-                    tool_seconds=share,
-                )
+    if not calls:
+        return {}
+    started = time.perf_counter()
+    drawn = _draw(tool, [prompt for _, prompt, _ in calls], [seed for _, _, seed in calls])
+    share = (time.perf_counter() - started) / len(calls)
+    pictures: dict[int, Picture] = {}
+    for (row, prompt, seed), result in zip(calls, drawn, strict=True):
+        if isinstance(result, ToolError):
+            attempts[row].ending, attempts[row].error = "tool_failure", str(result)
+        else:
+            pictures[row] = store.put(result)
+        attempts[row].rounds.append(
+            Round(
+                thinking=turns[row].thinking,
+                tool_prompt=prompt,
+                picture=pictures.get(row),
+                seed=seed,
+                tool_seconds=share,
             )
-    return pictures, names
+        )
+    return pictures
 
 
 def _draw(

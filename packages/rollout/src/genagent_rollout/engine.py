@@ -18,6 +18,10 @@ from genagent_policy import Policy, TokenTrajectory, mrope_positions, no_picture
 from genagent_rollout.cache import SlotCache
 from genagent_rollout.sampling import SamplingConfig, SeededSampler, TokenSampler
 
+AHEAD = 256
+"""Columns of the cache are reserved for this many tokens of a turn at a time: a long turn may end
+early, and a token of 256 conversations takes 15 MB with the 7B policy."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampledTurn:
@@ -28,27 +32,24 @@ class SampledTurn:
     text: str
     """The same without the end-of-turn token."""
     cut_off: bool
-    """The turn ran out of length before it ended."""
+    """The turn, or the whole response, ran out of length before it ended."""
 
 
 @dataclass(kw_only=True, slots=True)
 class _Record:
     """The tokens of one conversation so far."""
 
-    ids: list[int]
-    policy: list[bool]
-    logprobs: list[float]
-    rounds: list[int]
+    ids: list[int] = field(default_factory=list)
+    policy: list[bool] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
     pixels: list[Tensor] = field(default_factory=list)
     grids: list[Tensor] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
 
-    def extend(self, ids: Sequence[int], turn: int, logprobs: Sequence[float] = ()) -> None:
+    def extend(self, ids: Sequence[int], logprobs: Sequence[float] = ()) -> None:
         """Append sampled tokens, or the environment's where there are no log-probs."""
         self.ids.extend(ids)
         self.policy.extend([bool(logprobs)] * len(ids))
         self.logprobs.extend(logprobs or [0.0] * len(ids))
-        self.rounds.extend([turn] * len(ids))
 
 
 class RolloutEngine:
@@ -94,13 +95,13 @@ class Conversations:
         self._policy = policy
         self._config = config
         self._sampler = sampler
-        self._turn = 0
         distinct = list(dict.fromkeys(prompts))
         encoded = {prompt: policy.chat.prompt_ids(prompt) for prompt in distinct}
+        self._prompt_tokens = [len(encoded[prompt]) for prompt in prompts]
         self._records: list[_Record] = []
         for prompt in prompts:
-            record = _Record(ids=[], policy=[], logprobs=[], rounds=[])
-            record.extend(encoded[prompt], 0)
+            record = _Record()
+            record.extend(encoded[prompt])
             self._records.append(record)
         text = policy.text_config
         self._cache = SlotCache(
@@ -118,7 +119,7 @@ class Conversations:
             states = self._feed([encoded[prompt] for prompt in distinct], *nothing)
             place = {prompt: slot for slot, prompt in enumerate(distinct)}
             sources = [place[prompt] for prompt in prompts]
-            columns = self._cache.longest(len(distinct)) + config.max_turn_tokens
+            columns = self._cache.longest(len(distinct)) + min(config.max_turn_tokens, AHEAD)
             self._cache = self._cache.spread(sources, columns=columns)
             index = torch.tensor(sources, device=policy.device)
             self._states, self._positions = states[index], self._positions[index]
@@ -138,20 +139,20 @@ class Conversations:
 
     def sample(self) -> dict[int, SampledTurn]:
         """Sample a turn of every live row, in lock-step; returns them by row."""
-        self._turn += 1
+        left = self._response_left()
         tokens = np.full((len(self._records), self._config.max_turn_tokens), -1)
         logprobs = np.zeros(tokens.shape, dtype=np.float32)
         with torch.inference_mode():
-            self._decode(tokens, logprobs)
+            self._decode(tokens, logprobs, np.clip(left, 1, self._config.max_turn_tokens))
         turns = {}
         for row in self.rows:
             count = int((tokens[row] >= 0).sum())
             ids = tokens[row, :count].tolist()
-            self._records[row].extend(ids, self._turn, logprobs[row, :count].tolist())
+            self._records[row].extend(ids, logprobs[row, :count].tolist())
             turns[row] = SampledTurn(
                 ids=tuple(ids),
                 text=self._policy.chat.decode(ids),
-                cut_off=ids[-1] != self._policy.chat.turn_end_id,
+                cut_off=ids[-1] != self._policy.chat.turn_end_id or count > left[row],
             )
         return turns
 
@@ -166,14 +167,11 @@ class Conversations:
         self._slot_rows, self._pending = self._slot_rows[:live], self._pending[:live]
         self._positions, self._states = self._positions[:live], self._states[:live]
 
-    def observe(
-        self, pictures: Mapping[int, Image.Image], *, names: Mapping[int, str] | None = None
-    ) -> None:
+    def observe(self, pictures: Mapping[int, Image.Image]) -> None:
         """Append a picture to every live row, as the answer to the turn it has just ended.
 
         Args:
             pictures: by row.
-            names: the pictures' names in the store, by row.
 
         Raises:
             ValueError: not one picture for each live row, or a row whose turn has not ended.
@@ -192,11 +190,9 @@ class Conversations:
         answers = [chat.observation_ids(grid) for grid in grids]
         for row, ids, patches, grid in zip(rows, answers, pixels, grids, strict=True):
             record = self._records[row]
-            record.extend(ids, self._turn)
+            record.extend(ids)
             record.pixels.append(patches)
             record.grids.append(grid)
-            if names is not None:
-                record.images.append(names[row])
         with torch.inference_mode():
             self._states = self._feed(
                 [[chat.turn_end_id, *ids] for ids in answers], torch.cat(pixels), grids
@@ -211,25 +207,32 @@ class Conversations:
             ids=torch.tensor(record.ids),
             policy_mask=torch.tensor(record.policy),
             logprobs=torch.tensor(record.logprobs, dtype=torch.float32),
-            round_ids=torch.tensor(record.rounds),
             pixel_values=torch.cat([no_pixels, *record.pixels]),
             grids=torch.stack(record.grids) if record.grids else no_grids,
-            images=tuple(record.images),
         )
 
-    def _decode(self, tokens: np.ndarray, logprobs: np.ndarray) -> None:
-        """Fill in a turn of each live row; rows that ended their turn are no longer computed."""
+    def _response_left(self) -> list[int]:
+        """How many more tokens each row's response may have; below 0 after a large picture."""
+        return [
+            self._config.max_response_tokens - (len(record.ids) - prompt)
+            for record, prompt in zip(self._records, self._prompt_tokens, strict=True)
+        ]
+
+    def _decode(self, tokens: np.ndarray, logprobs: np.ndarray, limits: np.ndarray) -> None:
+        """Fill in a turn of each live row, of at most ``limits[row]`` tokens; rows whose turn is
+        over are no longer computed."""
         active = len(self._slot_rows)
-        columns = self._cache.longest(active) if active else 0
-        self._cache.reserve(columns + self._config.max_turn_tokens)
         for step in range(self._config.max_turn_tokens if active else 0):
+            if step % AHEAD == 0:
+                more = min(AHEAD, self._config.max_turn_tokens - step)
+                self._cache.reserve(self._cache.longest(active) + more)
             rows = self._slot_rows[:active]
             chosen, scores = self._sampler.choose(self._logits(active), rows, step)
             ids = chosen.cpu().numpy()
             tokens[rows, step], logprobs[rows, step] = ids, scores.cpu().numpy()
             self._pending[:active] = ids
-            going_on = ids != self._policy.chat.turn_end_id
-            if not going_on.any() or step + 1 == self._config.max_turn_tokens:
+            going_on = (ids != self._policy.chat.turn_end_id) & (step + 1 < limits[rows])
+            if not going_on.any():
                 break
             if not going_on.all():
                 rest = np.zeros(len(self._slot_rows) - active, dtype=bool)

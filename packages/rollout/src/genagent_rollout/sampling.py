@@ -15,6 +15,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+BLOCK = 256
+"""Random numbers that a row draws at once, at most: a long turn may end early."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingConfig:
@@ -24,13 +27,16 @@ class SamplingConfig:
     """0 takes the likeliest token each time."""
     max_turn_tokens: int = 96
     """A turn that has not ended by then is cut off."""
+    max_response_tokens: int = 16_384
+    """Everything after the prompt, pictures included; the turn in which it runs out is cut off. A
+    picture is always shown whole; where nothing is left after it, one token is sampled."""
     max_batch: int = 256
     """Conversations run side by side; memory grows with it."""
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
-        for name in ("max_turn_tokens", "max_batch"):
+        for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
 
@@ -57,7 +63,7 @@ class SeededSampler:
     def __init__(self, seeds: Sequence[int], config: SamplingConfig) -> None:
         self._config = config
         self._streams = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
-        self._uniforms = np.zeros((len(seeds), config.max_turn_tokens))
+        self._uniforms = np.zeros((len(seeds), min(config.max_turn_tokens, BLOCK)))
 
     def choose(
         self, logits: Float[Tensor, "rows vocabulary"], rows: np.ndarray, step: int
@@ -67,11 +73,13 @@ class SeededSampler:
             logprobs = torch.log_softmax(logits, dim=-1)
             tokens = logits.argmax(dim=-1)
         else:
-            if step == 0:
+            place = step % BLOCK
+            if place == 0:
+                count = min(BLOCK, self._config.max_turn_tokens - step)
                 for row in rows:
-                    self._streams[row].random(out=self._uniforms[row])
+                    self._streams[row].random(out=self._uniforms[row, :count])
             logprobs = torch.log_softmax(logits / temperature, dim=-1)
-            uniforms = torch.from_numpy(self._uniforms[rows, step])
+            uniforms = torch.from_numpy(self._uniforms[rows, place])
             tokens = inverse_cdf(logprobs, uniforms.to(logits.device))
         return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)
 

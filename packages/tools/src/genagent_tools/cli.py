@@ -91,6 +91,8 @@ def main() -> None:
         _stop(str(error), 2)
     except (OSError, RuntimeError) as error:
         _stop(f"{type(error).__name__}: {error}", 1)
+    except ImportError as error:
+        _stop(f"{error}; serving wants the extra: pip install 'genagent-tools[server]'", 2)
     except KeyboardInterrupt:
         _stop("stopped before serving", 130)
 
@@ -98,8 +100,8 @@ def main() -> None:
 def _serve(options: Serve) -> None:
     from dataclasses import replace
 
+    from genagent_tools.loading import Overrides, load_tools
     from genagent_tools.server import BatchConfig, ServedModel, ServerConfig, bind, serve
-    from genagent_tools.server.loading import Overrides, load_tools
 
     # What can be wrong without a model is found out first: loading takes minutes.
     config = ServerConfig(
@@ -159,8 +161,8 @@ def _serve(options: Serve) -> None:
 
 
 def _list_profiles() -> None:
+    from genagent_tools.loading import known_profiles
     from genagent_tools.profiles import PROFILES
-    from genagent_tools.server.loading import known_profiles
 
     table = Table("profile", "pipeline", "weights", "steps", "size", "prompt", box=None)
     for column in table.columns:

@@ -2,25 +2,24 @@
 
 from genagent_tracking.config import config_from_json, config_to_json, flatten_config
 from genagent_tracking.console import print_error, print_line, print_table, step_progress
-from genagent_tracking.experiment import run_experiment, write_text
+from genagent_tracking.experiment import Flat, refuse, run_experiment
 from genagent_tracking.figure import draw_trajectories
 from genagent_tracking.messages import Message, chat_messages
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.pictures import picture_grid
-from genagent_tracking.tracker import (
-    NullTracker,
-    RunStatus,
-    Tracker,
-    TrackingError,
-    TrajectoryRecord,
-)
+from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
+from genagent_tracking.run import Run, RunConfig
+from genagent_tracking.run_folder import write_text
+from genagent_tracking.states import Learner
 
 __all__ = [
+    "Flat",
+    "Learner",
     "Message",
     "MlflowTracker",
-    "NullTracker",
+    "Run",
+    "RunConfig",
     "RunStatus",
-    "Tracker",
     "TrackerConfig",
     "TrackingError",
     "TrajectoryRecord",
@@ -33,6 +32,7 @@ __all__ = [
     "print_error",
     "print_line",
     "print_table",
+    "refuse",
     "run_experiment",
     "step_progress",
     "write_text",

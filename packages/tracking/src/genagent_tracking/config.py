@@ -1,58 +1,56 @@
 """A run's configuration as MLflow parameters and as JSON that gives the same configuration back.
 
-JSON holds what dataclasses are made of: nested dataclasses and mappings become objects, tuples and
-lists become arrays, an enum member its name, a path its text, a float that JSON lacks ``"inf"``,
-``"-inf"`` or ``"nan"``. Types are not written; they are read from the dataclass's annotations.
+Types are pydantic's strict reading of the dataclass. An enum member is its value. Infinity and NaN
+stand bare, as in Python's own JSON: quoted, they would stay text in a union that takes text.
 """
 
 import dataclasses
-import enum
 import json
-import math
 import re
-import types
-import typing
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, TypeVar, Union
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 Config = TypeVar("Config")
 
 MAX_PARAMETER = 6000
 """Characters of a parameter's value that MLflow keeps."""
-
 MAX_NAME = 250
 """Characters of a parameter's name that MLflow takes."""
 
-_NAME = re.compile(r"[/\w.\- :]+")
-_NON_FINITE = ("inf", "-inf", "nan")
-_SCALARS = (bool, int, float, str, type(None))
+_MESSAGES = {
+    "missing": "{name} is missing; give it a value",
+    "unexpected_keyword_argument": "{name} is no known field; take it out",
+    "value_error": "{name}: {wanted}",
+}
 
 
 def config_to_json(config: object) -> str:
     """The configuration as indented JSON.
 
     Raises:
-        ValueError: not a dataclass, or it holds a value that JSON cannot give back.
+        ValueError: not a dataclass, or a field holds what its annotation does not allow.
     """
-    _check_dataclass(config)
-    return json.dumps(_encode(config, "config"), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_plain(config), indent=2, ensure_ascii=False)
 
 
 def config_from_json(config_type: type[Config], text: str) -> Config:
     """The configuration that ``config_to_json`` wrote; fields left out take their defaults.
 
+    A union of dataclasses whose ``kind`` is left out is the first of them that fits.
+
     Raises:
-        ValueError: not JSON, an unknown or missing field, or a value of another type; the message
-            names the field.
+        ValueError: not JSON, an unknown or missing field, a value of another type or one that its
+            dataclass refuses; the message names the field.
     """
     try:
-        value = json.loads(text)
+        values = [json.loads(text)]
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"the configuration is not JSON: {error.msg} in line {error.lineno}"
-        ) from error
-    return typing.cast(Config, _decode(config_type, value, "config"))
+        raise ValueError(f"the configuration is not JSON: {error}") from error
+    try:
+        return _adapter(config_type).validate_json(json.dumps(values))[0]
+    except ValidationError as error:
+        raise ValueError(_explain(error, values)) from error
 
 
 def flatten_config(config: object) -> dict[str, str]:
@@ -64,157 +62,74 @@ def flatten_config(config: object) -> dict[str, str]:
     Raises:
         ValueError: as ``config_to_json``, or a mapping's key that MLflow does not take in a name.
     """
-    _check_dataclass(config)
     flat: dict[str, str] = {}
-    _flatten(_encode(config, "config"), "", flat)
+    _flatten(_plain(config), "", flat)
     return flat
 
 
-def _check_dataclass(config: object) -> None:
+def _plain(config: object) -> object:
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"{config!r:.80} is no configuration; pass a dataclass")
+    adapter = _adapter(type(config))
+    try:
+        return adapter.dump_python(adapter.validate_python((config,)), mode="json")[0]
+    except ValidationError as error:
+        raise ValueError(_explain(error, (config,))) from error
 
 
-def _encode(value: object, where: str) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _encode(getattr(value, field.name), f"{where}.{field.name}")
-            for field in dataclasses.fields(value)
-            if field.init
-        }
-    if isinstance(value, enum.Enum):
-        return value.name
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, _SCALARS):
-        return value
-    if isinstance(value, (tuple, list)):
-        return [_encode(item, f"{where}.{index}") for index, item in enumerate(value)]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _encode(item, f"{where}.{key}") for key, item in value.items()}
-    raise ValueError(
-        f"{where} holds {value!r:.80} of type {type(value).__name__}, which JSON does not give "
-        "back; use plain values, paths, enums, tuples and dataclasses"
+def _adapter(config_type: type[Config]) -> TypeAdapter[tuple[Config]]:
+    # Pydantic takes no settings for a dataclass that is not its own, but hands a tuple's down.
+    settings = ConfigDict(
+        strict=True, extra="forbid", revalidate_instances="always", ser_json_inf_nan="constants"
     )
+    return TypeAdapter(tuple[config_type], config=settings)  # pyright: ignore[reportInvalidTypeForm]
+
+
+def _explain(error: ValidationError, values: object) -> str:
+    """One line on one field at fault; a union's members of another ``kind`` have no say."""
+    problems = error.errors(include_url=False)
+    kinds = [p for p in problems if p["type"] == "literal_error" and p["loc"][-1] == "kind"]
+    others = [p["loc"][:-1] for p in kinds]
+    meant = [p for p in problems if not any(p["loc"][: len(o)] == o for o in others)]
+    meant = meant or sorted(kinds, key=lambda p: -len(p["loc"]))
+    first, path = meant[0], _path(values, meant[0]["loc"])
+    same = [p["msg"] for p in meant if _path(values, p["loc"]) == path]
+    if first["type"] == "missing":
+        path.append(first["loc"][-1])
+    wanted = [re.sub("^(Input should be|Tuple should have|Value error,) ", "", m) for m in same]
+    return _MESSAGES.get(first["type"], "{name} is {value!r:.80}; wants {wanted}").format(
+        name=".".join(map(str, ("config", *path[1:]))),
+        value=first["input"],
+        wanted=" or ".join(dict.fromkeys(wanted)),
+    )
+
+
+def _path(value: Any, location: tuple[int | str, ...]) -> list[int | str]:
+    """The keys that lead into the value, without the names of a union's members among them."""
+    path = []
+    for key in location:
+        try:
+            value = getattr(value, str(key)) if dataclasses.is_dataclass(value) else value[key]
+        except (AttributeError, LookupError, TypeError):
+            continue
+        path.append(key)
+    return path
 
 
 def _flatten(value: object, name: str, flat: dict[str, str]) -> None:
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        value = {str(index): item for index, item in enumerate(value)}
     if isinstance(value, dict) and value:
-        items = list(value.items())
-    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        items = [(str(index), item) for index, item in enumerate(value)]
-    else:
-        if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
-            raise ValueError(
-                f"{name[:80]!r} is no name of a parameter; MLflow takes letters, digits, spaces "
-                f"and /_.-: and at most {MAX_NAME} of them"
-            )
-        flat[name] = _shorten(_text(value))
+        for key, item in value.items():
+            _flatten(item, f"{name}.{key}" if name else key, flat)
         return
-    for key, item in items:
-        _flatten(item, f"{name}.{key}" if name else key, flat)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
-
-
-def _shorten(text: str) -> str:
-    if len(text) <= MAX_PARAMETER:
-        return text
+    if not re.fullmatch(r"[/\w.\- :]+", name) or len(name) > MAX_NAME:
+        raise ValueError(
+            f"{name[:80]!r} is no name of a parameter; MLflow takes letters, digits, spaces and "
+            f"/_.-: and at most {MAX_NAME} of them"
+        )
+    is_json = isinstance(value, (dict, list))
+    text = json.dumps(value, ensure_ascii=False) if is_json else str(value)
     note = f" … (cut; {len(text)} characters, whole in config.json)"
-    return text[: MAX_PARAMETER - len(note)] + note
-
-
-def _decode(hint: object, value: object, where: str) -> object:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _decode(arguments[0], value, where)
-    if origin in (Union, types.UnionType):
-        return _decode_union(arguments, value, where)
-    if origin is Literal:
-        if not any(value == known and type(value) is type(known) for known in arguments):
-            raise ValueError(f"{where} is {value!r}; known: {', '.join(map(str, arguments))}")
-        return value
-    if origin in (tuple, list):
-        return _decode_sequence(origin, arguments, value, where)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} is {value!r:.80}; wants an object")
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _decode_dataclass(hint, value, where)
-    return _decode_leaf(hint, value, where)
-
-
-def _decode_dataclass(config_type: type, value: object, where: str) -> object:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is {value!r:.80}; wants an object with its fields")
-    hints = typing.get_type_hints(config_type, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(config_type) if field.init}
-    for name in value:
-        if name not in fields:
-            raise ValueError(f"{where} has no field {name!r}; known: {', '.join(fields)}")
-    for name, field in fields.items():
-        has_default = (field.default, field.default_factory) != (dataclasses.MISSING,) * 2
-        if name not in value and not has_default:
-            raise ValueError(f"{where}.{name} is missing; give it a value")
-    return config_type(
-        **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in value.items()}
-    )
-
-
-def _decode_sequence(
-    origin: type, arguments: tuple[object, ...], value: object, where: str
-) -> object:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} is {value!r:.80}; wants an array")
-    if origin is list or (len(arguments) == 2 and arguments[1] is Ellipsis):
-        hints = [arguments[0]] * len(value)
-    else:
-        hints = [] if arguments == ((),) else list(arguments)
-    if len(hints) != len(value):
-        raise ValueError(f"{where} has {len(value)} items; wants {len(hints)}")
-    pairs = enumerate(zip(hints, value, strict=True))
-    return origin(_decode(hint, item, f"{where}.{index}") for index, (hint, item) in pairs)
-
-
-def _decode_union(arguments: tuple[object, ...], value: object, where: str) -> object:
-    """The first member that takes the value; one of the value's own type or fields goes first."""
-    exact = [hint for hint in arguments if hint is type(value) or _has_fields(hint, value)]
-    if len(exact) > 1:
-        raise ValueError(f"{where} fits each of {exact}; give their fields different names")
-    problems = []
-    for hint in exact or arguments:
-        try:
-            return _decode(hint, value, where)
-        except ValueError as error:
-            problems.append(str(error))
-    raise ValueError(min(problems, key=len) if value is not None else f"{where} may not be null")
-
-
-def _has_fields(hint: object, value: object) -> bool:
-    if not (isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict)):
-        return False
-    return {field.name for field in dataclasses.fields(hint) if field.init} == set(value)
-
-
-def _decode_leaf(hint: object, value: object, where: str) -> object:
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and value in _NON_FINITE:
-        return float(str(value))
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        if not isinstance(value, str) or value not in hint.__members__:
-            raise ValueError(f"{where} is {value!r}; known: {', '.join(hint.__members__)}")
-        return hint[value]
-    if isinstance(hint, type) and issubclass(hint, Path) and isinstance(value, str):
-        return Path(value)
-    wanted = type(None) if hint is None else hint
-    if wanted in _SCALARS and type(value) is wanted:
-        return value
-    raise ValueError(f"{where} is {value!r:.80}; wants {getattr(wanted, '__name__', wanted)}")
+    is_long = len(text) > MAX_PARAMETER
+    flat[name] = text[: MAX_PARAMETER - len(note)] + note if is_long else text

@@ -1,8 +1,10 @@
 """What a run shows in the terminal: a line of progress, plain lines, a table."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +21,7 @@ SHOWN = {
     "loss": "loss",
     "reward": "reward/total",
     "success": "rollout/success",
+    "judged success": "rollout/judged_success",
     "first": "rollout/first_success",
     "rounds": "rollout/rounds",
 }
@@ -71,6 +74,12 @@ def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iter
         yield StepProgress(progress, task, steps, done)
 
 
+def quiet_libraries() -> None:
+    """Keep from the terminal what libraries say about themselves when they are loaded."""
+    # Its check for an accelerator warns on stdout that there is none, whenever diffusers is loaded.
+    logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
+
+
 def print_line(text: str) -> None:
     """One plain line; nothing in it is taken for markup."""
     _OUT.print(text, markup=False)
@@ -83,9 +92,11 @@ def print_error(text: str) -> None:
 
 def print_table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Rows of equal columns; the first row is set apart as the total."""
-    table = Table(title=title)
+    # As narrow as that, since the table of results fits into 80 columns with 100 [93-100] in each.
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in rows[0] if rows else ():
-        table.add_column(name, justify="left" if name == next(iter(rows[0])) else "right")
+        justify = "left" if name == next(iter(rows[0])) else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for index, row in enumerate(rows):
         table.add_row(*row.values(), end_section=index == 0)
     _OUT.print(table)

@@ -1,104 +1,90 @@
-"""The command line of an experiment: preset, options, run folder, exit codes.
+"""The command line of an experiment: preset, options, resume, exit codes.
 
-``<script> [preset | config.json] [--options] [--resume]``. Bad input ends with one line and exit
-code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless the experiment
-handled it.
+``<script> [preset | config.json] [--options] [--resume]``. Bad input ends with a line for each
+fault and exit code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless
+something had been learnt.
 """
 
-import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, Protocol, TypeVar
 
 import tyro
 
 from genagent_tracking.config import config_from_json, config_to_json
-from genagent_tracking.console import print_error, print_line
-from genagent_tracking.tracker import TrackingError
+from genagent_tracking.console import print_error, print_line, quiet_libraries
+from genagent_tracking.record import TrackingError
+from genagent_tracking.run import Run, RunConfig
+from genagent_tracking.run_folder import find_unfinished
 
-Config = TypeVar("Config")
+Part = TypeVar("Part")
+Flat = Annotated[Part, tyro.conf.arg(name="")]
+"""A part of a configuration whose options have no prefix."""
+
+
+class ExperimentConfig(Protocol):
+    """What every experiment's configuration has."""
+
+    @property
+    def run(self) -> RunConfig: ...
+
+
+Config = TypeVar("Config", bound=ExperimentConfig)
 
 
 def run_experiment(
     name: str,
-    main: Callable[[Config, Path], None],
+    main: Callable[[Config, Run], None],
     config_type: type[Config],
     presets: Mapping[str, Config],
     *,
-    folder: Callable[[Config], Path],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Read the command line, make the run's folder with its ``config.json``, and run.
+    """Read the command line and run.
 
-    With ``--resume`` the folder is that of the latest run of the same configuration that still has
-    a ``state`` folder in it, where there is one.
+    With ``--resume`` it goes on with the latest run of the same configuration that has not
+    finished, where there is one.
 
     Args:
-        main: the experiment; takes its configuration and the run's folder. A ``ValueError`` out of
-            it is bad input.
+        main: the experiment. A ``ValueError`` or ``OSError`` out of it is bad input until the run
+            is being recorded, and a failure from then on; an ``ExceptionGroup`` is several.
         presets: by name; the first is the default.
-        folder: where the configuration wants its runs.
         arguments: instead of the command line's.
 
     Raises:
-        SystemExit: on bad input (2) and on failure (1).
+        SystemExit: on bad input (2), on failure (1) and on Ctrl-C before anything was recorded.
     """
+    quiet_libraries()
     given = list(sys.argv[1:] if arguments is None else arguments)
     resume = "--resume" in given
     try:
         config = _read(config_type, presets, [w for w in given if w != "--resume"], name)
         document = config_to_json(config)
-        unfinished = _unfinished(folder(config), name, document) if resume else None
-        if resume:
-            print_line(f"going on with {unfinished}" if unfinished else "nothing to go on with")
-        run_folder = unfinished or make_run_folder(folder(config), name)
-        write_text(run_folder / "config.json", document)
     except (ValueError, OSError) as error:
-        _stop(str(error), 2)
+        _stop([error], 2)
+    unfinished = find_unfinished(config.run.runs, name, document) if resume else None
+    if resume:
+        print_line(f"going on with {unfinished}" if unfinished else "nothing to go on with")
+    run = Run(name, config.run, config, folder=unfinished)
     try:
-        main(config, run_folder)
-    except ValueError as error:
-        _stop(str(error), 2)
-    except (OSError, RuntimeError, TrackingError) as error:
-        _stop(f"{type(error).__name__}: {error}", 1)
+        main(config, run)
+    except ExceptionGroup as group:
+        _stop(group.exceptions, 1 if run.has_begun else 2)
+    except (ValueError, OSError, RuntimeError, TrackingError) as error:
+        _stop([error], 1 if run.has_begun else 2)
     except KeyboardInterrupt:
-        _stop("stopped before anything was learnt", 130)
+        _stop([KeyboardInterrupt("stopped before anything was learnt")], 130)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OSError where it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def refuse(problems: Sequence[str]) -> None:
+    """Nothing where there are no problems.
 
-
-def make_run_folder(runs: Path, name: str) -> Path:
-    """A fresh folder named by experiment and time. Raises OSError where it cannot be made."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-        path = runs / f"{name}-{stamp}{suffix}"
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            if runs.exists() and not runs.is_dir():
-                raise
-            continue
-        return path
-    raise FileExistsError(f"{runs} holds too many runs of {stamp}; wait a second")
-
-
-def _unfinished(runs: Path, name: str, document: str) -> Path | None:
-    """The latest run of this configuration that was not ended, if any."""
-    for path in sorted(runs.glob(f"{name}-*"), reverse=True):
-        config = path / "config.json"
-        if (path / "state").is_dir() and config.read_text(encoding="utf-8") == document:
-            return path
-    return None
+    Raises:
+        ExceptionGroup: of a ValueError for each.
+    """
+    if problems:
+        raise ExceptionGroup("bad input", [ValueError(problem) for problem in problems])
 
 
 def _read(
@@ -123,6 +109,9 @@ def _read(
     )
 
 
-def _stop(message: str, code: int) -> NoReturn:
-    print_error(" ".join(message.split()) or "failed without a message")
+def _stop(errors: Sequence[BaseException], code: int) -> NoReturn:
+    for error in errors:
+        named = isinstance(error, ValueError | KeyboardInterrupt | TrackingError)
+        text = str(error) if named else f"{type(error).__name__}: {error}"
+        print_error(" ".join(text.split()) or "failed without a message")
     raise SystemExit(code)

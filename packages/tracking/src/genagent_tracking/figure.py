@@ -4,12 +4,10 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from genagent_data import PictureStore, Trajectory
+from genagent_data import Trajectory
 
 
-def draw_trajectories(
-    path: Path, trajectories: Mapping[str, Trajectory], store: PictureStore
-) -> None:
+def draw_trajectories(path: Path, trajectories: Mapping[str, Trajectory]) -> None:
     """One row a trajectory, one column a picture, all of one request; written as PNG.
 
     Args:
@@ -23,7 +21,7 @@ def draw_trajectories(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = list(trajectories.items())
-    columns = max((len(trajectory.images) for _, trajectory in rows), default=0)
+    columns = max((len(trajectory.pictures) for _, trajectory in rows), default=0)
     if columns == 0:
         raise ValueError("no trajectory has a picture to draw")
     # Slots for at least two columns, so that a long request fits above a single picture.
@@ -34,13 +32,13 @@ def draw_trajectories(
     for row, (name, trajectory) in enumerate(rows):
         for axis in axes[row]:
             axis.axis("off")
-        drawn = [round for round in trajectory.rounds if round.image is not None]
-        for column, round in enumerate(drawn):
+        drawn = [(r, r.picture.image) for r in trajectory.rounds if r.picture is not None]
+        for column, (round, image) in enumerate(drawn):
             axis = axes[row][column]
             axis.axis("on")
             axis.set_xticks([])
             axis.set_yticks([])
-            axis.imshow(store.get(round.image or ""), interpolation="nearest")
+            axis.imshow(image, interpolation="nearest")
             axis.set_title(
                 _wrapped(f"{name}, picture {column + 1}: {round.tool_prompt}"), fontsize=8
             )

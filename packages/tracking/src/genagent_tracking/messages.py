@@ -10,7 +10,15 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from genagent_data import SYSTEM_MESSAGE, TOOL_NAME, Round, Trajectory, Turn, parse_turn
+from genagent_data import (
+    SYSTEM_MESSAGE,
+    TOOL_NAME,
+    Picture,
+    Round,
+    Trajectory,
+    Turn,
+    parse_turn,
+)
 
 Message = dict[str, object]
 
@@ -18,14 +26,14 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]<]|^#", re.MULTILINE)
 
 
 def chat_messages(
-    trajectory: Trajectory, turns: Sequence[str], picture_url: Callable[[str], str]
+    trajectory: Trajectory, turns: Sequence[str], picture_url: Callable[[Picture], str]
 ) -> list[Message]:
     """System, user, and then for each turn what the agent said and what came back.
 
     Args:
-        trajectory: the rounds, in which each picture is named by its hash.
+        trajectory: the rounds with their pictures.
         turns: the sampled text of each turn; the turns that called the tool match the rounds.
-        picture_url: from a picture's name to the URL to show it from.
+        picture_url: from a picture to the URL to show it from.
 
     Raises:
         ValueError: there are more rounds than turns.
@@ -66,17 +74,17 @@ def _agent_messages(turn: Turn, text: str, index: int) -> list[Message]:
 
 
 def _tool_messages(
-    round: Round, index: int, error: str | None, picture_url: Callable[[str], str]
+    round: Round, index: int, error: str | None, picture_url: Callable[[Picture], str]
 ) -> list[Message]:
-    if round.image is None:
+    if round.picture is None:
         text = f"No picture: {_plain(error or 'the tool failed')}"
     else:
         text = f"Picture {index + 1}, seed {round.seed}, {round.tool_seconds:.2f} s"
     messages: list[Message] = [
         {"role": "tool", "tool_call_id": _call_id(index), "name": TOOL_NAME, "content": text}
     ]
-    if round.image is not None:
-        image = {"type": "image_url", "image_url": {"url": picture_url(round.image)}}
+    if round.picture is not None:
+        image = {"type": "image_url", "image_url": {"url": picture_url(round.picture)}}
         messages.append({"role": "user", "content": [image]})
     return messages
 

@@ -6,7 +6,6 @@ for them and says so where some did not arrive.
 """
 
 import contextlib
-import json
 import logging
 import math
 import os
@@ -19,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from genagent_data import PictureStore
 from genagent_tracking.config import config_to_json, flatten_config
 from genagent_tracking.messages import chat_messages
 from genagent_tracking.pictures import data_url, enlarged, picture_grid
 from genagent_tracking.provenance import source_tags
+from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
 from genagent_tracking.store import (
     DEFAULT_URI,
     artifact_location,
@@ -36,7 +35,6 @@ from genagent_tracking.store import (
     silence,
 )
 from genagent_tracking.traces import write_trace
-from genagent_tracking.tracker import RunStatus, TrackingError, TrajectoryRecord
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -51,8 +49,8 @@ _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 class TrackerConfig:
     """Where a run is recorded. Example: ``TrackerConfig(experiment="rl_flux")``"""
 
-    experiment: str = "genagent"
-    """Runs of one experiment are compared on one page."""
+    experiment: str | None = None
+    """Runs of one experiment are compared on one page; None is the script's name."""
     run_name: str | None = None
     """None lets MLflow make one up."""
     uri: str | None = None
@@ -61,7 +59,7 @@ class TrackerConfig:
     """Seconds between two looks at processor, memory and GPU; 0 takes none."""
 
     def __post_init__(self) -> None:
-        if not self.experiment.strip():
+        if self.experiment is not None and not self.experiment.strip():
             raise ValueError("experiment is empty; give the experiment a name")
         if not (math.isfinite(self.system_seconds) and self.system_seconds >= 0):
             raise ValueError(
@@ -86,7 +84,6 @@ class MlflowTracker:
         config: TrackerConfig,
         *,
         run_config: object,
-        pictures: PictureStore,
         seed: int | None = None,
         run_id: str | None = None,
     ) -> None:
@@ -99,7 +96,6 @@ class MlflowTracker:
         with one_at_a_time(self.uri):
             check_store(self.uri)
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        self._pictures = pictures
         self._dropped: set[str] = set()
         self._trace_ids: list[str] = []
         self._is_open = True
@@ -112,7 +108,7 @@ class MlflowTracker:
                 mlflow.set_tracking_uri(self.uri)
                 self._client = mlflow.MlflowClient(self.uri)
                 if run_id is None:
-                    self.experiment_id = self._find_experiment(config.experiment)
+                    self.experiment_id = self._find_experiment(config.experiment or "genagent")
                     tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
                     run = self._client.create_run(
                         self.experiment_id, tags=tags, run_name=config.run_name
@@ -166,11 +162,11 @@ class MlflowTracker:
 
         Raises:
             ValueError: a trajectory has more rounds than turns.
-            FileNotFoundError: a picture is not in the picture store.
+            OSError: a picture's file cannot be read.
         """
         for item in items:
             messages = chat_messages(
-                item.trajectory, item.turns, lambda name: data_url(self._pictures.get(name))
+                item.trajectory, item.turns, lambda picture: data_url(picture.image)
             )
             with self._writing():
                 trace_id = write_trace(
@@ -198,12 +194,6 @@ class MlflowTracker:
             raise FileNotFoundError(f"{path} does not exist; write it before keeping a copy")
         with self._writing():
             self._client.log_artifact(self.run_id, str(path))
-
-    def summary(self, figures: Mapping[str, object]) -> None:
-        """Keep a run's final figures as ``summary.json``."""
-        text = json.dumps(dict(figures), indent=2, ensure_ascii=False, allow_nan=False)
-        with self._writing():
-            self._client.log_text(self.run_id, text, "summary.json")
 
     def table(self, name: str, rows: Sequence[Mapping[str, str | float]]) -> None:
         """Keep rows of equal columns as ``<name>.json``, which the page shows as a table."""

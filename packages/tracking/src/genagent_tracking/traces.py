@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from genagent_rewards import PairRecord, RewardRecord, Verdict
 from genagent_tracking.messages import Message
-from genagent_tracking.tracker import TrajectoryRecord
+from genagent_tracking.record import TrajectoryRecord
 
 _REWARD_SOURCE = "genagent_rewards.hybrid"
 

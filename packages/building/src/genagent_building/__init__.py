@@ -1,0 +1,1 @@
+"""Trains the weights that ship with the miniature."""

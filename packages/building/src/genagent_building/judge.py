@@ -1,0 +1,191 @@
+"""The miniature's MLLM judge: the policies' common start with better eyes, fine-tuned to give
+verdicts in the words of ``genagent_rewards.prompts``.
+
+It starts from ``reading``, which already holds pictures against conditions in the agent's
+protocol; its vision tower is its own, is trained first on what all tools have drawn, and goes on
+learning beside the words.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from PIL import Image
+from tokenizers import AddedToken
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from genagent_building.eyes import VisionTraining, VisionUpdate, train_vision
+from genagent_building.judge_cases import (
+    Case,
+    near_miss_case,
+    near_miss_request,
+    rendered_case,
+    varied,
+)
+from genagent_building.judge_lessons import JudgeChat
+from genagent_building.lessons import scene_to_judge, spoil
+from genagent_building.policy import qwen_config
+from genagent_data import Request
+from genagent_miniworld.conditions import parse_hints
+from genagent_miniworld.grammar import sample_requests
+from genagent_miniworld.reading import Reading
+from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate, TokenTrajectory
+from genagent_rewards import prompts
+
+FRAME = (
+    prompts.SYSTEM,
+    prompts.POINT_QUESTION,
+    prompts.PAIR_QUESTION,
+    prompts.FIRST_PICTURE,
+    prompts.SECOND_PICTURE,
+    prompts.REQUEST,
+    prompts.CHECKLIST,
+    prompts.LINE,
+    prompts.RULES,
+    prompts.POINT_TASK,
+    prompts.PAIR_TASK,
+    *(f"<verdict>{choice}" for choice in (*prompts.POINT_CHOICES, *prompts.PAIR_CHOICES)),
+    "</verdict>",
+    "first:",
+    " second:",
+    " misses",
+)
+"""A token each: all of the questions' constant words, and what replies repeat."""
+VISION_WIDTH, VISION_DEPTH = 128, 3
+
+JUDGE_VISION = VisionTraining(
+    steps=2500, learning_rate=2.5e-3, rendered=0.15, varied=0.6, close_calls=4.0, measures=0.3
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeTraining:
+    """How the judge is trained."""
+
+    cases: int = 6000
+    """Requests with two pictures each, drawn by each tool for the teacher."""
+    agent_cases: int = 2000
+    """The same for the agent."""
+    vision: VisionTraining = field(default_factory=lambda: JUDGE_VISION)
+    steps: int = 4000
+    learning_rate: float = 1e-3
+    eyes_rate: float = 1e-3
+    """Of the vision tower's own steps, one beside each of these."""
+    batch: int = 32
+    """Questions a step."""
+    drawn: float = 0.6
+    """Share of questions about what the tools have drawn; the others are rendered."""
+    varied: float = 0.6
+    """Share of the drawn ones that are varied first."""
+    blobs: float = 2.0
+    """How much likelier a drawn case is taken that shows something unclear."""
+    near_misses: float = 0.75
+    """Share of rendered questions and drills about conditions that are nearly met."""
+    pairs: float = 0.5
+    """Share of pairwise questions."""
+    drills: int = 40
+    """Replies in words alone in a step of their own, of which only conclusions are learnt."""
+    seed: int = 0
+
+
+def build_judge(reading: Policy, *, seed: int) -> Policy:
+    """``reading``'s language model with the judge's words added and fresh eyes of its own size."""
+    processor = reading.processor
+    processor.tokenizer.add_tokens([AddedToken(text, normalized=False) for text in FRAME])
+    torch.manual_seed(seed)
+    config = qwen_config(processor, vision_width=VISION_WIDTH, vision_depth=VISION_DEPTH)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    known = reading.model.state_dict()
+    with torch.no_grad():
+        for name, weight in model.state_dict().items():
+            if ".visual." not in name:
+                weight[: len(known[name])].copy_(known[name])
+    return Policy(model, processor)
+
+
+def train_judge_vision(
+    policy: Policy,
+    drawn: Sequence[Case],
+    config: JudgeTraining,
+    report: Callable[[int, float], None],
+) -> None:
+    """Train the eyes alone."""
+    train_vision(policy, _pictures(drawn), config.vision, report, seed=config.seed)
+
+
+def _pictures(cases: Sequence[Case]) -> list[Image.Image]:
+    return [picture for case in cases for picture in case.pictures]
+
+
+def train_judge(
+    policy: Policy,
+    drawn: Sequence[Case],
+    config: JudgeTraining,
+    report: Callable[[int, SFTReport], None],
+) -> None:
+    """Questions on drawn and rendered pictures, in both kinds and both orders, drills, and steps of
+    the eyes by themselves."""
+    rng = random.Random(f"judge-{config.seed}")
+    chat = JudgeChat(policy)
+    update = SFTUpdate(
+        policy,
+        SFTConfig(
+            learning_rate=config.learning_rate,
+            batch_size=config.batch,
+            final_fraction=0.02,
+            weight_decay=0.01,
+        ),
+        total_steps=2 * config.steps,
+    )
+    vision = replace(
+        config.vision,
+        steps=config.steps,
+        learning_rate=config.eyes_rate,
+        batch=config.vision.batch // 2,
+    )
+    eyes = VisionUpdate(policy, _pictures(drawn), vision, seed=config.seed)
+    old = round(config.drawn * config.batch)
+    weights = [config.blobs if any(r.unclear for r in case.readings) else 1.0 for case in drawn]
+    for step in range(config.steps):
+        # Near misses take requests that speak of places or sizes, about every other one.
+        requests = iter(
+            sample_requests(
+                8 * (config.batch + config.drills),
+                seed=1_000_003 * config.seed + step,
+                split="train",
+            )
+        )
+        cases = [
+            varied(case, rng) if rng.random() < config.varied else case
+            for case in rng.choices(drawn, weights, k=old)
+        ]
+        cases += [
+            near_miss_case(requests, rng)
+            if rng.random() < config.near_misses
+            else rendered_case(next(requests), rng)
+            for _ in range(config.batch - old)
+        ]
+        report(step, update.step([_question(chat, case, config.pairs, rng) for case in cases]))
+        update.step([_drill(chat, requests, config.near_misses, rng) for _ in range(config.drills)])
+        eyes.step()
+
+
+def _drill(
+    chat: JudgeChat, requests: Iterator[Request], near_misses: float, rng: random.Random
+) -> TokenTrajectory:
+    if rng.random() < near_misses:
+        request, scene = near_miss_request(requests, rng)
+    else:
+        request = next(requests)
+        scene = scene_to_judge(parse_hints(request.hints), rng)
+    scenes = [scene]
+    if rng.random() < 0.5:
+        scenes.append(spoil(scene, rng) if scene else scene)
+    return chat.drill(request, [Reading(items=scene) for scene in scenes])
+
+
+def _question(chat: JudgeChat, case: Case, pairs: float, rng: random.Random) -> TokenTrajectory:
+    if rng.random() < pairs:
+        return chat.pair(case, swapped=rng.random() < 0.5)
+    return chat.point(case, rng.randrange(2))

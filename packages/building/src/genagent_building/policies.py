@@ -1,0 +1,94 @@
+"""Training the policies: a common start that can read and judge, then ``base`` and ``sft``.
+
+``base`` comes out of the common start by unreliable lessons, as a general model that was never
+taught this protocol; ``sft`` comes out of ``base`` by the cold start, as in the paper.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from genagent_building.eyes import VisionTraining
+from genagent_building.lessons import (
+    Lesson,
+    drill,
+    lessons_from,
+    tokens,
+    unreliable_lesson,
+)
+from genagent_miniworld.teacher import Teacher
+from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate
+
+Report = Callable[[int, SFTReport], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyTraining:
+    """How the policies are trained; the stages after ``vision`` take ``batch`` lessons a step."""
+
+    vision: VisionTraining = field(default_factory=VisionTraining)
+    reading_steps: int = 2600
+    reading_rate: float = 1.5e-3
+    drawn: float = 0.3
+    """Share of ``reading``'s lessons that the tool has drawn."""
+    drill_batch: int = 48
+    """Drills in a step of their own after each step of ``reading``."""
+    base_steps: int = 120
+    base_rate: float = 3e-4
+    fault: float = 0.13
+    """Share of ``base``'s turns that break the protocol."""
+    cold_start_steps: int = 350
+    cold_start_rate: float = 5e-4
+    trajectories: int = 5000
+    """Trajectories through the tool, for every stage that shows drawn pictures."""
+    batch: int = 32
+    seed: int = 0
+
+
+def train_reading(
+    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+) -> None:
+    """Protocol, lore and judgement: scenes that are never the same, and the tool's own pictures."""
+    rng = random.Random(f"reading-{config.seed}")
+    teacher = Teacher(explicit_first=0.5)
+    update = _update(policy, config.reading_rate, 2 * config.reading_steps, config.batch)
+    old = round(config.drawn * config.batch)
+    for step in range(config.reading_steps):
+        lessons = lessons_from(config.batch - old, teacher, seed=_seed(config, step), rng=rng)
+        lessons += rng.sample(drawn, old)
+        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+        update.step([drill(policy, rng) for _ in range(config.drill_batch)])
+
+
+def train_base(
+    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+) -> None:
+    """Make the policy what an untaught model is: unreliable, copying, judging by a coin."""
+    rng = random.Random(f"base-{config.seed}")
+    update = _update(policy, config.base_rate, config.base_steps, config.batch)
+    for step in range(config.base_steps):
+        lessons = [
+            unreliable_lesson(lesson, fault=config.fault, rng=rng)
+            for lesson in rng.sample(drawn, config.batch)
+        ]
+        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+
+
+def train_sft(
+    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+) -> None:
+    """The cold start: whole trajectories of the teacher through the tool."""
+    rng = random.Random(f"sft-{config.seed}")
+    update = _update(policy, config.cold_start_rate, config.cold_start_steps, config.batch)
+    for step in range(config.cold_start_steps):
+        lessons = rng.sample(drawn, config.batch)
+        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+
+
+def _update(policy: Policy, rate: float, steps: int, batch: int) -> SFTUpdate:
+    config = SFTConfig(learning_rate=rate, batch_size=batch, final_fraction=0.02, weight_decay=0.01)
+    return SFTUpdate(policy, config, total_steps=steps)
+
+
+def _seed(config: PolicyTraining, step: int) -> int:
+    return config.seed * 1_000_003 + step

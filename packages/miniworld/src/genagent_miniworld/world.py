@@ -1,0 +1,109 @@
+"""The miniature as a world: its requests, tools, judge and exact truth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from genagent_data import Request, derive_seed, read_requests
+from genagent_miniworld.conditions import parse_hints
+from genagent_miniworld.grammar import sample_requests
+from genagent_miniworld.load import POLICIES, load_judge, quietly, weights
+from genagent_miniworld.verifier import Verifier
+from genagent_worlds import FileRequests, Judges, Services, World, chat_judges
+
+HELD_OUT = 900
+"""Held-out requests on offer, a hundred of each task; ``count`` has few more."""
+JUDGE = "judge-mini"
+VERIFIER = "verifier"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Miniature(Services):
+    """Simple scenes, whose truth is known exactly. Needs no download and no GPU."""
+
+    kind: Annotated[Literal["miniature"], tyro.conf.Suppress] = "miniature"
+    train: Path | None = None
+    """File of training requests with hints that the verifier can check; the grammar's own by
+    default."""
+    held_out: Path | None = None
+    """File of requests for the evaluations, likewise."""
+    tool: str = "flux-mini"
+    """What draws: flux-mini, sana-mini, qwen-image-mini, or whatever else draws (image servers
+    with commas between, a profile, module:callable)."""
+    tool_device: str = "cpu"
+    """Where a profile's pipeline runs."""
+    judge: str = JUDGE
+    """Whose verdicts are paid for: judge-mini, verifier (the truth itself), or another judge
+    (endpoints with commas between, a model folder, module:callable)."""
+    judge_device: str = "cpu"
+    """Where a judge from a folder runs."""
+
+    @property
+    def policies(self) -> Mapping[str, Path]:
+        """``base``, which speaks the protocol unreliably, and ``sft``, the cold start."""
+        return {name: weights(name) for name in POLICIES}
+
+    def problems(self) -> list[str]:
+        """See ``WorldConfig``."""
+        judged = (JUDGE, VERIFIER)
+        return [
+            *(line for path in (self.train, self.held_out) for line in _unfit(path)),
+            *self._tool_problems(),
+            *(() if self.judge in judged else self._judge_problems()),
+        ]
+
+    def open(self, run_folder: Path, *, seed: int) -> World:
+        """See ``WorldConfig``."""
+        quietly()
+        truth = Judges(point=Verifier(), pair=Verifier())
+        cache = run_folder / "verdicts.sqlite"
+        if self.judge == VERIFIER:
+            judges = truth
+        elif self.judge == JUDGE:
+            judges = chat_judges(load_judge(), cache=cache)
+        else:
+            judges = self.open_judges(cache=cache)
+        train = GrammarRequests() if self.train is None else FileRequests(read_requests(self.train))
+        if self.held_out is None:
+            held_out = sample_requests(HELD_OUT, seed=derive_seed(seed, 1), split="held-out")
+        else:
+            held_out = read_requests(self.held_out)
+        return World(
+            train=train,
+            held_out=tuple(held_out),
+            tool=self.open_tool(),
+            judges=judges,
+            truth=truth,
+            policies=self.policies,
+        )
+
+
+class GrammarRequests:
+    """Training requests without end."""
+
+    def sample(self, n: int, *, seed: int, step: int = 0) -> list[Request]:
+        """See ``Requests``."""
+        return sample_requests(n, seed=derive_seed(seed, "requests", step), split="train")
+
+
+def _unfit(path: Path | None) -> Iterator[str]:
+    """A line where a file's requests cannot be read or their truth cannot be known."""
+    if path is None:
+        return
+    try:
+        requests = read_requests(path)
+    except (ValueError, OSError) as error:
+        yield str(error)
+        return
+    for request in requests:
+        try:
+            parse_hints(request.hints)
+        except ValueError as error:
+            yield (
+                f"{path}: request {request.id!r}: {error}; for requests of another kind take the "
+                "preset flux-7b"
+            )
+            return

@@ -1,0 +1,27 @@
+"""Where learning stands, on disk: the policy as a checkpoint folder and the optimizer beside it."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from genagent_policy.model import Policy
+
+
+def save_learning_state(folder: Path, policy: Policy, state: dict[str, Any]) -> None:
+    """Write ``policy/`` and ``optimizer.pt``. Raises OSError where they cannot be written."""
+    policy.save(folder / "policy")
+    try:
+        torch.save(state, folder / "optimizer.pt")
+    except RuntimeError as error:  # torch's writer
+        raise OSError(f"cannot write {folder / 'optimizer.pt'} ({error})") from error
+
+
+def read_optimizer_state(folder: Path) -> dict[str, Any]:
+    """What was saved beside the policy. Raises ValueError where it cannot be read."""
+    path = folder / "optimizer.pt"
+    try:
+        # Tensors and numbers only: a file of somebody else's must not run code.
+        return cast("dict[str, Any]", torch.load(path, weights_only=True))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}: the optimizer's state cannot be read ({error})") from error

@@ -1,0 +1,42 @@
+"""What a step's attempts were like, as metrics."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from genagent_data import Trajectory
+from genagent_rewards import RewardRecord
+from genagent_rollout.agents import RolloutBatch
+from genagent_worlds import World, step_figures
+
+
+def rollout_metrics(
+    world: World, batch: RolloutBatch, kept: Sequence[RewardRecord]
+) -> dict[str, float]:
+    """Success, rounds, endings, format errors, seconds and tokens of a step's attempts.
+
+    Args:
+        kept: rewards of those that are learnt from.
+    """
+    trajectories = [rollout.trajectory for rollout in batch.rollouts]
+    seconds = batch.timings.policy + batch.timings.tool
+    sampled = sum(rollout.tokens.num_policy_tokens for rollout in batch.rollouts)
+    return {
+        **step_figures(world, trajectories, kept),
+        **ending_metrics(trajectories),
+        "seconds/policy": batch.timings.policy,
+        "seconds/tool": batch.timings.tool,
+        "throughput/sampled_tokens_per_second": sampled / seconds,
+    }
+
+
+def ending_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
+    """Shares of the endings, and how many format errors of each name there were.
+
+    Example: ``{"rollout/answer": 0.9, …, "format_error/no_action": 3.0}``
+    """
+    endings = {
+        f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
+        for ending in ("answer", "out_of_rounds", "tool_failure")
+    }
+    errors = Counter(t.error or "" for t in trajectories if t.ending == "format_error")
+    return endings | {f"format_error/{name}": float(n) for name, n in sorted(errors.items())}

@@ -1,0 +1,31 @@
+"""What is recorded of a trajectory, and how a run can end."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genagent_data import Trajectory
+from genagent_rewards import RewardRecord
+
+RunStatus = Literal["finished", "killed", "failed"]
+"""How a run ended: by itself, stopped by the user, or by an error."""
+
+
+class TrackingError(RuntimeError):
+    """The store cannot be reached or written; the message names it in one line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrajectoryRecord:
+    """A trajectory as it is shown to a reader.
+
+    Example: ``TrajectoryRecord(trajectory=trajectory, turns=("<think>…</tool_call>",
+    "<judge>…</answer>"), record=reward, true_success=True)``
+    """
+
+    trajectory: Trajectory
+    turns: tuple[str, ...]
+    """The text the agent sampled in each turn, to the letter."""
+    record: RewardRecord | None = None
+    """The reward with its verdicts; None where no reward was asked for."""
+    true_success: bool | None = None
+    """Whether the last picture truly satisfies the request, where the truth is known."""

@@ -1,0 +1,40 @@
+"""What an evaluation before and one after come to, for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from genagent_tracking.console import print_line, print_table
+from genagent_tracking.figure import draw_trajectories
+from genagent_tracking.pictures import picture_grid
+from genagent_worlds import Outcome, paired_p_value, result_rows, success_name, telling_pair
+
+
+def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
+    """Print the table by task type and the paired test; returns the table's rows."""
+    name = success_name(before[0].source).replace("_", " ")
+    rows = result_rows(before, after)
+    print_table(f"{name} by the last and by the first picture, % [95 % interval]", rows)
+    p = paired_p_value(before, after)
+    print_line(f"{name} before and after, paired exact McNemar test: p = {p:.2g}")
+    return rows
+
+
+def draw_example(path: Path, before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:
+    """One request's pictures before and after; False where nothing was drawn."""
+    pair = telling_pair(before, after)
+    if pair is None:
+        return False
+    first, last = (outcome.trajectory for outcome in pair)
+    draw_trajectories(path, {"before": first, "after": last})
+    return True
+
+
+def eval_grid(outcomes: Sequence[Outcome], *, most: int = 40) -> Image.Image | None:
+    """Last pictures side by side, framed by success; None where nothing was drawn."""
+    shown = [outcome for outcome in outcomes if outcome.passed][:most]
+    if not shown:
+        return None
+    pictures = [outcome.trajectory.pictures[-1].image for outcome in shown]
+    return picture_grid(pictures, passed=[outcome.success for outcome in shown])

@@ -1,0 +1,260 @@
+"""One run of an experiment: its folder, its record in MLflow, where it stands, and how it ends.
+
+    runs/<experiment>-<time>/
+        config.json         what starts it again
+        mlflow_run          the MLflow run that it is recorded in
+        pictures/           every picture drawn, by content
+        before.jsonl …      outcomes of its evaluations
+        state/step-000007/  what it goes on from; gone when it has finished
+        policy/             what was learnt
+        summary.json        its figures, written last
+
+Killed at any moment, it goes on from its latest state. An experiment says what it does between two
+states; everything else about being a run is here.
+"""
+
+import json
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from genagent_data import PictureStore, Trajectory
+from genagent_rewards import RewardRecord
+from genagent_tracking.config import config_to_json
+from genagent_tracking.console import print_line, step_progress
+from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
+from genagent_tracking.record import RunStatus, TrajectoryRecord
+from genagent_tracking.results import draw_example, eval_grid, show_results
+from genagent_tracking.run_folder import make_run_folder, write_text
+from genagent_tracking.states import Learner, keep_state, latest_state, read_notes
+from genagent_worlds import (
+    Outcome,
+    World,
+    audit_outcomes,
+    compare,
+    measure,
+    read_outcomes,
+    summarize,
+    write_outcomes,
+)
+
+
+class Attempt(Protocol):
+    """A trajectory and what the agent said in it, as ``genagent_rollout`` has them."""
+
+    @property
+    def trajectory(self) -> Trajectory: ...
+
+    @property
+    def turns(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Where a run is kept, and how much of it is shown."""
+
+    seed: int = 0
+    runs: Path = Path("runs")
+    """Folder for the run's pictures, checkpoints and summary."""
+    trajectories_every: int = 10
+    """Steps between two samples of trajectories in MLflow."""
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def __post_init__(self) -> None:
+        if self.trajectories_every < 1:
+            raise ValueError(f"trajectories_every is {self.trajectories_every}; wants 1 or more")
+
+
+class Run:
+    """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
+
+    def __init__(
+        self, name: str, config: RunConfig, document: object, *, folder: Path | None = None
+    ) -> None:
+        """
+        Args:
+            document: the experiment's whole configuration.
+            folder: an earlier run of it to go on with.
+        """
+        self.name = name
+        self.config = config
+        self.step = 0
+        """Steps taken."""
+        self.has_begun = False
+        """Everything that was given has been read: what fails now is no bad input."""
+        self._document = document
+        self._resumed = folder
+        self._earlier_seconds = 0.0
+        self._started = time.perf_counter()
+        self._seconds: dict[str, float] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Made when it is first asked for, so that a refused start leaves nothing behind."""
+        if self._resumed is not None:
+            return self._resumed
+        folder = make_run_folder(self.config.runs, self.name)
+        write_text(folder / "config.json", config_to_json(self._document))
+        return folder
+
+    @cached_property
+    def pictures(self) -> PictureStore:
+        return PictureStore(self.folder / "pictures")
+
+    @property
+    def state(self) -> Path | None:
+        """What it goes on from; None at the beginning."""
+        return latest_state(self.folder / "state")
+
+    @property
+    def saved_policy(self) -> Path | None:
+        """The weights to go on from."""
+        return None if self.state is None else self.state / "policy"
+
+    @contextmanager
+    def recording(self, learner: Learner) -> Iterator[None]:
+        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then."""
+        if self.state is not None:
+            learner.restore(self.state)
+            notes = read_notes(self.state)
+            self.step, self._earlier_seconds = notes["step"], notes["seconds"]
+        self._learner = learner
+        self.tracker = self._open_tracker()
+        self.has_begun = True
+        status: RunStatus = "failed"
+        try:
+            yield
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "killed"
+            print_line(f"stopped after step {self.step}; the same command with --resume goes on")
+            self._conclude("killed", {})
+        finally:
+            self.tracker.close(status)
+
+    def steps(self, total: int) -> Iterator[int]:
+        """The steps still to be taken, from 0; when the body of one ends, its state is kept."""
+        with step_progress(total, done=self.step) as progress:
+            for step in range(self.step, total):
+                self._metrics: dict[str, float] = {}
+                yield step
+                self.step = step + 1
+                notes = {"step": self.step, "seconds": self._run_seconds}
+                keep_state(self.folder / "state", self.step, self._learner, notes)
+                progress.advance(self._metrics)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the seconds inside as ``seconds/<name>`` of this step."""
+        started = time.perf_counter()
+        yield
+        self._seconds[f"seconds/{name}"] = time.perf_counter() - started
+
+    def log(self, *parts: Mapping[str, float]) -> None:
+        """Record this step's figures."""
+        for part in (*parts, self._seconds):
+            self._metrics.update(part)
+        self._seconds = {}
+        self.tracker.log(self._metrics, self.step + 1)
+
+    def show(
+        self,
+        world: World,
+        attempts: Sequence[Attempt],
+        records: Sequence[RewardRecord],
+        *,
+        count: int = 6,
+    ) -> None:
+        """Every so many steps, put some attempts and their rewards into MLflow, with the truth."""
+        if self.step % self.config.trajectories_every:
+            return
+        pairs = list(zip(attempts, records, strict=True))
+        pairs = pairs[:: max(1, len(pairs) // count)][:count]
+        truths: list[bool | None] = [None] * len(pairs)
+        if world.truth is not None:
+            outcomes = measure(world, (attempt.trajectory for attempt, _ in pairs))
+            truths = [outcome.success for outcome in outcomes]
+        items = [
+            TrajectoryRecord(
+                trajectory=attempt.trajectory,
+                turns=attempt.turns,
+                record=record,
+                true_success=truth,
+            )
+            for (attempt, record), truth in zip(pairs, truths, strict=True)
+        ]
+        self.tracker.trajectories(items, self.step + 1)
+
+    def evaluate(
+        self, when: str, world: World, evaluation: Callable[[], list[Outcome]]
+    ) -> list[Outcome]:
+        """The outcomes of an evaluation, from the run's folder where it was made before.
+
+        Args:
+            when: its name, such as "before".
+        """
+        path = self.folder / f"{when}.jsonl"
+        if path.exists():
+            return read_outcomes(path, self.pictures)
+        outcomes = evaluation()
+        metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
+        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, self.step)
+        if grid := eval_grid(outcomes):
+            self.tracker.images("evaluation", grid, self.step)
+        write_outcomes(path, outcomes)
+        return outcomes
+
+    def conclude(self, before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
+        """Show what learning changed, and end the run with its summary."""
+        rows = show_results(before, after)
+        self.tracker.table("held_out", rows)
+        example = self.folder / "before_after.png"
+        if draw_example(example, before, after):
+            self.tracker.artifact(example)
+            print_line(f"one request before and after: {example}")
+        figures = {"before": summarize(before), **compare(before, after)}
+        self._conclude("finished", figures)
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
+
+    def _conclude(self, status: RunStatus, figures: Mapping[str, Any]) -> None:
+        policy = self.folder / "policy"
+        if self.saved_policy is not None:
+            shutil.copytree(self.saved_policy, policy, dirs_exist_ok=True)
+        summary = {
+            "experiment": self.name,
+            "status": status,
+            "seed": self.config.seed,
+            "steps": self.step,
+            "policy": str(policy) if policy.exists() else None,
+            "mlflow_run": self.tracker.run_id,
+            **figures,
+            "seconds": self._run_seconds,
+            "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        }
+        path = self.folder / "summary.json"
+        write_text(path, json.dumps(summary, indent=2))
+        self.tracker.artifact(path)
+        print_line(f"compare runs and read trajectories: {self.tracker.ui_command}")
+        print_line(str(path))
+
+    @property
+    def _run_seconds(self) -> float:
+        return self._earlier_seconds + time.perf_counter() - self._started
+
+    def _open_tracker(self) -> MlflowTracker:
+        kept = self.folder / "mlflow_run"
+        config = self.config.tracker
+        tracker = MlflowTracker(
+            replace(config, experiment=config.experiment or self.name),
+            run_config=self._document,
+            seed=self.config.seed,
+            run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,
+        )
+        write_text(kept, tracker.run_id)
+        return tracker

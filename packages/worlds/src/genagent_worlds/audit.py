@@ -1,0 +1,86 @@
+"""The judge held against the truth where that is known; the alarm for withheld pictures."""
+
+from collections.abc import Sequence
+
+from genagent_data import reward_case
+from genagent_rewards import (
+    HybridReward,
+    PointQuestion,
+    RewardCase,
+    RewardConfig,
+    RewardRecord,
+    audit_metrics,
+)
+from genagent_worlds.outcomes import Outcome
+from genagent_worlds.world import World
+
+
+def audit_outcomes(world: World, outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The judge's success beside the true one on the last pictures of an evaluation:
+    ``judged_success``, ``false_accept``, ``false_reject``, as ``audit_metrics`` has them. Nothing
+    where no truth is known."""
+    if world.truth is None:
+        return {}
+    cases = [reward_case(outcome.trajectory) for outcome in outcomes]
+    points_only = RewardConfig(single_round="none")
+    judged, true = (
+        HybridReward(judges.point, judges.pair, points_only).score(cases, seed=0)
+        for judges in (world.judges, world.truth)
+    )
+    metrics = audit_metrics(judged, true)
+    names = ("judged_success", "false_accept", "false_reject")
+    return {name: metrics[f"audit/{name}"] for name in names if f"audit/{name}" in metrics}
+
+
+def audit_rewards(
+    world: World,
+    cases: Sequence[RewardCase],
+    records: Sequence[RewardRecord],
+    config: RewardConfig,
+    *,
+    seed: int,
+) -> dict[str, float]:
+    """A step's rewards beside the true ones (``audit/*``, where the truth is known), and who earned
+    the pair reward (``reward/pair_after_*``).
+
+    Args:
+        seed: as it was given to ``HybridReward.score``, so that pairs have the same order.
+    """
+    metrics = pair_by_first_picture(world, cases, records)
+    if world.truth is not None:
+        exact = HybridReward(world.truth.point, world.truth.pair, config)
+        metrics |= audit_metrics(records, exact.score(cases, seed=seed))
+    return metrics
+
+
+def pair_by_first_picture(
+    world: World, cases: Sequence[RewardCase], records: Sequence[RewardRecord]
+) -> dict[str, float]:
+    """The pair reward of two pictures and more, by whether the first picture had passed already.
+
+    ``reward/pair_after_failed_first`` and ``reward/pair_after_passed_first``, as means over all
+    rewards that are there, before lambda like ``reward/pair``. A bonus that goes to failed first
+    pictures and rises while first pictures get worse is being farmed: the agent withholds what it
+    can do. Asks the truth, or else the judge, about the first pictures that earned a bonus.
+    """
+    present = [
+        (case, record.breakdown)
+        for case, record in zip(cases, records, strict=True)
+        if record.breakdown is not None
+    ]
+    earners = [(c, b) for c, b in present if len(c.pictures) > 1 and b.pair > 0]
+    questions = [
+        PointQuestion(request=case.request, hints=case.hints, picture=case.pictures[0])
+        for case, _ in earners
+    ]
+    judge = (world.truth or world.judges).point
+    verdicts = judge.judge(questions) if questions else []
+    paid = {"yes": 0.0, "no": 0.0}
+    for (_, breakdown), verdict in zip(earners, verdicts, strict=True):
+        if verdict is not None:
+            paid[verdict.choice] += breakdown.pair
+    return {
+        f"reward/pair_after_{name}_first": paid[choice] / len(present)
+        for choice, name in (("no", "failed"), ("yes", "passed"))
+        if present
+    }

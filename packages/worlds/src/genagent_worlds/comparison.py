@@ -1,0 +1,81 @@
+"""An evaluation before and one after, side by side: figures, rows of a table, a telling example."""
+
+from collections.abc import Sequence
+
+from genagent_worlds.outcomes import Outcome, success_name, summarize
+from genagent_worlds.rates import rate
+
+
+def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, object]:
+    """Figures for a run's summary: means, 95 % intervals, sample size, p of the paired test."""
+    name = success_name(before[0].source)
+    return {
+        "after": summarize(after),
+        "held_out": len(after),
+        f"{name}_before_95": rate([o.success for o in before]).interval,
+        f"{name}_after_95": rate([o.success for o in after]).interval,
+        "p_value": paired_p_value(before, after),
+    }
+
+
+def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float:
+    """Exact McNemar test, two-sided: how likely so uneven a change of single outcomes is by chance.
+
+    Requests without a verdict on either side do not count.
+
+    Raises:
+        ValueError: the two are not the same requests in the same order.
+    """
+    if [o.request.id for o in before] != [o.request.id for o in after]:
+        raise ValueError("a paired test wants the same requests in the same order")
+    from scipy.stats import binomtest
+
+    changes = [(b.success, a.success) for b, a in zip(before, after, strict=True)]
+    won, lost = changes.count((False, True)), changes.count((True, False))
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def result_rows(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
+    """Success over all requests and by task type, percent with 95 % intervals.
+
+    Example: ``{"task": "all", "n": "450", "before": "57 [52-61]", "after": "64 [60-69]",
+    "first before": "44 [40-49]", "first after": "54 [50-59]"}``
+    """
+    rows = []
+    tasks = list(dict.fromkeys(outcome.request.task for outcome in before))
+    for task in ["all", *(tasks if len(tasks) > 1 else ())]:
+        chosen = [i for i, o in enumerate(before) if task in ("all", o.request.task)]
+        rows.append(
+            {
+                "task": task,
+                "n": str(len(chosen)),
+                "before": _percent([before[i].success for i in chosen]),
+                "after": _percent([after[i].success for i in chosen]),
+                "first before": _percent([before[i].first_success for i in chosen]),
+                "first after": _percent([after[i].first_success for i in chosen]),
+            }
+        )
+    return rows
+
+
+def telling_pair(
+    before: Sequence[Outcome], after: Sequence[Outcome]
+) -> tuple[Outcome, Outcome] | None:
+    """A request that failed before and succeeds after: one that the agent answers in the end if
+    there is one, with the most pictures; else any with a picture, or None where nothing was drawn.
+    """
+    pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.passed or a.passed]
+    won = [(b, a) for b, a in pairs if a.success and not b.success]
+
+    def rank(pair: tuple[Outcome, Outcome]) -> tuple[bool, int]:
+        pictures = len(pair[0].passed) + len(pair[1].passed)
+        return pair[1].trajectory.ending == "answer", pictures
+
+    # The first of the best: max keeps the order of requests.
+    return max(won or pairs, key=rank, default=None)
+
+
+def _percent(values: Sequence[bool | None]) -> str:
+    share = rate(values)
+    low, high = share.interval
+    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"

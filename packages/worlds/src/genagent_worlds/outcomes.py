@@ -1,0 +1,165 @@
+"""What became of attempts: whether their pictures meet the requests, and by whose verdict.
+
+With a truth, success is the truth's and is called ``success``. Without one it is what the judge
+says, and is called ``judged_success`` wherever it is printed or logged.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from genagent_data import (
+    PictureStore,
+    Request,
+    Trajectory,
+    read_jsonl,
+    trajectory_from_row,
+    trajectory_to_row,
+    write_jsonl,
+)
+from genagent_rewards import JudgesPictures, PointQuestion, RewardRecord
+from genagent_worlds.rates import rate
+from genagent_worlds.world import World
+
+Source = Literal["truth", "judge"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One attempt, and what is known of its pictures."""
+
+    trajectory: Trajectory
+    passed: tuple[bool | None, ...]
+    """Whether each picture meets the request, in order; None where a verdict could not be had."""
+    source: Source
+
+    @property
+    def request(self) -> Request:
+        return self.trajectory.request
+
+    @property
+    def success(self) -> bool | None:
+        """By the last picture; without a picture there is none."""
+        return self.passed[-1] if self.passed else False
+
+    @property
+    def first_success(self) -> bool | None:
+        return self.passed[0] if self.passed else False
+
+    @property
+    def agreements(self) -> list[bool]:
+        """For each picture that the agent and ``source`` gave a verdict on: whether they agree."""
+        return [
+            said == passed
+            for said, passed in zip(self.trajectory.taken_for_right, self.passed, strict=True)
+            if said is not None and passed is not None
+        ]
+
+
+def measure(world: World, trajectories: Iterable[Trajectory]) -> list[Outcome]:
+    """Every picture held against its request, by the truth or, where there is none, the judge."""
+    if world.truth is not None:
+        return judge_outcomes(trajectories, world.truth.point, source="truth")
+    return judge_outcomes(trajectories, world.judges.point, source="judge")
+
+
+def judge_outcomes(
+    trajectories: Iterable[Trajectory], judge: JudgesPictures, *, source: Source
+) -> list[Outcome]:
+    """Ask about every picture, all in one call."""
+    attempts = list(trajectories)
+    verdicts = iter(
+        judge.judge(
+            [
+                PointQuestion(
+                    request=attempt.request.prompt, hints=attempt.request.hints, picture=picture
+                )
+                for attempt in attempts
+                for picture in attempt.pictures
+            ]
+        )
+    )
+    outcomes = []
+    for attempt in attempts:
+        answers = [next(verdicts) for _ in attempt.pictures]
+        passed = tuple(None if answer is None else answer.choice == "yes" for answer in answers)
+        outcomes.append(Outcome(trajectory=attempt, passed=passed, source=source))
+    return outcomes
+
+
+def success_name(source: Source) -> str:
+    """What success by this source is called."""
+    return "success" if source == "truth" else "judged_success"
+
+
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Mean figures of an evaluation, by metric name.
+
+    Example: ``{"success": 0.8, "first_success": 0.5, "rounds": 1.5, …}``, and without a truth
+    ``{"judged_success": 0.8, "first_judged_success": 0.5, …, "absent_verdicts": 2.0}``
+    """
+    source = outcomes[0].source
+    name, n = success_name(source), len(outcomes)
+    agreements = [agreed for outcome in outcomes for agreed in outcome.agreements]
+    errors = sum(outcome.trajectory.ending == "format_error" for outcome in outcomes)
+    figures = {
+        name: rate([outcome.success for outcome in outcomes]).value,
+        f"first_{name}": rate([outcome.first_success for outcome in outcomes]).value,
+        "rounds": sum(len(outcome.passed) for outcome in outcomes) / n,
+        "format_errors": errors / n,
+        "judgement_agreement": rate(agreements).value,
+    }
+    if source == "judge":
+        absent = sum(outcome.passed.count(None) for outcome in outcomes)
+        figures["absent_verdicts"] = float(absent)
+    return figures
+
+
+def step_figures(
+    world: World, trajectories: Sequence[Trajectory], kept: Sequence[RewardRecord]
+) -> dict[str, float]:
+    """Figures of a training step's attempts, under ``rollout/``.
+
+    With a truth, of all attempts. Without one no verdict is asked for that is not paid for anyway:
+    ``judged_success`` is of the attempts that were kept, whose round counts were evened out.
+
+    Args:
+        trajectories: all attempts.
+        kept: rewards of those that are learnt from.
+    """
+    if world.truth is not None:
+        figures = summarize(measure(world, trajectories))
+    else:
+        verdicts = [record.point_verdict for record in kept]
+        figures = {
+            "judged_success": rate([v and v.choice == "yes" for v in verdicts]).value,
+            "rounds": sum(len(t.pictures) for t in trajectories) / len(trajectories),
+        }
+    return {f"rollout/{name}": value for name, value in figures.items()}
+
+
+def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """One JSON object a line, whole or not at all. Raises OSError where it cannot be written."""
+    write_jsonl(
+        path,
+        (
+            trajectory_to_row(one.trajectory) | {"passed": one.passed, "source": one.source}
+            for one in outcomes
+        ),
+    )
+
+
+def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
+    """What ``write_outcomes`` wrote.
+
+    Raises:
+        ValueError: a line is no outcome; the message names file and line number.
+        OSError: the file cannot be read, or a picture is not in the store.
+    """
+
+    def outcome(row: dict[str, Any]) -> Outcome:
+        passed, source = tuple(row.pop("passed", ())), row.pop("source", "truth")
+        return Outcome(trajectory=trajectory_from_row(row, pictures), passed=passed, source=source)
+
+    return read_jsonl(path, outcome)

@@ -1,0 +1,218 @@
+"""Which image generator draws and which model judges: servers, models in this process, own code.
+
+A service is named by one text: URLs with commas between, the name of something known here, or
+``module:callable``, which is imported and called without arguments.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from genagent_rewards import (
+    ChatModel,
+    LocalChat,
+    OpenAIChat,
+    OpenAIChatConfig,
+    PairwiseJudge,
+    PointwiseJudge,
+    VerdictCache,
+)
+from genagent_tools import HttpImageTool, HttpToolConfig, ImageTool, ToolError
+from genagent_tools.loading import Overrides, known_profiles, load_tools
+from genagent_worlds.world import Judges
+
+PROBE = "a red circle on a white background"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """A tool and a judge, by name."""
+
+    tool: str = ""
+    """What draws: image servers (http://host:8000, several with commas between), a profile that
+    `genagent-tools profiles` lists, or module:callable."""
+    tool_device: str = "cuda"
+    """Where a profile's pipeline runs."""
+    tool_dialect: Literal["genagent", "openai", "vllm-omni", "sglang"] = "genagent"
+    """Whose protocol image servers speak."""
+    tool_model: str = ""
+    """Name by which image servers know their model; without it they take what they have."""
+    tool_concurrency: int = 96
+    """Pictures on their way at a time."""
+    tool_token_env: str | None = None
+    """Environment variable with the token of the image servers."""
+    judge: str = ""
+    """Who judges: OpenAI-compatible endpoints (http://host:8000/v1, several with commas between), a
+    model folder, or module:callable."""
+    judge_device: str = "cuda"
+    """Where a judge from a folder runs."""
+    judge_model: str = ""
+    """Name by which endpoints know the judge."""
+    judge_concurrency: int = 32
+    """Questions in flight over all endpoints."""
+    judge_tokens: int = 2048
+    """Most tokens of one reply."""
+    judge_token_env: str = "OPENAI_API_KEY"
+    """Environment variable with the key of the judge's endpoints, where they want one."""
+
+    def problems(self) -> list[str]:
+        """What keeps them from working, a line each; servers are tried out, no model is loaded."""
+        return [*self._tool_problems(), *self._judge_problems()]
+
+    def open_tool(self) -> ImageTool:
+        """The tool, ready to draw. Raises ValueError where it cannot be had."""
+        if is_url(self.tool):
+            return HttpImageTool(self.image_servers())
+        if is_code(self.tool):
+            tool = call(self.tool)
+            if not hasattr(tool, "generate"):
+                raise ValueError(f"tool {self.tool} gave a {type(tool).__name__}, no image tool")
+            return tool  # pyright: ignore[reportReturnType] (a protocol; its member is there)
+        [tool] = load_tools(self.tool, None, Overrides(), [self.tool_device])
+        return tool
+
+    def open_judges(self, *, cache: Path) -> Judges:
+        """The judges, their verdicts kept in the file ``cache``.
+
+        Raises:
+            ValueError: the judge cannot be had, or the cache is damaged.
+        """
+        if is_code(self.judge):
+            judges = call(self.judge)
+            if not isinstance(judges, Judges):
+                raise ValueError(f"judge {self.judge} gave a {type(judges).__name__}, no Judges")
+            return judges
+        if is_url(self.judge):
+            return chat_judges(OpenAIChat(self.judge_endpoints()), cache=cache)
+        chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
+        return chat_judges(chat, cache=cache)
+
+    def image_servers(self) -> HttpToolConfig:
+        """Raises ValueError for a URL or a bound that cannot be."""
+        return HttpToolConfig(
+            base_urls=_urls(self.tool),
+            dialect=self.tool_dialect,
+            model=self.tool_model or None,
+            max_concurrency=self.tool_concurrency,
+            api_key_env=self.tool_token_env,
+        )
+
+    def judge_endpoints(self) -> OpenAIChatConfig:
+        """Raises ValueError for a URL or a bound that cannot be."""
+        return OpenAIChatConfig(
+            base_urls=_urls(self.judge),
+            model=self.judge_model,
+            max_concurrency=self.judge_concurrency,
+            max_tokens=self.judge_tokens,
+            api_key_variable=self.judge_token_env,
+        )
+
+    def _tool_problems(self) -> Iterator[str]:
+        if not self.tool:
+            yield (
+                "--world.tool is missing: give image servers (http://host:8000, which "
+                "`genagent-tools serve` starts), a profile of `genagent-tools profiles`, or "
+                "module:callable"
+            )
+        elif is_url(self.tool):
+            yield from _tried(self._draw_once)
+        elif is_code(self.tool):
+            yield from _tried(lambda: locate(self.tool))
+        elif self.tool not in known_profiles():
+            known = ", ".join(known_profiles())
+            yield f"no tool {self.tool!r}; give a URL, module:callable or one of {known}"
+        else:
+            yield from device_problems("--world.tool-device", self.tool_device)
+
+    def _judge_problems(self) -> Iterator[str]:
+        if not self.judge:
+            yield (
+                "--world.judge is missing: give OpenAI-compatible endpoints (http://host:8000/v1), "
+                "a model folder, or module:callable"
+            )
+        elif is_url(self.judge) and not self.judge_model:
+            yield f"--world.judge-model is missing: the name by which {self.judge} knows the judge"
+        elif is_url(self.judge):
+            yield from _tried(lambda: OpenAIChat(self.judge_endpoints()).check())
+        elif is_code(self.judge):
+            yield from _tried(lambda: locate(self.judge))
+        elif not (Path(self.judge) / "config.json").is_file():
+            yield f"no judge {self.judge!r}; give a URL, a model folder or module:callable"
+        else:
+            yield from device_problems("--world.judge-device", self.judge_device)
+
+    def _draw_once(self) -> None:
+        """One picture from each server. Raises ValueError where one does not draw it."""
+        from dataclasses import replace
+
+        config = self.image_servers()
+        for url in config.base_urls:
+            alone = replace(config, base_urls=(url,), attempts=1, deadline_seconds=120.0)
+            with HttpImageTool(alone) as tool:
+                try:
+                    tool.generate([PROBE], [0])
+                except ToolError as error:
+                    raise ValueError(
+                        f"the image server {url} does not draw ({error}); start it, or check "
+                        "--world.tool, --world.tool-model and --world.tool-token-env"
+                    ) from error
+
+
+def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
+    """One model as both judges, with one cache for both."""
+    kept = VerdictCache(cache)
+    return Judges(point=PointwiseJudge(chat, cache=kept), pair=PairwiseJudge(chat, cache=kept))
+
+
+def is_url(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
+
+
+def is_code(name: str) -> bool:
+    """``module:callable``; a Windows path has a backslash behind its colon."""
+    module, _, attribute = name.partition(":")
+    return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def locate(name: str) -> Callable[[], object]:
+    """What ``module:callable`` names. Raises ValueError where there is no such thing."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{name} cannot be imported ({error}); check PYTHONPATH") from error
+    if not callable(found):
+        raise ValueError(f"{name} is a {type(found).__name__}; wants something to call")
+    return found
+
+
+def call(name: str) -> object:
+    """What the callable gives. Raises ValueError where there is no such thing."""
+    return locate(name)()
+
+
+def device_problems(option: str, device: str) -> Iterator[str]:
+    """A line where this machine has no such device."""
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        yield f"{option} is {device!r}; give cpu, cuda or cuda:1"
+        return
+    count = torch.cuda.device_count()
+    if wanted.type == "cuda" and (wanted.index or 0) >= count:
+        yield f"{option} is {device!r}, and this machine has {count} CUDA devices; give cpu"
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in text.split(","))
+
+
+def _tried(attempt: Callable[[], object]) -> Iterator[str]:
+    try:
+        attempt()
+    except ValueError as error:
+        yield str(error)

@@ -1,0 +1,125 @@
+"""The main job in a world of files and endpoints: the same script, no truth, real HTTP servers."""
+
+import hashlib
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.experiments.published_layout import publish
+from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
+from tests.rewards.judge_server import Answer, pictures_in, serving, words_in
+from tests.tools.picture_server import answering
+
+from genagent_miniworld import weights
+from genagent_policy import Policy
+
+SCRIPT = "rl_flux.py"
+TRAIN = ("two cats on a red sofa", "three red circles", "a blue square above a green triangle")
+HELD_OUT = (
+    {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "A photo of two dogs"},
+    {
+        "tag": "color_attr",
+        "include": [{"class": "bus", "count": 1, "color": "green"}],
+        "prompt": "a green bus",
+    },
+)
+
+
+def judged(body: dict, number: int) -> Answer:
+    """One picture passes or not by its pixels; of two the first is better or not, likewise."""
+    pictures = pictures_in(body)
+    digest = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).digest()
+    choices = ("yes", "no") if len(pictures) == 1 else ("first", "second")
+    return Answer(words=f"looked closely. <verdict>{choices[digest[0] % 2]}</verdict>")
+
+
+def options(folder: Path, tool: str, judge: str) -> list[str]:
+    (folder / "train.txt").write_text("\n".join(TRAIN))
+    (folder / "geneval.jsonl").write_text("\n".join(map(json.dumps, HELD_OUT)))
+    publish(weights("sft"), folder / "policy")
+    return [
+        "flux-7b",
+        *("--policy", "policy", "--device", "cpu", "--steps", "2"),
+        *("--world.train", "train.txt", "--world.held-out", "geneval.jsonl"),
+        *("--world.tool", tool, "--world.judge", judge, "--world.judge-model", "judge"),
+        *("--requests-per-step", "2", "--samples", "6", "--keep", "4"),
+        *("--sampling.max-turn-tokens", "96", "--grpo.learning-rate", "1e-4"),
+        *("--trajectories-every", "1"),
+    ]
+
+
+def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(tmp_path: Path):
+    with answering() as painter, serving(judged) as judge:
+        given = options(tmp_path, painter.url, judge.url)
+        process = start(SCRIPT, tmp_path, *given)
+        wait_for("runs/*/state/step-000001", tmp_path, process)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        # As sent by the killed process: the second one has its verdicts and asks none again.
+        asked_before = Counter(_question(body) for body in judge.requests)
+        done = run(SCRIPT, tmp_path, *given, "--resume")
+        assert done.returncode == 0, done.stderr
+        asked = Counter(_question(body) for body in judge.requests) - asked_before
+        drawn = {(body["prompt"], body.get("seed")) for body in painter.requests}
+
+    assert "going on with" in done.stdout
+    assert "judged success before and after" in done.stdout
+    summary, folder = summary_of(done.stdout, tmp_path)
+    assert (summary["status"], summary["steps"], summary["held_out"]) == ("finished", 2, 2)
+    assert "judged_success" in summary["before"] and "success" not in summary["before"]
+    assert "judged_success_after_95" in summary
+
+    client, logged = only_run(tmp_path)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["world.kind"] == "files and endpoints"
+    names = set(logged.data.metrics)
+    assert not {name for name in names if name.startswith("audit/")}
+    assert not {name for name in names if name.split("/")[-1] in ("success", "first_success")}
+    assert set(history(client, logged, "rollout/judged_success")) == {1, 2}
+    assert set(history(client, logged, "eval/judged_success")) == {0, 2}
+    assert set(history(client, logged, "reward/pair_after_failed_first")) == {1, 2}
+    assert logged.data.metrics["judge/absent"] == 0
+
+    # A verdict that was had is in the run's folder and is not paid for twice; the two probes that
+    # go ahead of each start are no verdicts.
+    repeated = {question for question in asked if question in asked_before}
+    assert repeated <= {question for question in asked_before if "Is this square red" in question}
+    # Hints go to the judge, the file's words to the agent, pictures come from the server.
+    assert any("exactly 2 dogs" in words_in(body) for body in judge.requests)
+    assert any("two cats on a red sofa" in words_in(body) for body in judge.requests)
+    assert len(list((folder / "pictures").rglob("*.png"))) > 8
+    assert len(drawn) > 8
+    learnt = Policy.load(folder / "policy").head_weight
+    assert not learnt.equal(Policy.load(tmp_path / "policy").head_weight)
+
+
+def _question(body: dict) -> str:
+    pixels = b"".join(picture.tobytes() for picture in pictures_in(body))
+    return f"{words_in(body)} {hashlib.sha256(pixels).hexdigest()}"
+
+
+@pytest.mark.parametrize("preset", ["flux-7b", "flux-7b-paper"])
+def test_a_preset_says_in_a_line_each_what_it_lacks(tmp_path: Path, preset: str):
+    done = run(SCRIPT, tmp_path, preset)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    missing = ("--policy", "--device", "--world.train", "--world.held-out", "--world.judge")
+    for option in missing:
+        assert sum(f"{option} is" in line for line in lines) == 1, (option, lines)
+    assert all(line.startswith("error: ") for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_used_is_said_before_anything_loads(tmp_path: Path):
+    with serving(Answer(words="cannot read images", status=400)) as blind:
+        given = options(tmp_path, "http://127.0.0.1:9", blind.url)
+        done = run(SCRIPT, tmp_path, *given)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 2, lines
+    assert "http://127.0.0.1:9" in lines[0]
+    assert blind.url in lines[1] and "cannot read images" in lines[1]
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,149 @@
+"""The miniature as a world: what it needs, what it opens with, and request files of one's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genagent_data import Request, derive_seed
+from genagent_miniworld import (
+    Item,
+    Miniature,
+    Verifier,
+    caption,
+    parse_hints,
+    read,
+    render,
+    sample_requests,
+    split_of,
+    weights,
+)
+from genagent_rewards import Picture, PointQuestion
+
+RED = {"id": "red", "prompt": "a red circle", "hints": ["exactly 1 red circle", "nothing else"]}
+BLUE = {"id": "blue", "prompt": "two blue squares", "hints": ["exactly 2 blue squares"]}
+DOG = {"id": "dog", "prompt": "a dog", "hints": ["exactly 1 dog"]}
+PLAIN = {"id": "plain", "prompt": "a red circle"}
+
+
+def write(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_miniature_needs_nothing_and_brings_its_policies():
+    assert Miniature().problems() == []
+    assert Miniature().policies == {"base": weights("base"), "sft": weights("sft")}
+
+
+def test_it_opens_with_a_tool_that_draws_and_with_the_truth(tmp_path):
+    world = Miniature().open(tmp_path, seed=0)
+    assert world.policies == {"base": weights("base"), "sft": weights("sft")}
+    assert world.truth is not None and world.truth is not world.judges
+    scene = (Item(place=4, color="red", shape="circle", size="large"),)
+    good, bad = (
+        PointQuestion(
+            request="a red circle", hints=("exactly 1 red circle",), picture=Picture.of(picture)
+        )
+        for picture in (render(scene), render(()))
+    )
+    verdicts = world.truth.point.judge([good, bad])
+    assert [verdict and verdict.choice for verdict in verdicts] == ["yes", "no"]
+    [picture] = world.tool.generate([caption(scene, sizes=True)], [0])
+    assert read(picture).items == scene
+
+
+def test_held_out_requests_are_those_of_the_seed(tmp_path):
+    world = Miniature(judge="verifier").open(tmp_path, seed=0)
+    first = (
+        Request(
+            id="held-out-1419524863-0",
+            prompt="i want a green circle and a green triangle",
+            task="color",
+            hints=("exactly 1 green circle", "exactly 1 green triangle", "nothing else"),
+        ),
+        Request(
+            id="held-out-1419524863-1",
+            prompt="two triangles",
+            task="count",
+            hints=("exactly 2 triangles", "nothing else"),
+        ),
+    )
+    assert world.held_out[:2] == first
+    # Evaluations of every size are of the same requests.
+    assert list(world.held_out[:450]) == sample_requests(
+        450, seed=derive_seed(0, 1), split="held-out"
+    )
+    assert len(world.held_out) == len({request.id for request in world.held_out}) == 900
+    other = Miniature(judge="verifier").open(tmp_path, seed=1)
+    assert other.held_out[:2] != first
+
+
+def test_training_requests_are_those_of_seed_and_step(tmp_path):
+    train = Miniature(judge="verifier").open(tmp_path, seed=0).train
+    for seed, step in ((0, 0), (0, 1), (7, 1)):
+        expected = sample_requests(9, seed=derive_seed(seed, "requests", step), split="train")
+        assert train.sample(9, seed=seed, step=step) == expected
+        assert {split_of(request.prompt) for request in expected} == {"train"}
+
+
+@pytest.mark.parametrize("option", ["train", "held_out"])
+def test_a_request_that_the_verifier_cannot_check_is_named_with_the_preset_that_takes_it(
+    tmp_path, option
+):
+    path = write(tmp_path / "own.jsonl", RED, DOG, {**DOG, "id": "second dog"})
+    assert Miniature(**{option: path}).problems() == [
+        f"{path}: request 'dog': the verifier cannot check the hint 'exactly 1 dog'; it reads "
+        "hints such as 'exactly 3 red circles' and 'red circle left of blue square'; for requests "
+        "of another kind take the preset flux-7b"
+    ]
+
+
+def test_a_request_without_hints_cannot_be_checked_either(tmp_path):
+    path = write(tmp_path / "own.jsonl", PLAIN)
+    [line] = Miniature(train=path).problems()
+    assert line.startswith(f"{path}: request 'plain': ") and line.endswith("preset flux-7b")
+
+
+def test_unusable_files_are_a_line_each(tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"prompt": "a red circle"\n')
+    missing = tmp_path / "missing.jsonl"
+    config = Miniature(train=broken, held_out=missing, tool="dall-e", judge="nobody")
+    first, second, third, fourth = config.problems()
+    assert first.startswith(f"{broken}:1: not JSON")
+    assert str(missing) in second
+    assert "no tool 'dall-e'" in third and "flux-mini" in third
+    assert "no judge 'nobody'" in fourth
+
+
+def test_own_requests_that_can_be_checked_are_the_worlds(tmp_path):
+    train = write(tmp_path / "train.jsonl", RED, BLUE)
+    held_out = write(tmp_path / "held.jsonl", BLUE)
+    config = Miniature(train=train, held_out=held_out, judge="verifier")
+    assert config.problems() == []
+    world = config.open(tmp_path, seed=0)
+    blue = Request(id="blue", prompt="two blue squares", hints=("exactly 2 blue squares",))
+    assert world.held_out == (blue,)
+    batch = world.train.sample(4, seed=0, step=0)
+    assert [sorted(request.id for request in batch[i : i + 2]) for i in (0, 2)] == [
+        ["blue", "red"],
+        ["blue", "red"],
+    ]
+    assert {len(parse_hints(request.hints).counts) for request in batch} == {1}
+
+
+@pytest.mark.parametrize("name", ["sana-mini", "qwen-image-mini"])
+def test_another_of_its_tools_draws_when_it_is_named(tmp_path, name):
+    config = Miniature(tool=name, judge="verifier")
+    assert config.problems() == []
+    tool = config.open(tmp_path, seed=0).tool
+    assert tool.profile.name == name
+    assert tool.generate(["red circle center"], [0])[0].size == (48, 48)
+
+
+def test_the_judge_verifier_is_the_truth_itself(tmp_path):
+    config = Miniature(judge="verifier")
+    assert config.problems() == []
+    world = config.open(tmp_path, seed=0)
+    assert isinstance(world.judges.point, Verifier) and world.judges is world.truth

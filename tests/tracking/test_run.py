@@ -1,0 +1,238 @@
+"""A run: what it keeps, what it goes on from, and how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from genagent_data import PictureStore, Request, Round, Trajectory
+from genagent_rewards import RewardRecord, Verdict, hybrid_reward
+from genagent_tracking import Run, RunConfig, TrackerConfig
+from genagent_worlds import Judges, Outcome, World
+
+REQUESTS = [Request(id=str(number), prompt="a red circle", task="color") for number in range(4)]
+
+
+class Learner:
+    """Counts its steps, in a file."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def save(self, folder: Path) -> None:
+        (folder / "policy").mkdir()
+        (folder / "policy" / "weights").write_text(str(self.steps))
+        (folder / "optimizer").write_text(str(self.steps))
+
+    def restore(self, folder: Path) -> None:
+        self.steps = int((folder / "optimizer").read_text())
+
+
+class RedIsRight:
+    """Passes what is red."""
+
+    def judge(self, questions):
+        return [
+            Verdict(
+                choice="yes" if q.picture.image.getpixel((0, 0)) == (255, 0, 0) else "no",
+                reason="",
+                judge="red",
+            )
+            for q in questions
+        ]
+
+    def compare(self, questions):
+        raise AssertionError("nobody asks for pairs here")
+
+
+class NoTool:
+    def generate(self, prompts, seeds):
+        raise AssertionError("nothing is drawn here")
+
+
+def world(*, truth: bool = True) -> World:
+    judges = Judges(point=RedIsRight(), pair=RedIsRight())
+    return World(
+        train=None,  # pyright: ignore[reportArgumentType] (nobody samples here)
+        held_out=tuple(REQUESTS),
+        tool=NoTool(),
+        judges=judges,
+        truth=judges if truth else None,
+    )
+
+
+def config(folder: Path) -> RunConfig:
+    tracker = TrackerConfig(uri=f"sqlite:///{folder / 'mlflow.db'}", system_seconds=0)
+    return RunConfig(runs=folder / "runs", tracker=tracker, trajectories_every=2)
+
+
+def make_run(folder: Path, *, resumed: Path | None = None) -> Run:
+    return Run("job", config(folder), config(folder), folder=resumed)
+
+
+def attempt(request: Request, color: str, pictures: PictureStore) -> Trajectory:
+    picture = pictures.put(Image.new("RGB", (8, 8), color))
+    rounds = (Round(thinking="t", tool_prompt="p", picture=picture),)
+    return Trajectory(request=request, rounds=rounds, ending="answer", answer="done")
+
+
+def outcomes(run: Run, *colors: str) -> list[Outcome]:
+    return [
+        Outcome(
+            trajectory=attempt(request, color, run.pictures),
+            passed=(color == "red",),
+            source="truth",
+        )
+        for request, color in zip(REQUESTS, colors, strict=True)
+    ]
+
+
+def logged(run: Run, name: str) -> list[tuple[int, float]]:
+    points = MlflowClient(run.tracker.uri).get_metric_history(run.tracker.run_id, name)
+    return [(point.step, point.value) for point in points]
+
+
+def take_steps(run: Run, learner: Learner, total: int, *, broken_at: int | None = None) -> None:
+    for step in run.steps(total):
+        learner.steps += 1
+        with run.timed("thinking"):
+            pass
+        run.log({"loss": float(step)}, {"extra": 1.0})
+        if step == broken_at:
+            raise KeyboardInterrupt
+
+
+def status(run: Run) -> str:
+    return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.status
+
+
+def test_a_finished_run_has_its_figures_its_policy_and_no_state(tmp_path, capsys):
+    run, learner = make_run(tmp_path), Learner()
+    with run.recording(learner):
+        before = run.evaluate("before", world(), lambda: outcomes(run, "red", *["blue"] * 3))
+        take_steps(run, learner, 3)
+        after = run.evaluate("after", world(), lambda: outcomes(run, *["red"] * 4))
+        run.conclude(before, after)
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert (summary["status"], summary["steps"], summary["seed"]) == ("finished", 3, 0)
+    assert (summary["before"]["success"], summary["after"]["success"]) == (0.25, 1.0)
+    assert summary["p_value"] == 0.25
+    assert Path(summary["policy"], "weights").read_text() == "3"
+    assert not (run.folder / "state").exists()
+    assert (run.folder / "before_after.png").exists()
+    assert logged(run, "loss") == [(1, 0.0), (2, 1.0), (3, 2.0)]
+    assert [step for step, _ in logged(run, "seconds/thinking")] == [1, 2, 3]
+    assert logged(run, "eval/success") == [(0, 0.25), (3, 1.0)]
+    assert logged(run, "eval/false_accept") == [(0, 0.0)]  # afterwards nothing failed
+    assert status(run) == "FINISHED"
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-1] == str(run.folder / "summary.json")
+    assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
+
+
+def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys):
+    run, learner = make_run(tmp_path), Learner()
+    with run.recording(learner):
+        take_steps(run, learner, 5, broken_at=2)
+    assert learner.steps == 3  # the third was begun and is not kept
+    assert (run.folder / "policy" / "weights").read_text() == "2"
+    assert json.loads((run.folder / "summary.json").read_text())["steps"] == 2
+    assert status(run) == "KILLED"
+    assert "stopped after step 2" in capsys.readouterr().out
+
+    again, learner = make_run(tmp_path, resumed=run.folder), Learner()
+    assert again.saved_policy == run.folder / "state" / "step-000002" / "policy"
+    with again.recording(learner):
+        assert (again.step, learner.steps) == (2, 2)
+        take_steps(again, learner, 5)
+        again.conclude(outcomes(again, *["blue"] * 4), outcomes(again, *["red"] * 4))
+    assert again.tracker.run_id == run.tracker.run_id
+    assert (again.folder / "policy" / "weights").read_text() == "5"
+    assert [step for step, _ in logged(again, "loss")] == [1, 2, 3, 3, 4, 5]
+
+
+def test_ctrl_c_before_the_first_step_leaves_no_policy(tmp_path):
+    run = make_run(tmp_path)
+    with run.recording(Learner()):
+        raise KeyboardInterrupt
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert (summary["status"], summary["steps"], summary["policy"]) == ("killed", 0, None)
+
+
+def test_a_failure_goes_through_and_is_marked(tmp_path):
+    run = make_run(tmp_path)
+    assert not run.has_begun
+    with pytest.raises(OSError, match="disk full"), run.recording(Learner()):
+        raise OSError("disk full")
+    assert run.has_begun
+    assert status(run) == "FAILED"
+    assert not (run.folder / "summary.json").exists()
+
+
+def test_an_evaluation_is_made_once(tmp_path):
+    run = make_run(tmp_path)
+    with run.recording(Learner()):
+        made = run.evaluate("before", world(), lambda: outcomes(run, *["red", "blue"] * 2))
+    again = make_run(tmp_path, resumed=run.folder)
+    with again.recording(Learner()):
+        found = again.evaluate("before", world(), lambda: pytest.fail("made already"))
+    assert found == made
+    assert logged(again, "eval/success") == [(0, 0.5)]
+
+
+def test_only_the_latest_state_is_kept_and_a_half_written_one_is_none(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    assert run.state is None and run.saved_policy is None
+    with run.recording(learner):
+        take_steps(run, learner, 2)
+        states = run.folder / "state"
+        assert [path.name for path in states.iterdir()] == ["step-000002"]
+        # What a process killed while writing leaves behind.
+        (states / ".partial" / "policy").mkdir(parents=True)
+        assert run.state == states / "step-000002"
+        take_steps(run, learner, 3)
+        assert [path.name for path in states.iterdir()] == ["step-000003"]
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    run, learner = make_run(tmp_path), Learner()
+
+    def full(folder: Path) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), run.recording(learner):
+        take_steps(run, learner, 1)
+        monkeypatch.setattr(learner, "save", full)
+        take_steps(run, learner, 2)
+    assert run.state is not None and run.state.name == "step-000001"
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_trajectories_are_shown_with_the_truth_where_it_is_known(tmp_path, truth):
+    class Attempt:
+        def __init__(self, trajectory: Trajectory) -> None:
+            self.trajectory = trajectory
+            self.turns = ("<think>t</think>", "<judge>j</judge>")
+
+    run, learner = make_run(tmp_path), Learner()
+    breakdown = hybrid_reward(point_passed=True, pair_wins=[], format_error=False)
+    record = RewardRecord(breakdown=breakdown, point_verdict=None)
+    with run.recording(learner):
+        attempts = [Attempt(attempt(REQUESTS[0], color, run.pictures)) for color in ("red", "blue")]
+        for _ in run.steps(3):
+            run.log({})
+            run.show(world(truth=truth), attempts, [record] * 2)
+    traces = MlflowClient(run.tracker.uri).search_traces(
+        locations=[run.tracker.experiment_id], run_id=run.tracker.run_id
+    )
+    # Of three steps the first and the third.
+    assert sorted(trace.info.tags["step"] for trace in traces) == ["1", "1", "3", "3"]
+    said = [
+        a.feedback.value
+        for trace in traces
+        for a in trace.info.assessments
+        if a.name == "actual success" and a.feedback
+    ]
+    assert sorted(said) == ([False, False, True, True] if truth else [])
