@@ -119,10 +119,10 @@ def main(config: RLConfig, run: Run) -> None:
         )
 
     with run.recording(update):
-        before = run.evaluate("before", world, look)
+        before = run.evaluate(0, world, look)
         for step in run.steps(config.steps):
             learn(config, run, world, engine, update, step)
-        run.conclude(before, run.evaluate("after", world, look))
+        run.conclude(before, run.evaluate(config.steps, world, look))
 
 
 def learn(
@@ -142,7 +142,8 @@ def learn(
         records = reward.score(cases, seed=coin)
 
     rate = linear_rate(step, config.steps, config.grpo)
-    report = update.update(groups_of(kept, records, groups), learning_rate=rate)
+    with run.update():
+        report = update.update(groups_of(kept, records, groups), learning_rate=rate)
 
     run.log(
         reward_metrics(records),

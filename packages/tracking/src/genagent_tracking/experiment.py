@@ -16,7 +16,7 @@ from genagent_tracking.config import config_from_json, config_to_json
 from genagent_tracking.console import print_error, print_line, quiet_libraries
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run, RunConfig
-from genagent_tracking.run_folder import find_unfinished
+from genagent_tracking.run_folder import find_earlier
 
 Part = TypeVar("Part")
 Flat = Annotated[Part, tyro.conf.arg(name="")]
@@ -43,8 +43,8 @@ def run_experiment(
 ) -> None:
     """Read the command line and run.
 
-    With ``--resume`` it goes on with the latest run of the same configuration that has not
-    finished, where there is one.
+    With ``--resume`` it goes on with the latest run of the same configuration, where there is one;
+    one that has finished goes on where more steps are wanted, and else there is nothing to do.
 
     Args:
         main: the experiment. A ``ValueError`` or ``OSError`` out of it is bad input until the run
@@ -63,10 +63,8 @@ def run_experiment(
         document = config_to_json(config)
     except (ValueError, OSError) as error:
         _stop([error], 2)
-    unfinished = find_unfinished(config.run.runs, name, document) if resume else None
-    if resume:
-        print_line(f"going on with {unfinished}" if unfinished else "nothing to go on with")
-    run = Run(name, config.run, config, folder=unfinished)
+    folder = _resumed(config.run.runs, name, document) if resume else None
+    run = Run(name, config.run, config, folder=folder)
     try:
         main(config, run)
     except ExceptionGroup as group:
@@ -75,6 +73,22 @@ def run_experiment(
         _stop([error], 1 if run.has_begun else 2)
     except KeyboardInterrupt:
         _stop([KeyboardInterrupt("stopped before anything was learnt")], 130)
+
+
+def _resumed(runs: Path, name: str, document: str) -> Path | None:
+    try:
+        earlier = find_earlier(runs, name, document)
+    except ValueError as error:
+        _stop([error], 2)
+    if earlier is None:
+        print_line("nothing to go on with; a new run")
+        return None
+    if earlier.is_done:
+        print_line(f"{earlier.folder} has finished; more --steps would go on with it")
+        print_line(str(earlier.folder / "summary.json"))
+        raise SystemExit(0)
+    print_line(f"going on with {earlier.folder}")
+    return earlier.folder
 
 
 def refuse(problems: Sequence[str]) -> None:
@@ -111,7 +125,12 @@ def _read(
 
 def _stop(errors: Sequence[BaseException], code: int) -> NoReturn:
     for error in errors:
-        named = isinstance(error, ValueError | KeyboardInterrupt | TrackingError)
-        text = str(error) if named else f"{type(error).__name__}: {error}"
-        print_error(" ".join(text.split()) or "failed without a message")
+        print_error(" ".join(_words(error).split()) or "failed without a message")
     raise SystemExit(code)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    named = isinstance(error, ValueError | KeyboardInterrupt | TrackingError)
+    return str(error) if named else f"{type(error).__name__}: {error}"

@@ -4,10 +4,11 @@
         config.json         what starts it again
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
-        before.jsonl …      outcomes of its evaluations
-        state/step-000007/  what it goes on from; gone when it has finished
+        evaluation-000000.jsonl …   outcomes of its evaluations, by step
+        state/step-000007/  what it goes on from, also when it has finished and is to take more steps
         policy/             what was learnt
         summary.json        its figures, written last
+        lock                held by the process that runs it
 
 Killed at any moment, it goes on from its latest state. An experiment says what it does between two
 states; everything else about being a run is here.
@@ -15,7 +16,6 @@ states; everything else about being a run is here.
 
 import json
 import resource
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,8 +31,14 @@ from genagent_tracking.console import print_line, step_progress
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
 from genagent_tracking.results import draw_example, eval_grid, show_results
-from genagent_tracking.run_folder import make_run_folder, write_text
-from genagent_tracking.states import Learner, keep_state, latest_state, read_notes
+from genagent_tracking.run_folder import lock_folder, make_run_folder, write_text
+from genagent_tracking.states import (
+    Learner,
+    copy_linked,
+    keep_state,
+    latest_state,
+    read_notes,
+)
 from genagent_worlds import (
     Outcome,
     World,
@@ -64,11 +70,14 @@ class RunConfig:
     """Folder for the run's pictures, checkpoints and summary."""
     trajectories_every: int = 10
     """Steps between two samples of trajectories in MLflow."""
+    checkpoint_every: int = 1
+    """Steps between two states on disk, each as large as the policy with its optimizer."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
-        if self.trajectories_every < 1:
-            raise ValueError(f"trajectories_every is {self.trajectories_every}; wants 1 or more")
+        for name in ("trajectories_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
 
 
 class Run:
@@ -93,13 +102,13 @@ class Run:
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
         self._seconds: dict[str, float] = {}
+        self._learner_is_whole = True
 
     @cached_property
     def folder(self) -> Path:
         """Made when it is first asked for, so that a refused start leaves nothing behind."""
-        if self._resumed is not None:
-            return self._resumed
-        folder = make_run_folder(self.config.runs, self.name)
+        folder = self._resumed or make_run_folder(self.config.runs, self.name)
+        self._lock = lock_folder(folder)
         write_text(folder / "config.json", config_to_json(self._document))
         return folder
 
@@ -133,7 +142,9 @@ class Run:
             status = "finished"
         except KeyboardInterrupt:
             status = "killed"
-            print_line(f"stopped after step {self.step}; the same command with --resume goes on")
+            if self._learner_is_whole:
+                self._keep_state()
+            print_line(f"stopped after step {self.kept}; the same command with --resume goes on")
             self._conclude("killed", {})
         finally:
             self.tracker.close(status)
@@ -144,10 +155,19 @@ class Run:
             for step in range(self.step, total):
                 self._metrics: dict[str, float] = {}
                 yield step
-                self.step = step + 1
-                notes = {"step": self.step, "seconds": self._run_seconds}
-                keep_state(self.folder / "state", self.step, self._learner, notes)
+                self.step = step + 1  # where the body has no update of its own
+                if self.step % self.config.checkpoint_every == 0 or self.step == total:
+                    self._keep_state()
                 progress.advance(self._metrics)
+
+    @contextmanager
+    def update(self) -> Iterator[None]:
+        """The learner changes inside, and has taken a step when this ends. Ctrl-C within it goes
+        back to the state before: half an update is no policy to keep."""
+        self._learner_is_whole = False
+        yield
+        self.step += 1
+        self._learner_is_whole = True
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -157,11 +177,11 @@ class Run:
         self._seconds[f"seconds/{name}"] = time.perf_counter() - started
 
     def log(self, *parts: Mapping[str, float]) -> None:
-        """Record this step's figures."""
+        """Record the figures of the step that has just been taken."""
         for part in (*parts, self._seconds):
             self._metrics.update(part)
         self._seconds = {}
-        self.tracker.log(self._metrics, self.step + 1)
+        self.tracker.log(self._metrics, self.step)
 
     def show(
         self,
@@ -172,7 +192,7 @@ class Run:
         count: int = 6,
     ) -> None:
         """Every so many steps, put some attempts and their rewards into MLflow, with the truth."""
-        if self.step % self.config.trajectories_every:
+        if (self.step - 1) % self.config.trajectories_every:
             return
         pairs = list(zip(attempts, records, strict=True))
         pairs = pairs[:: max(1, len(pairs) // count)][:count]
@@ -189,24 +209,21 @@ class Run:
             )
             for (attempt, record), truth in zip(pairs, truths, strict=True)
         ]
-        self.tracker.trajectories(items, self.step + 1)
+        self.tracker.trajectories(items, self.step)
 
     def evaluate(
-        self, when: str, world: World, evaluation: Callable[[], list[Outcome]]
+        self, step: int, world: World, evaluation: Callable[[], list[Outcome]]
     ) -> list[Outcome]:
-        """The outcomes of an evaluation, from the run's folder where it was made before.
-
-        Args:
-            when: its name, such as "before".
-        """
-        path = self.folder / f"{when}.jsonl"
+        """The outcomes of the evaluation after so many steps, from the run's folder where it was
+        made before."""
+        path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
             return read_outcomes(path, self.pictures)
         outcomes = evaluation()
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
-        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, self.step)
+        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
         if grid := eval_grid(outcomes):
-            self.tracker.images("evaluation", grid, self.step)
+            self.tracker.images("evaluation", grid, step)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -220,17 +237,16 @@ class Run:
             print_line(f"one request before and after: {example}")
         figures = {"before": summarize(before), **compare(before, after)}
         self._conclude("finished", figures)
-        shutil.rmtree(self.folder / "state", ignore_errors=True)
 
     def _conclude(self, status: RunStatus, figures: Mapping[str, Any]) -> None:
         policy = self.folder / "policy"
         if self.saved_policy is not None:
-            shutil.copytree(self.saved_policy, policy, dirs_exist_ok=True)
+            copy_linked(self.saved_policy, policy)
         summary = {
             "experiment": self.name,
             "status": status,
             "seed": self.config.seed,
-            "steps": self.step,
+            "steps": self.kept,
             "policy": str(policy) if policy.exists() else None,
             "mlflow_run": self.tracker.run_id,
             **figures,
@@ -242,6 +258,16 @@ class Run:
         self.tracker.artifact(path)
         print_line(f"compare runs and read trajectories: {self.tracker.ui_command}")
         print_line(str(path))
+
+    @property
+    def kept(self) -> int:
+        """Steps in the latest state."""
+        return 0 if self.state is None else read_notes(self.state)["step"]
+
+    def _keep_state(self) -> None:
+        if self.step > self.kept:
+            notes = {"step": self.step, "seconds": self._run_seconds}
+            keep_state(self.folder / "state", self.step, self._learner, notes)
 
     @property
     def _run_seconds(self) -> float:

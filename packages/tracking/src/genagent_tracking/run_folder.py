@@ -1,8 +1,12 @@
-"""Folders of runs: a fresh one, an unfinished one, files that are whole or not there."""
+"""Folders of runs: a fresh one, one to go on with, locks, files that are whole or not there."""
 
+import json
 import os
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 
 def make_run_folder(runs: Path, name: str) -> Path:
@@ -20,14 +24,75 @@ def make_run_folder(runs: Path, name: str) -> Path:
     raise FileExistsError(f"{runs} holds too many runs of {stamp}; wait a second")
 
 
-def find_unfinished(runs: Path, name: str, document: str) -> Path | None:
-    """The latest run of this configuration that has not finished, if any."""
-    for path in sorted(runs.glob(f"{name}-*"), reverse=True):
-        config = path / "config.json"
-        if not config.exists() or config.read_text(encoding="utf-8") != document:
+def lock_folder(folder: Path) -> IO[str]:
+    """Hold a run's folder for this process, until the file that is returned is closed.
+
+    Raises:
+        ValueError: another process runs it.
+    """
+    file = (folder / "lock").open("a+", encoding="utf-8")
+    if sys.platform == "win32":
+        return file
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another"
+        file.close()
+        raise ValueError(
+            f"{folder} is still running (process {holder}); wait, or stop it"
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """A run that ``--resume`` found."""
+
+    folder: Path
+    is_done: bool
+    """It has finished, with as many steps as are wanted."""
+
+
+def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
+    """The latest run of this configuration; None where there is none to go on with.
+
+    A run that has finished goes on where more ``steps`` are wanted; everything else must be as it
+    was.
+
+    Raises:
+        ValueError: there is an unfinished run, but of other options; names the first that differs.
+    """
+    wanted = _leaves(json.loads(document))
+    others: list[tuple[Path, str]] = []
+    for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
+        try:
+            found = _leaves(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # a folder that was only begun
             continue
-        if (path / "state").is_dir() or not (path / "summary.json").exists():
-            return path
+        summary = _summary(folder)
+        has_finished = summary.get("status") == "finished"
+        differing = [
+            f"{key} ({found.get(key)}, now {wanted.get(key)})"
+            for key in wanted.keys() | found.keys()
+            if key != "steps" and found.get(key) != wanted.get(key)
+        ]
+        if not differing:
+            steps = int(wanted.get("steps", 0))
+            return Earlier(folder=folder, is_done=has_finished and summary["steps"] >= steps)
+        if not has_finished:
+            others.append((folder, min(differing)))
+    if others:
+        folder, difference = others[0]
+        raise ValueError(
+            f"--resume: the unfinished run {folder} differs in {difference}; give it the options "
+            "that it had, or leave --resume out"
+        )
     return None
 
 
@@ -39,3 +104,21 @@ def write_text(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def _leaves(value: object, name: str = "") -> dict[str, object]:
+    """A configuration's values by dotted names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {
+        key: leaf
+        for part, item in value.items()
+        for key, leaf in _leaves(item, f"{name}.{part}" if name else part).items()
+    }
