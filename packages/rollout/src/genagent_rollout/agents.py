@@ -58,6 +58,20 @@ class RolloutBatch:
     timings: RolloutTimings
 
 
+def require_pictures(rollouts: Sequence[Rollout]) -> None:
+    """Nothing where the tool drew at least one of the pictures it was asked for, or was not asked.
+
+    Raises:
+        ToolError: it drew none; says how many were asked for, and what it answered last.
+    """
+    rounds = [round for rollout in rollouts for round in rollout.trajectory.rounds]
+    if rounds and all(round.picture is None for round in rounds):
+        failed = [r.trajectory for r in rollouts if r.trajectory.ending == "tool_failure"]
+        raise ToolError(
+            f"the tool drew none of {len(rounds)} pictures; the last: {failed[-1].error}"
+        )
+
+
 @dataclass(kw_only=True, slots=True)
 class _Attempt:
     """A trajectory in the making."""

@@ -1,36 +1,54 @@
-"""Groups of attempts at one request: sampled, kept so that round counts are even, weighed."""
+"""Groups of attempts at one request: sampled, kept so that round counts are even, rewarded."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from genagent_data import PictureStore, Request, derive_seed, reward_case
 from genagent_policy import GRPOGroup
 from genagent_rewards import RewardCase, RewardRecord
-from genagent_rollout.agents import Rollout, RolloutBatch, run_agents
+from genagent_rollout.agents import Rollout, RolloutBatch, require_pictures, run_agents
+from genagent_rollout.config import GroupConfig
 from genagent_rollout.engine import RolloutEngine
-from genagent_rollout.resample import resample_by_rounds
+from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
 from genagent_tools import ImageTool
+
+Score = Callable[[Sequence[RewardCase]], Sequence[RewardRecord]]
+"""From cases to their rewards, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GroupConfig:
-    """How many attempts a step is of."""
+class KeptAttempts:
+    """The attempts that are learnt from, request by request."""
 
-    requests_per_step: int = 16
-    samples: int = 12
-    """G': attempts at each request."""
-    keep: int = 8
-    """G: attempts that are kept, rounds as even as possible."""
-    max_rounds: int = 3
-    """Pictures the agent may draw in training."""
+    groups: tuple[tuple[Rollout, ...], ...]
+    """Of each request; smaller where too few attempts could be rewarded."""
+    records: tuple[RewardRecord, ...]
+    """Rewards of ``rollouts``, all of them there."""
+    asked: tuple[RewardRecord, ...]
+    """Of every attempt that judges were asked about, absent ones included."""
 
-    def __post_init__(self) -> None:
-        for name in ("requests_per_step", "samples", "keep", "max_rounds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-        if self.samples < self.keep:
-            raise ValueError(f"cannot keep {self.keep} of {self.samples} samples; raise samples")
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """All of them, group by group."""
+        return [rollout for group in self.groups for rollout in group]
+
+    @property
+    def cases(self) -> list[RewardCase]:
+        """What judges were asked about them."""
+        return [_case(rollout) for rollout in self.rollouts]
+
+    def learnable(self) -> list[GRPOGroup]:
+        """Tokens and rewards of each group that is not empty."""
+        rewards = iter(r.breakdown.total for r in self.records if r.breakdown is not None)
+        return [
+            GRPOGroup(
+                trajectories=tuple(rollout.tokens for rollout in group),
+                rewards=tuple(next(rewards) for _ in group),
+            )
+            for group in self.groups
+            if group
+        ]
 
 
 def sample_groups(
@@ -43,46 +61,87 @@ def sample_groups(
     step: int,
     pictures: PictureStore,
 ) -> RolloutBatch:
-    """G' attempts at each request, request by request."""
+    """G' attempts at each request, request by request.
+
+    Raises:
+        ToolError: the tool drew nothing at all.
+    """
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
-    return run_agents(
+    batch = run_agents(
         engine, tool, repeated, seeds=seeds, max_rounds=config.max_rounds, store=pictures
+    )
+    require_pictures(batch.rollouts)
+    return batch
+
+
+def keep_rewarded(
+    rollouts: Sequence[Rollout], score: Score, config: GroupConfig, *, seed: int, step: int
+) -> KeptAttempts:
+    """G of each request's G' attempts with their rewards, round counts as even as can be.
+
+    Attempts that a failed tool ended are left out before. Where a verdict cannot be had, another
+    attempt at the same request is asked about instead, while there is one: absent verdicts and
+    failed tools are rare round counts, which would be preferred and then be lost.
+
+    Raises:
+        RuntimeError: no verdict at all could be had.
+    """
+    rng = random.Random(derive_seed(seed, "resample", step))
+    groups = [
+        _Group(rollouts[start : start + config.samples], config.keep, rng)
+        for start in range(0, len(rollouts), config.samples)
+    ]
+    asked: list[RewardRecord] = []
+    while wanted := [(group, index) for group in groups for index in group.unasked()]:
+        records = score([_case(group.attempts[index]) for group, index in wanted])
+        for (group, index), record in zip(wanted, records, strict=True):
+            group.records[index] = record
+        asked.extend(records)
+        for group in groups:
+            group.replace_absent(rng)
+    if asked and all(record.breakdown is None for record in asked):
+        raise RuntimeError(f"none of the {len(asked)} attempts of step {step} could be judged")
+    return KeptAttempts(
+        groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
+        records=tuple(group.records[index] for group in groups for index in group.kept),
+        asked=tuple(asked),
     )
 
 
-def keep_even(
-    rollouts: Sequence[Rollout], config: GroupConfig, *, seed: int, step: int
-) -> list[Rollout]:
-    """G of each request's G' attempts, request by request."""
-    rng = random.Random(derive_seed(seed, "resample", step))
-    kept: list[Rollout] = []
-    for start in range(0, len(rollouts), config.samples):
-        group = rollouts[start : start + config.samples]
-        rounds = [len(rollout.trajectory.rounds) for rollout in group]
-        kept += [group[index] for index in resample_by_rounds(rounds, config.keep, rng)]
-    return kept
+class _Group:
+    """Attempts at one request while it is decided which of them are kept."""
 
-
-def cases_of(rollouts: Sequence[Rollout]) -> list[RewardCase]:
-    """What judges are asked about each attempt."""
-    return [reward_case(rollout.trajectory, attempt=rollout.seed) for rollout in rollouts]
-
-
-def groups_of(
-    kept: Sequence[Rollout], records: Sequence[RewardRecord], config: GroupConfig
-) -> list[GRPOGroup]:
-    """What is learnt from. Attempts whose reward is absent, or that a failed tool ended, leave
-    their group."""
-    groups = []
-    for start in range(0, len(kept), config.keep):
-        part = slice(start, start + config.keep)
-        pairs = [
-            (rollout.tokens, record.breakdown.total)
-            for rollout, record in zip(kept[part], records[part], strict=True)
-            if record.breakdown is not None and rollout.trajectory.ending != "tool_failure"
+    def __init__(self, attempts: Sequence[Rollout], keep: int, rng: random.Random) -> None:
+        self.attempts = attempts
+        self.records: dict[int, RewardRecord] = {}
+        self._rounds = [len(attempt.trajectory.rounds) for attempt in attempts]
+        usable = [
+            index
+            for index, attempt in enumerate(attempts)
+            if attempt.trajectory.ending != "tool_failure"
         ]
-        if pairs:
-            trajectories, rewards = zip(*pairs, strict=True)
-            groups.append(GRPOGroup(trajectories=trajectories, rewards=rewards))
-    return groups
+        chosen = resample_by_rounds(
+            [self._rounds[index] for index in usable], min(keep, len(usable)), rng
+        )
+        self.kept = [usable[place] for place in chosen]
+        self._others = [index for index in usable if index not in self.kept]
+
+    def unasked(self) -> list[int]:
+        return [index for index in self.kept if index not in self.records]
+
+    def replace_absent(self, rng: random.Random) -> None:
+        present = [index for index in self.kept if self.records[index].breakdown is not None]
+        chosen = fill_by_rounds(
+            [self._rounds[index] for index in present],
+            [self._rounds[index] for index in self._others],
+            len(self.kept) - len(present),
+            rng,
+        )
+        filled = [self._others[place] for place in chosen]
+        self._others = [index for index in self._others if index not in filled]
+        self.kept = sorted(present + filled)
+
+
+def _case(rollout: Rollout) -> RewardCase:
+    return reward_case(rollout.trajectory, attempt=rollout.seed)

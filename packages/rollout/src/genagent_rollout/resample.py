@@ -1,6 +1,7 @@
 """Keeping part of a group so that round counts stay as even as the sample allows."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -36,3 +37,29 @@ def resample_by_rounds(rounds: Sequence[int], keep: int, rng: random.Random) -> 
             if members and len(kept) < keep:
                 kept.append(members.pop())
     return sorted(kept)
+
+
+def fill_by_rounds(
+    kept: Sequence[int], others: Sequence[int], wanted: int, rng: random.Random
+) -> list[int]:
+    """Choose more trajectories beside some that are kept, so that round counts become as even as
+    the others allow.
+
+    Args:
+        kept: how many rounds the kept ones took.
+        others: how many each of the others took.
+        wanted: how many more; fewer where there are not so many.
+
+    Returns:
+        Indices into ``others``, ascending.
+    """
+    counts = Counter(kept)
+    left = list(range(len(others)))
+    rng.shuffle(left)
+    chosen: list[int] = []
+    while left and len(chosen) < wanted:
+        index = min(left, key=lambda index: counts[others[index]])
+        left.remove(index)
+        counts[others[index]] += 1
+        chosen.append(index)
+    return sorted(chosen)

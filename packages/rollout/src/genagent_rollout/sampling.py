@@ -7,7 +7,6 @@ token that the policy samples is a format error, not something that cannot happe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,30 +14,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from genagent_rollout.config import SamplingConfig
+
 BLOCK = 256
 """Random numbers that a row draws at once, at most: a long turn may end early."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplingConfig:
-    """How turns are sampled."""
-
-    temperature: float = 1.0
-    """0 takes the likeliest token each time."""
-    max_turn_tokens: int = 96
-    """A turn that has not ended by then is cut off."""
-    max_response_tokens: int = 16_384
-    """Everything after the prompt, pictures included; the turn in which it runs out is cut off. A
-    picture is always shown whole; where nothing is left after it, one token is sampled."""
-    max_batch: int = 256
-    """Conversations run side by side; memory grows with it."""
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
-        for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
 
 
 class TokenSampler(Protocol):

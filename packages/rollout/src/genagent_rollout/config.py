@@ -1,0 +1,60 @@
+"""How an agent acts, as options; nothing here loads torch, so that a command line answers at once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingConfig:
+    """How turns are sampled."""
+
+    temperature: float = 1.0
+    """0 takes the likeliest token each time."""
+    max_turn_tokens: int = 96
+    """A turn that has not ended by then is cut off."""
+    max_response_tokens: int = 16_384
+    """Everything after the prompt, pictures included; the turn in which it runs out is cut off. A
+    picture is always shown whole; where nothing is left after it, one token is sampled."""
+    max_batch: int = 256
+    """Conversations run side by side; memory grows with it."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
+        for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupConfig:
+    """How many attempts a step is of."""
+
+    requests_per_step: int = 16
+    samples: int = 12
+    """G': attempts at each request."""
+    keep: int = 8
+    """G: attempts that are kept, rounds as even as possible."""
+    max_rounds: int = 3
+    """Pictures the agent may draw in training."""
+
+    def __post_init__(self) -> None:
+        for name in ("requests_per_step", "samples", "keep", "max_rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.samples < self.keep:
+            raise ValueError(f"cannot keep {self.keep} of {self.samples} samples; raise samples")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """What an evaluation is of."""
+
+    held_out: int = 450
+    """At most so many held-out requests."""
+    evaluation_rounds: int = 2
+    """Pictures the agent may draw for each."""
+
+    def __post_init__(self) -> None:
+        for name in ("held_out", "evaluation_rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
