@@ -166,6 +166,7 @@ def test_the_name_tells_settings_apart_that_change_answers():
     [
         {"base_urls": ()},
         {"base_urls": ("127.0.0.1:8000",)},
+        {"base_urls": ("http://a/v1", "http://b:8000/")},
         {"base_urls": ("http://me:secret@host/v1",)},
         {"base_urls": ("http://a/v1", "http://a/v1")},
         {"model": ""},
@@ -186,6 +187,18 @@ def test_a_wrong_setting_is_named(wrong):
     with pytest.raises(ValueError, match=f"^{name} ") as raised:
         OpenAIChatConfig(**({"base_urls": ("http://a/v1",), "model": "judge"} | wrong))
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_a_url_without_a_path_would_be_a_bare_404_and_is_told_the_usual_one(path):
+    url = f"https://host:8000{path}"
+    with pytest.raises(ValueError) as raised:
+        OpenAIChatConfig(base_urls=(url,), model="judge")
+    assert str(raised.value) == (
+        f"base_urls has {url!r}, which has no path; wants https://host:8000/v1"
+    )
+    for path in ("/v1", "/v1/", "/openai/deployments/judge"):
+        assert OpenAIChatConfig(base_urls=("https://host" + path,), model="judge")
 
 
 def test_a_config_can_be_written_down():

@@ -86,7 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     def do_GET(self) -> None:
-        """``/pictures/<prompt>/<seed>``, and a query that is not read."""
+        """``/pictures/<prompt>/<seed>``, and a query that is not read; no list of models."""
+        if self.path == "/v1/models":
+            self._send(Answer(status=404))
+            return
         with self.server.lock:
             self.server.fetched.append(self.path)
             self.server.keys.append(self.headers["Authorization"])

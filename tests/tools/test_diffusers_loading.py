@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import huggingface_hub.constants
 import pytest
 import torch
 from diffusers import FluxPipeline
@@ -9,7 +10,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from tests.tools.tiny_tools import build, differs, load, red, tiny
 
-from genagent_tools import PROFILES, Lora
+from genagent_tools import PROFILES, DiffusersTool, Lora
 
 
 def test_a_profile_brings_its_scheduler(tmp_path):
@@ -57,6 +58,28 @@ def test_a_folder_that_is_no_pipeline_is_named(tmp_path, folder):
     path = tmp_path / folder
     with pytest.raises(ValueError, match=f"{path}: the image pipeline cannot be read"):
         load(tiny("flux-8step"), path)
+
+
+def test_a_part_cut_off_is_one_line(tmp_path):
+    build("flux-8step").pipeline.save_pretrained(tmp_path)
+    part = tmp_path / "text_encoder_2" / "model.safetensors"
+    part.write_bytes(part.read_bytes()[:100])  # safetensors' own error, which is no OSError
+    with pytest.raises(ValueError) as raised:
+        load(tiny("flux-8step"), tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}: the image pipeline cannot be read (Error while deserializing header: invalid "
+        "header length); give the folder of a FluxPipeline"
+    )
+
+
+def test_a_repository_that_nobody_can_fetch_is_one_line_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError) as raised:
+        DiffusersTool.from_profile(tiny("flux-8step"), device="cpu")
+    [line] = str(raised.value).splitlines()
+    assert line.startswith("black-forest-labs/FLUX.1-dev: the image pipeline cannot be read (")
+    assert line.endswith("; download it, or give a local folder (genagent-tools serve --model)")
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])

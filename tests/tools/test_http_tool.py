@@ -1,6 +1,5 @@
 """The HTTP tool on healthy servers: every call gets its own pictures, in each server's dialect."""
 
-import asyncio
 import gc
 import random
 import subprocess
@@ -179,7 +178,7 @@ def test_a_tool_forgotten_with_a_request_on_its_way_hangs_up_after_it(capfd):
     go_on = threading.Event()
     with answering(lambda body, number: go_on.wait(10) and right(body, number)) as server:
         tool = tool_for(server)
-        drawing = asyncio.run_coroutine_threadsafe(tool._draw_all(["x"], [5]), tool._loop)
+        drawing = tool._loop.start(tool._draw_all(["x"], [5]))
         del tool
         go_on.set()
         assert [picture.tobytes() for picture in drawing.result()] == expected(["x"], [5])

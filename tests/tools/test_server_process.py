@@ -11,6 +11,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+import torch
+from diffusers import FluxPipeline
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from tests.tools.painting import GENERATIONS, metric, pixels_of
 from tests.tools.tiny_pipelines import flux
 
@@ -213,6 +217,27 @@ def test_bad_input_is_one_line_and_exit_code_2(words, says):
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_flux_8step_is_served_offline_with_a_local_lora_and_without_one_asks_for_it(
+    pipeline_folder, tmp_path
+):
+    torch.manual_seed(1)
+    transformer = flux().transformer
+    transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"], init_lora_weights=False))
+    FluxPipeline.save_lora_weights(tmp_path, get_peft_model_state_dict(transformer))
+    options = ("--profile", "flux-8step", "--model", pipeline_folder, *TINY)
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "nothing")}
+    done = run("serve", *options, **offline)
+    assert done.returncode == 2
+    *_, line = done.stderr.strip().splitlines()
+    assert line.startswith("alimama-creative/FLUX.1-Turbo-Alpha/diffusion_pytorch_model.safetensor")
+    assert line.endswith("or give a local file or folder (genagent-tools serve --lora)")
+    assert "Traceback" not in done.stderr
+    with served(*options, "--lora", tmp_path, **offline) as (_, url, line):
+        assert ask(url, 1).status_code == 200
+    assert line.startswith("flux-8step on cpu, 32x32")
 
 
 def test_a_failure_is_one_line_and_exit_code_1(tmp_path):

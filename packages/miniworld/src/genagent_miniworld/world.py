@@ -35,6 +35,9 @@ class Miniature(Services):
     with commas between, a profile, module:callable)."""
     tool_device: str = "cpu"
     """Where a profile's pipeline runs."""
+    tool_words: int | None = None
+    """Words of a prompt that the tool reads, told to the agent; nothing is said by default, for the
+    policies that ship with the miniature were not trained to hear of it."""
     judge: str = JUDGE
     """Whose verdicts are paid for: judge-mini, verifier (the truth itself), or another judge
     (endpoints with commas between, a model folder, module:callable)."""
@@ -75,6 +78,7 @@ class Miniature(Services):
             train=train,
             held_out=tuple(held_out),
             tool=self.open_tool(),
+            words=self.tool_words,
             judges=judges,
             truth=truth,
             policies=self.policies,

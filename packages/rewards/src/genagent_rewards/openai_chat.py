@@ -77,6 +77,10 @@ class OpenAIChatConfig:
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"base_urls has {url!r}; wants e.g. http://127.0.0.1:8000/v1")
+            if not parts.path.strip("/"):
+                # Else a bare 404 once everything is loaded.
+                wanted = parts._replace(path="/v1").geturl()
+                raise ValueError(f"base_urls has {url!r}, which has no path; wants {wanted}")
             if parts.username or parts.password:
                 raise ValueError(
                     f"base_urls has credentials for {parts.hostname}; put the key into the "

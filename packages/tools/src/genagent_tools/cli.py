@@ -30,6 +30,8 @@ class Serve:
     model: Path | None = None
     """Pipeline folder to load instead of the profile's own. Without a profile, size, steps and
     guidance must be said."""
+    lora: Path | None = None
+    """LoRA to load instead of the profile's own, at the same scale: a local file, or its folder."""
     name: str | None = None
     """What clients call the model; the profile's name by default."""
     devices: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ def _serve(options: Serve) -> None:
         guidance=options.guidance,
         text_tokens=options.text_tokens,
         dtype=options.dtype,
+        lora=options.lora,
         max_batch=options.max_batch,
     )
     listener = bind(config)

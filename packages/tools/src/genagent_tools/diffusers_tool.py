@@ -1,6 +1,7 @@
 """A diffusers text-to-image pipeline as a tool, in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from genagent_tools.tool_profile import Lora, ToolProfile
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
+
+
+BASE_REMEDY = "download it, or give a local folder (genagent-tools serve --model)"
+LORA_REMEDY = "download it, or give a local file or folder (genagent-tools serve --lora)"
 
 
 class DiffusersTool:
@@ -29,23 +34,29 @@ class DiffusersTool:
         """Load a profile's repository, with its LoRA and scheduler.
 
         Args:
-            path: folder to load instead of the repository; nothing is fetched then, but the LoRA.
+            path: folder to load instead of the repository; nothing is fetched then, but a LoRA that
+                is not local either.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: pipeline or LoRA cannot be read; names it and the remedy, in one line.
         """
         import diffusers
 
-        source = profile.repository if path is None else str(path)
+        source, remedy = profile.repository, BASE_REMEDY
+        if path is not None:
+            source, remedy = str(path), f"give the folder of a {profile.pipeline}"
+            if not Path(path, "model_index.json").is_file():
+                said = "it holds no model_index.json"
+                raise ValueError(f"{source}: the image pipeline cannot be read ({said}); {remedy}")
         # The name before diffusers 0.42, which takes it until 1.0; float32 is the default.
         dtype = {} if profile.dtype == "float32" else {"torch_dtype": getattr(torch, profile.dtype)}
-        try:
-            pipeline = getattr(diffusers, profile.pipeline).from_pretrained(
-                source, local_files_only=path is not None, **dtype
-            )
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"{source}: the image pipeline cannot be read ({reason})") from error
+        family = getattr(diffusers, profile.pipeline)
+        if profile.lora:
+            # What is missing is missed before the pipeline is loaded, which takes minutes.
+            with _read(f"{profile.lora.source}: the LoRA", LORA_REMEDY):
+                family.lora_state_dict(**_where(profile.lora))
+        with _read(f"{source}: the image pipeline", remedy):
+            pipeline = family.from_pretrained(source, local_files_only=path is not None, **dtype)
         if profile.lora:
             apply_lora(pipeline, profile.lora)
         if profile.scheduler:
@@ -95,12 +106,40 @@ class DiffusersTool:
 
 
 def apply_lora(pipeline: Any, lora: Lora) -> None:
-    """Load an adapter, and merge it into the weights or switch it on."""
-    pipeline.load_lora_weights(
-        lora.repository, weight_name=lora.weight_name, adapter_name="profile"
-    )
+    """Load an adapter, and merge it into the weights or switch it on.
+
+    Raises:
+        ValueError: it cannot be read, or is none of this pipeline's.
+    """
+    with _read(f"{lora.source}: the LoRA", LORA_REMEDY):
+        pipeline.load_lora_weights(**_where(lora), adapter_name="profile")
+        # Weights of other names are passed over with a warning, and pictures are as without them.
+        if not pipeline.get_list_adapters():
+            raise ValueError(f"none of its weights is of a {type(pipeline).__name__}")
     if lora.fused:
         pipeline.fuse_lora(lora_scale=lora.scale)
         pipeline.unload_lora_weights()
     else:
         pipeline.set_adapters(["profile"], [lora.scale])
+
+
+def _where(lora: Lora) -> dict[str, Any]:
+    """Arguments that find it. A broken .safetensors is not tried again as a pickle."""
+    return {
+        "pretrained_model_name_or_path_or_dict": lora.repository,
+        "weight_name": lora.weight_name,
+        "use_safetensors": True,
+    }
+
+
+@contextmanager
+def _read(what: str, remedy: str) -> Iterator[None]:
+    """Raises ValueError for whatever goes wrong: beside OSError, ValueError and KeyError there were
+    SafetensorError (a file cut off), IndexError (a folder of checkpoints), RuntimeError and
+    PeftError (weights of another model) and the hub's own HTTP client's: nothing in common."""
+    try:
+        yield
+    except Exception as error:
+        # A message such as "has no such file" hides that the hub was not asked; its cause says it.
+        said = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+        raise ValueError(f"{what} cannot be read ({said[:300]}); {remedy}") from error

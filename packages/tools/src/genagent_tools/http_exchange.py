@@ -1,9 +1,10 @@
-"""One request for one picture, and what its answer means."""
+"""One request to one server, for a picture mostly, and what its answer means."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,6 +23,7 @@ from genagent_tools.http_servers import retry_after_seconds
 from genagent_tools.tool import ToolError
 
 GENERATIONS = "/v1/images/generations"
+MODELS = "/v1/models"
 
 MAX_ERROR_BYTES = 64 * 1024
 
@@ -30,6 +32,7 @@ SMALL_PICTURE = 16 * 1024
 where the picture shows something, 11 for a million pixels of one colour."""
 
 _TRANSIENT = (408, 425)
+_NOT_THERE = (404, 405, 501)
 _PORTS = {"http": 80, "https": 443}
 _URL_SIGNS = "%/:?#[]@!$&'()*+,;="
 """What a URL may hold beside letters, digits and ``-._~`` (RFC 3986, section 2)."""
@@ -90,16 +93,34 @@ class Exchange:
             Busy: 429, or 503 with a Retry-After.
             Lost: no answer in time, another error, or an answer without a usable picture.
         """
-        try:
+        with _lost(seconds):
             async with asyncio.timeout(seconds):
                 return await self._ask(session, base_url, body)
-        except TimeoutError as error:
-            raise Lost(f"no answer within {seconds:.3g} s") from error
-        except BadAnswer as error:
-            raise Lost(str(error)) from error
-        # ValueError: what cannot be written into a header or a URL.
-        except (aiohttp.ClientError, ValueError) as error:
-            raise Lost(f"{type(error).__name__} {error}".strip()) from error
+
+    async def models(
+        self, session: aiohttp.ClientSession, base_url: str, *, seconds: float
+    ) -> bytes:
+        """What the server says of its models, empty where it has no such answer.
+
+        Raises:
+            ToolError, Busy, Lost: as ``ask``.
+        """
+        url = base_url + MODELS
+        with _lost(seconds):
+            async with (
+                asyncio.timeout(seconds),
+                session.get(
+                    url,
+                    headers=self._headers,
+                    proxy=self.proxy_of(urlsplit(url)),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                if response.status in _NOT_THERE:
+                    return b""
+                if response.status != 200:
+                    raise await _refusal(response)
+                return await _read(response, self._max_bytes)
 
     async def _ask(
         self, session: aiohttp.ClientSession, base_url: str, body: Mapping[str, object]
@@ -181,6 +202,20 @@ class Exchange:
                 f"in {url.scheme}_proxy, or the host in no_proxy"
             )
         return proxy
+
+
+@contextmanager
+def _lost(seconds: float) -> Iterator[None]:
+    """Raises Lost for whatever keeps an answer from being one."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Lost(f"no answer within {seconds:.3g} s") from error
+    except BadAnswer as error:
+        raise Lost(str(error)) from error
+    # ValueError: what cannot be written into a header or a URL.
+    except (aiohttp.ClientError, ValueError) as error:
+        raise Lost(f"{type(error).__name__} {error}".strip()) from error
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ToolError | Busy | Lost:

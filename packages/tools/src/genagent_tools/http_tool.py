@@ -8,22 +8,19 @@ import asyncio
 import itertools
 import os
 import random
-import threading
 import time
-import weakref
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-import aiohttp
 from PIL import Image
 
 from genagent_tools.http_config import HttpToolConfig
-from genagent_tools.http_dialects import request_body
+from genagent_tools.http_dialects import request_body, words_read
 from genagent_tools.http_exchange import Busy, Exchange, Lost
+from genagent_tools.http_loop import RequestLoop
 from genagent_tools.http_servers import Server, ServerPool
 from genagent_tools.tool import PartialFailure, ToolError
 
@@ -71,15 +68,7 @@ class HttpImageTool:
             self._exchange.proxy_of(urlsplit(url))
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(config.max_concurrency)
-        self._loop = asyncio.new_event_loop()
-        decoders = ThreadPoolExecutor(thread_name_prefix="http-image-tool-decode")
-        self._loop.set_default_executor(decoders)
-        thread = threading.Thread(
-            target=self._loop.run_forever, name="http-image-tool", daemon=True
-        )
-        thread.start()
-        self._session = asyncio.run_coroutine_threadsafe(_open_session(), self._loop).result()
-        self._end = weakref.finalize(self, _end, self._loop, thread, self._session, decoders)
+        self._loop = RequestLoop()
 
     @property
     def counts(self) -> HttpCounts:
@@ -97,14 +86,7 @@ class HttpImageTool:
         """
         if len(prompts) != len(seeds):
             raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds; give one a prompt")
-        if not self._end.alive:
-            raise ValueError("the tool is closed; make another one")
-        drawing = asyncio.run_coroutine_threadsafe(self._draw_all(prompts, seeds), self._loop)
-        try:
-            results = drawing.result()
-        except BaseException:  # Ctrl-C too must not leave requests on their way
-            drawing.cancel()
-            raise
+        results = self._loop.run(self._draw_all(prompts, seeds))
         pictures = [result for result in results if isinstance(result, Image.Image)]
         if len(pictures) == len(results):
             return pictures
@@ -112,9 +94,21 @@ class HttpImageTool:
             raise results[0]
         raise PartialFailure(results)
 
+    def words(self) -> int | None:
+        """Words of a prompt that its servers say they read, the fewest where they differ; None
+        where none says so, as only those of dialect "genagent" do.
+
+        Raises:
+            ValueError: the tool is closed.
+            ToolError: a server does not answer.
+        """
+        if self.config.dialect != "genagent":
+            return None
+        return self._loop.run(self._words())
+
     def close(self) -> None:
         """Hang up. Pictures still on their way are given up."""
-        self._end()
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +126,16 @@ class HttpImageTool:
                 # Else the first request leaves when the last is made: of 96, 6 ms later.
                 await asyncio.sleep(0)
         return [task.result() for task in tasks]
+
+    async def _words(self) -> int | None:
+        session, seconds, said = self._loop.session, self.config.timeout_seconds, []
+        for server in self._pool.servers:
+            try:
+                models = await self._exchange.models(session, server.url, seconds=seconds)
+            except (Busy, Lost) as trouble:
+                raise ToolError(f"{server.url}: {trouble}") from trouble
+            said.append(words_read(models, self.config.model))
+        return min((words for words in said if words is not None), default=None)
 
     async def _draw(self, prompt: str, seed: int) -> Image.Image | ToolError:
         """The picture, or why it is not to be had."""
@@ -185,8 +189,9 @@ class HttpImageTool:
             Busy, Lost: it may, another time.
         """
         self._counts.requests += 1
+        session = self._loop.session
         try:
-            picture = await self._exchange.ask(self._session, server.url, body, seconds=seconds)
+            picture = await self._exchange.ask(session, server.url, body, seconds=seconds)
         except Busy as busy:
             self._counts.waits += 1
             self._pool.busy(server, busy.seconds)
@@ -212,45 +217,6 @@ class HttpImageTool:
         """Full jitter: anything up to an end that doubles, so that clients do not come in step."""
         end = self.config.backoff_seconds * 2.0 ** min(failures, 30)
         return self._jitter.uniform(0, min(end, self.config.max_backoff_seconds))
-
-
-async def _open_session() -> aiohttp.ClientSession:
-    """Made on the loop that will use it; the exchange's own timeout covers everything."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-
-
-def _end(
-    loop: asyncio.AbstractEventLoop,
-    thread: threading.Thread,
-    session: aiohttp.ClientSession,
-    decoders: ThreadPoolExecutor,
-) -> None:
-    if threading.current_thread() is thread:
-        # A request on its way was the last to hold the tool, and the loop cannot wait for itself.
-        loop.create_task(_hang_up(session)).add_done_callback(lambda _: loop.stop())
-        return
-    if not thread.is_alive():
-        # A fork of the process has the tool and not its thread.
-        return
-    try:
-        asyncio.run_coroutine_threadsafe(_hang_up(session), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        decoders.shutdown(wait=False)
-        loop.close()
-
-
-async def _hang_up(session: aiohttp.ClientSession) -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await session.close()
 
 
 def _authorization(variable: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_tools.profiles import PROFILES
-from genagent_tools.tool_profile import TRAITS, ToolProfile
+from genagent_tools.tool_profile import TRAITS, Lora, ToolProfile
 
 if TYPE_CHECKING:
     from genagent_tools.diffusers_tool import DiffusersTool
@@ -36,8 +36,10 @@ class Overrides:
     steps: int | None = None
     guidance: float | None = None
     text_tokens: int | None = None
-    """Tokens of a prompt that the model reads."""
+    """Tokens of a prompt that the model reads; its words are as many fewer or more."""
     dtype: Literal["bfloat16", "float32"] | None = None
+    lora: Path | None = None
+    """Local file or folder of the profile's LoRA, at the profile's scale; 1 where it has none."""
     max_batch: int | None = None
     """Pictures drawn at once."""
 
@@ -50,6 +52,10 @@ class Overrides:
         }
         if "guidance" in given:
             given[profile.traits.guidance] = given.pop("guidance")
+        if self.lora is not None:
+            given["lora"] = (profile.lora or Lora(repository=str(self.lora))).at(self.lora)
+        if self.text_tokens is not None:
+            given["words"] = max(1, profile.words * self.text_tokens // profile.text_tokens)
         return replace(profile, **given)
 
 
@@ -95,6 +101,7 @@ def folder_profile(folder: Path, overrides: Overrides) -> ToolProfile:
         text_tokens=tokens,
         words=max(1, tokens * 3 // 4),
         dtype=overrides.dtype or "bfloat16",
+        lora=overrides.lora and Lora(repository=str(overrides.lora)).at(overrides.lora),
         max_batch=overrides.max_batch or 4,
         options=options,
         **guidance,
@@ -121,6 +128,8 @@ def load_tools(
     offered = _offered()
     if name in offered and folder is not None:
         raise ValueError(f"{name} brings its own weights; leave --model out, or --profile")
+    if name in offered and overrides.lora is not None:
+        raise ValueError(f"{name} brings its own weights; leave --lora out")
     # Before torch is loaded, which takes seconds.
     profile = None
     if name in PROFILES:

@@ -15,7 +15,10 @@ PROFILES = {
             name="flux-8step",
             pipeline="FluxPipeline",
             repository=FLUX_DEV,
-            lora=Lora(repository="alimama-creative/FLUX.1-Turbo-Alpha"),
+            lora=Lora(
+                repository="alimama-creative/FLUX.1-Turbo-Alpha",
+                weight_name="diffusion_pytorch_model.safetensors",
+            ),
             steps=8,
             guidance_scale=3.5,
             words=350,

@@ -5,7 +5,8 @@ What a pipeline does with its arguments was read in diffusers 0.42.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from genagent_tools.tool import DrawSettings
@@ -44,11 +45,35 @@ class Lora:
     """A low-rank adapter on top of the repository."""
 
     repository: str
+    """On the hub, or a local folder."""
     weight_name: str | None = None
-    """File in a repository that holds several."""
+    """Its file there; without it the hub is asked which, and there is none offline."""
     scale: float = 1.0
     fused: bool = True
     """Merged into the weights, which is faster; otherwise it stays switchable."""
+
+    @property
+    def source(self) -> str:
+        """Where it is, for people."""
+        return "/".join(part for part in (self.repository, self.weight_name) if part)
+
+    def at(self, path: Path) -> "Lora":
+        """The same from a local file, or from a folder that holds the file or no other one.
+
+        Raises:
+            ValueError: there is no such file.
+        """
+        if path.is_file():
+            return replace(self, repository=str(path.parent), weight_name=path.name)
+        if self.weight_name and (path / self.weight_name).is_file():
+            return replace(self, repository=str(path))
+        names = sorted(found.name for found in path.glob("*.safetensors"))
+        if len(names) != 1:
+            holds = ", ".join(names) or "no .safetensors file"
+            said = f"the folder holds {holds}" if path.is_dir() else "no such file or folder"
+            wanted = f", {self.weight_name} as published" if self.weight_name else ""
+            raise ValueError(f"{path}: {said}; give the LoRA's file itself{wanted}")
+        return replace(self, repository=str(path), weight_name=names[0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

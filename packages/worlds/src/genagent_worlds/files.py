@@ -46,10 +46,12 @@ class FilesAndEndpoints(Services):
     def open(self, run_folder: Path, *, seed: int) -> World:
         """See ``WorldConfig``."""
         assert self.train is not None and self.held_out is not None
+        tool = self.open_tool()
         return World(
             train=FileRequests(read_requests(self.train)),
             held_out=tuple(read_requests(self.held_out)),
-            tool=self.open_tool(),
+            tool=tool,
+            words=self.words_of(tool),
             judges=self.open_judges(cache=run_folder / VERDICTS),
         )
 

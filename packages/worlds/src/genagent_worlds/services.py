@@ -5,8 +5,9 @@ A service is named by one text: URLs with commas between, the name of something 
 """
 
 import importlib
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from genagent_rewards import (
 )
 from genagent_tools import HttpImageTool, HttpToolConfig, ImageTool, ToolError
 from genagent_tools.loading import Overrides, known_profiles, load_tools
+from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.world import Judges
 
 PROBE = "a red circle on a white background"
@@ -43,6 +45,11 @@ class Services:
     """Pictures on their way at a time."""
     tool_token_env: str | None = None
     """Environment variable with the token of the image servers."""
+    tool_words: int | None = None
+    """Words of a prompt that the tool reads, told to the agent; as its profile says by default,
+    where it has one."""
+    tool_probe_seconds: float = 60.0
+    """For the one picture that each image server draws before anything is at stake."""
     judge: str = ""
     """Who judges: OpenAI-compatible endpoints (http://host:8000/v1, several with commas between), a
     model folder, or module:callable."""
@@ -72,6 +79,22 @@ class Services:
             return tool  # pyright: ignore[reportReturnType] (a protocol; its member is there)
         [tool] = load_tools(self.tool, None, Overrides(), [self.tool_device])
         return tool
+
+    def words_of(self, tool: ImageTool) -> int | None:
+        """Words of a prompt that the tool reads: the option, or else what the profile says that it
+        has here or at its servers. Raises ValueError where a server does not answer."""
+        if self.tool_words is not None:
+            return self.tool_words
+        if isinstance(tool, HttpImageTool):
+            try:
+                return tool.words()
+            except ToolError as error:
+                raise ValueError(
+                    f"the image server does not say how many words it reads ({error}); start it, "
+                    "or give --world.tool-words"
+                ) from error
+        profile = getattr(tool, "profile", None)
+        return profile.words if isinstance(profile, ToolProfile) else None
 
     def open_judges(self, *, cache: Path) -> Judges:
         """The judges, their verdicts kept in the file ``cache``.
@@ -110,6 +133,8 @@ class Services:
         )
 
     def _tool_problems(self) -> Iterator[str]:
+        if self.tool_words is not None and self.tool_words < 1:
+            yield f"--world.tool-words is {self.tool_words}; wants 1 or more"
         if not self.tool:
             yield (
                 "--world.tool is missing: give image servers (http://host:8000, which "
@@ -135,7 +160,7 @@ class Services:
         elif is_url(self.judge) and not self.judge_model:
             yield f"--world.judge-model is missing: the name by which {self.judge} knows the judge"
         elif is_url(self.judge):
-            yield from _tried(lambda: OpenAIChat(self.judge_endpoints()).check())
+            yield from _tried(self._ask_once)
         elif is_code(self.judge):
             yield from _tried(lambda: locate(self.judge))
         elif not (Path(self.judge) / "config.json").is_file():
@@ -144,20 +169,34 @@ class Services:
             yield from device_problems("--world.judge-device", self.judge_device)
 
     def _draw_once(self) -> None:
-        """One picture from each server. Raises ValueError where one does not draw it."""
-        from dataclasses import replace
-
-        config = self.image_servers()
+        """One picture from each server. Raises ValueError where one does not draw it in time."""
+        config, seconds = self.image_servers(), self.tool_probe_seconds
         for url in config.base_urls:
-            alone = replace(config, base_urls=(url,), attempts=1, deadline_seconds=120.0)
+            patience = {"attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
+            alone = replace(config, base_urls=(url,), **patience)
             with HttpImageTool(alone) as tool:
+                begun = time.monotonic()
                 try:
                     tool.generate([PROBE], [0])
                 except ToolError as error:
+                    if time.monotonic() - begun >= seconds:
+                        raise ValueError(
+                            f"the image server {url} does not draw within {seconds:g} s; wait "
+                            "until it does, or allow it more with --world.tool-probe-seconds"
+                        ) from error
                     raise ValueError(
                         f"the image server {url} does not draw ({error}); start it, or check "
                         "--world.tool, --world.tool-model and --world.tool-token-env"
                     ) from error
+
+    def _ask_once(self) -> None:
+        """A word from each endpoint. Raises ValueError where one does not say it."""
+        chat = OpenAIChat(self.judge_endpoints())
+        try:
+            chat.check()
+        except ValueError as error:
+            options = "--world.judge, --world.judge-model and --world.judge-token-env"
+            raise ValueError(f"{error}: {options}") from error
 
 
 def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
@@ -215,4 +254,5 @@ def _tried(attempt: Callable[[], object]) -> Iterator[str]:
     try:
         attempt()
     except ValueError as error:
-        yield str(error)
+        # Words of a server may be a page.
+        yield " ".join(str(error).split())

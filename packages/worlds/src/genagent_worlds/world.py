@@ -48,6 +48,8 @@ class World:
     train: Requests
     held_out: tuple[Request, ...]
     tool: ImageTool
+    words: int | None = None
+    """Words of a prompt that its tool reads, told to the agent; None: nothing is said."""
     judges: Judges
     """Whose verdicts are paid for."""
     truth: Judges | None = None

@@ -98,7 +98,8 @@ def build_app(
 
     @app.get("/v1/models", responses=_TOKEN)
     async def models() -> dict[str, Any]:
-        """The one model served, with its defaults and limits."""
+        """The one model served: its defaults, its limits, and in ``words`` how many words of a
+        prompt it reads, null where that is not known."""
         defaults = {
             "size": f"{served.width}x{served.height}",
             "num_inference_steps": served.steps,
@@ -116,6 +117,7 @@ def build_app(
             "created": started,
             "owned_by": "genagent",
             "extensions": ["seed", *sorted(served.extensions)],
+            "words": served.words,
             "defaults": defaults,
             "limits": limits,
         }

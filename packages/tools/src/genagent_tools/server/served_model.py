@@ -38,6 +38,8 @@ class ServedModel:
     max_steps: int = 100
     max_prompt: int = 8000
     """Characters of a prompt."""
+    words: int | None = None
+    """Words of a prompt that the model reads; None where that is not known."""
     check: Callable[[DrawSettings], object] | None = None
     """Raises ValueError for settings that the model would not follow."""
 
@@ -47,6 +49,8 @@ class ServedModel:
         for name in ("width", "height", "size_multiple", "max_pixels", "max_steps", "max_prompt"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.words is not None and self.words < 1:
+            raise ValueError(f"words is {self.words}; wants 1 or more, or None")
         unknown = self.extensions.difference(EXTENSIONS)
         if unknown:
             raise ValueError(f"unknown extensions {sorted(unknown)}; known: {EXTENSIONS}")
@@ -76,6 +80,7 @@ class ServedModel:
             extensions=frozenset(extensions),
             size_multiple=traits.multiple // math.gcd(traits.multiple, profile.supersampling),
             max_steps=max(100, profile.steps),
+            words=profile.words,
             check=lambda settings: (profile.call(settings), profile.negative(settings)),
         )
 

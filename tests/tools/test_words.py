@@ -1,0 +1,115 @@
+"""How long a prompt a tool reads: from its profile over the server to the client."""
+
+import json
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.tools.painting import SERVED, TOKEN, Painter, serving
+from tests.tools.picture_server import Answer, answering, dead_url, tool_for
+
+from genagent_tools import PROFILES, ServedModel, ToolError
+from genagent_tools.http_dialects import words_read
+from genagent_tools.loading import Overrides
+
+
+def told(words: int | None, name: str = "painter") -> ServedModel:
+    """A model that reads so many words."""
+    return ServedModel(name=name, width=16, height=16, words=words)
+
+
+def test_a_served_profile_says_its_words_and_the_description_says_so():
+    profile = PROFILES["flux-schnell"]
+    with serving(Painter(), ServedModel.from_profile(profile)) as url:
+        [model] = httpx.get(url + "/v1/models").json()["data"]
+        described = httpx.get(url + "/openapi.json").json()["paths"]["/v1/models"]["get"]
+        with tool_for(url) as tool:
+            assert tool.words() == model["words"] == profile.words == 180
+    assert "``words``" in described["description"]
+
+
+def test_a_model_whose_words_nobody_knows_says_null():
+    with serving(Painter(), SERVED) as url, tool_for(url) as tool:
+        assert httpx.get(url + "/v1/models").json()["data"][0]["words"] is None
+        assert tool.words() is None
+
+
+def test_of_several_servers_the_one_that_reads_least_decides():
+    with (
+        serving(Painter(), told(30)) as one,
+        serving(Painter(), told(20)) as two,
+        serving(Painter(), told(None)) as silent,
+        tool_for(one, two, silent) as tool,
+    ):
+        assert tool.words() == 20
+
+
+def test_servers_of_another_dialect_are_not_asked():
+    with serving(Painter(), told(30)) as url, tool_for(url, dialect="vllm-omni") as tool:
+        assert tool.words() is None
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_without_a_list_of_models_says_nothing(status, monkeypatch):
+    with answering() as server, tool_for(server) as tool:
+        answer = Answer(status=status, body=b"what?")
+        monkeypatch.setattr(server.RequestHandlerClass, "do_GET", lambda self: self._send(answer))
+        assert tool.words() is None
+
+
+def test_a_server_that_fails_or_wants_a_token_is_no_server_that_says_nothing(monkeypatch):
+    with tool_for(dead_url()) as tool, pytest.raises(ToolError, match="Cannot connect"):
+        tool.words()
+    with answering() as server, tool_for(server) as tool:
+        answer = Answer(status=500, body=b"oh")
+        monkeypatch.setattr(server.RequestHandlerClass, "do_GET", lambda self: self._send(answer))
+        with pytest.raises(ToolError, match="500 oh"):
+            tool.words()
+    monkeypatch.setenv("TOOL_KEY", TOKEN)
+    with serving(Painter(), told(30), token=TOKEN) as url:
+        with tool_for(url) as tool, pytest.raises(ToolError, match="401 "):
+            tool.words()
+        with tool_for(url, api_key_env="TOOL_KEY") as tool:
+            assert tool.words() == 30
+    with pytest.raises(ValueError, match="the tool is closed"):
+        tool.words()
+
+
+ENTRIES = [{"id": "a", "words": 7}, "odd", {"id": "b", "words": 9}, {"id": "c"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "words"),
+    [
+        (ENTRIES, None, 7),
+        (ENTRIES, "b", 9),
+        (ENTRIES, "c", None),
+        (ENTRIES, "d", None),
+        ([], None, None),
+        *(([{"id": "a", "words": odd}], "a", None) for odd in (0, -1, 7.5, "7", True, None, [7])),
+        ("abc", None, None),
+        (None, None, None),
+    ],
+)
+def test_words_are_those_of_the_model_that_is_asked_and_a_whole_number(data, model, words):
+    assert words_read(json.dumps({"data": data}).encode(), model) == words
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"[]", b"{}", b"[" * 10**5, b'{"data": 3}']))
+def test_an_answer_that_is_no_list_of_models_says_nothing(answer):
+    assert words_read(answer, None) is None
+
+
+@given(st.sampled_from(sorted(PROFILES)), st.integers(1, 512))
+def test_another_number_of_tokens_is_another_number_of_words(name, tokens):
+    profile = PROFILES[name]
+    tokens = min(tokens, profile.traits.text_tokens)
+    words = Overrides(text_tokens=tokens).apply(profile).words
+    assert words == max(1, int(tokens * profile.words / profile.text_tokens + 1e-9))
+    assert Overrides(steps=3).apply(profile).words == profile.words
+
+
+def test_words_below_one_are_refused():
+    with pytest.raises(ValueError, match="words is 0"):
+        told(0)
