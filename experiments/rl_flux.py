@@ -28,10 +28,7 @@ from genagent_rollout import (
     GroupConfig,
     RolloutEngine,
     SamplingConfig,
-    cases_of,
     evaluate,
-    groups_of,
-    keep_even,
     rollout_metrics,
     sample_groups,
 )
@@ -134,25 +131,25 @@ def learn(
     batch = sample_groups(
         engine, world.tool, requests, groups, seed=seed, step=step, pictures=run.pictures
     )
-    kept = keep_even(batch.rollouts, groups, seed=seed, step=step)
-
-    cases, coin = cases_of(kept), derive_seed(seed, "judge", step)
+    coin = derive_seed(seed, "judge", step)
+    reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
     with run.timed("reward"):
-        reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
-        records = reward.score(cases, seed=coin)
+        kept = keep_rewarded(
+            batch.rollouts, lambda c: reward.score(c, seed=coin), groups, seed=seed, step=step
+        )
 
     rate = linear_rate(step, config.steps, config.grpo)
     with run.update():
-        report = update.update(groups_of(kept, records, groups), learning_rate=rate)
+        report = update.update(kept.learnable(), learning_rate=rate)
 
     run.log(
-        reward_metrics(records),
-        audit_rewards(world, cases, records, config.reward, seed=coin),
-        rollout_metrics(world, batch, records),
+        reward_metrics(kept.asked),
+        audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
+        rollout_metrics(world, batch, kept.records),
         report.metrics(),
         world.judges.take_counts(),
     )
-    run.show(world, kept, records)
+    run.show(world, kept.rollouts, kept.records)
 
 
 if __name__ == "__main__":

@@ -1,129 +1,21 @@
-"""Fixtures shared by the tests of several packages.
-
-Heavy libraries are imported inside the fixtures: the tests of a package must run where only that
-package's own dependencies are installed.
-"""
+"""Fixtures shared by the tests of several packages."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
-TAGS = ("think", "judge", "answer", "tool_call", "tool_response", "tools")
+from tests.tiny_qwen import save_tiny_qwen
 
 
 @pytest.fixture(scope="session")
 def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved, random Qwen2.5-VL of the miniature's shape: 4 layers of 128, 16x16 pixels a token.
-
-    Its vocabulary is bytes, the protocol's tokens, and merges that know the system message by
-    heart, so that prompts are short. Weights are scaled up, so that its distributions are far from
-    flat and a misplaced token shows.
-    """
-    import torch
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    path = tmp_path_factory.mktemp("tiny") / "policy"
-    processor = _processor()
-    token_id = processor.tokenizer.convert_tokens_to_ids
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(processor.tokenizer),
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 2048,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10000.0,
-                "mrope_section": [4, 6, 6],
-            },
-            "pad_token_id": processor.tokenizer.pad_token_id,
-            "bos_token_id": None,
-            "eos_token_id": processor.tokenizer.eos_token_id,
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 96,
-            "intermediate_size": 192,
-            "num_heads": 4,
-            "out_hidden_size": 128,
-            "patch_size": 8,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "window_size": 48,
-            "fullatt_block_indexes": [0, 1],
-        },
-        image_token_id=token_id("<|image_pad|>"),
-        video_token_id=token_id("<|video_pad|>"),
-        vision_start_token_id=token_id("<|vision_start|>"),
-        vision_end_token_id=token_id("<|vision_end|>"),
-        tie_word_embeddings=False,
-    )
-    torch.manual_seed(20)
-    model = Qwen2_5_VLForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3.0)
-    model.save_pretrained(path)
-    processor.save_pretrained(path)
-    return path
-
-
-def _processor():
-    """Byte-level BPE with special control tokens and plain tags, and 48x48-pixel pictures."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import (
-        PreTrainedTokenizerFast,
-        Qwen2_5_VLProcessor,
-        Qwen2VLImageProcessor,
-        Qwen2VLVideoProcessor,
-    )
-
+    """A saved, random Qwen2.5-VL that knows the system message by heart, so prompts are short."""
     from genagent_data import SYSTEM_MESSAGE
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=1000, min_frequency=1, initial_alphabet=alphabet, show_progress=False
-    )
     pieces = re.split("</?[a-z_]+>", SYSTEM_MESSAGE)
-    tokenizer.train_from_iterator(["system\n" + pieces[0], *pieces[1:]], trainer)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in CONTROL_TOKENS])
-    tags = [f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")]
-    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
-    sizes = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
-    vision = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "size": sizes}
-    return Qwen2_5_VLProcessor(
-        image_processor=Qwen2VLImageProcessor(**vision),
-        tokenizer=PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            eos_token="<|im_end|>",
-            pad_token="<|endoftext|>",
-            extra_special_tokens={
-                "image_token": "<|image_pad|>",
-                "video_token": "<|video_pad|>",
-                "vision_start_token": "<|vision_start|>",
-                "vision_end_token": "<|vision_end|>",
-            },
-        ),
-        video_processor=Qwen2VLVideoProcessor(**vision),
-    )
+    path = tmp_path_factory.mktemp("tiny") / "policy"
+    return save_tiny_qwen(path, seed=20, learnt=["system\n" + pieces[0], *pieces[1:]])
 
 
 @pytest.fixture(scope="session")
@@ -132,3 +24,13 @@ def tiny_policy(tiny_policy_path: Path):
     from genagent_policy import Policy
 
     return Policy.load(tiny_policy_path)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Annotations are not checked: for arguments that the code itself must refuse."""
+    from jaxtyping import config
+
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -9,6 +9,10 @@ from torch import Tensor
 import genagent_kernels as kernels
 from genagent_kernels import reference
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where Triton's kernels run: on a GPU, or interpreted."""
+PER_ROW = ("hidden", "target", "old_logprob", "advantage", "mask", "token_weight")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -26,9 +30,16 @@ class Case:
     def to(self, dtype: torch.dtype) -> "Case":
         return replace(self, hidden=self.hidden.to(dtype), weight=self.weight.to(dtype))
 
+    def on(self, device: str) -> "Case":
+        names = (*PER_ROW, "weight")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def without_holes(self) -> "Case":
+        """Masked rows hold numbers and targets as others do."""
+        return replace(self, hidden=self.hidden.nan_to_num(0.5), target=self.target.clamp(min=0))
+
     def rows(self, rows: Tensor | slice) -> "Case":
-        names = ("hidden", "target", "old_logprob", "advantage", "mask", "token_weight")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(self, **{name: getattr(self, name)[rows] for name in PER_ROW})
 
     def run(
         self, loss_function: Callable[..., kernels.GRPOLoss] = kernels.grpo_loss

@@ -7,6 +7,8 @@ import torch
 
 import genagent_kernels as kernels
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def arguments() -> dict[str, Any]:
     return {

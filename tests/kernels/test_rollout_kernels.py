@@ -290,6 +290,7 @@ def prefix(members: list[list[int]], length: int = 4) -> SharedPrefix:
         ({"backend": "cuda"}, "backend is 'cuda'"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_attention_names_the_wrong_argument(wrong, message):
     with pytest.raises(ValueError, match=message):
         kernels.decode_attention(**(attention_arguments() | wrong))
@@ -352,6 +353,7 @@ SEEDS = torch.tensor([1, 2])
         (call(kernels.sample_tokens, LOGITS, SEEDS, temperature=0.0), "temperature is 0.0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_rollout_kernels_name_the_wrong_argument(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()

@@ -1,4 +1,4 @@
-"""The Triton kernels of the loss against the float64 reference, on a GPU or interpreted."""
+"""The Triton kernels of the loss, on a GPU or interpreted."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,25 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kernels.cases import Case, assert_close, make_case
-from torch import Tensor
+from tests.kernels.cases import DEVICE, assert_close, make_case
 
 import genagent_kernels as kernels
 from genagent_kernels import head, reference
 
-# Error of gradients against float64, in units of the largest gradient or 1: the inputs are exact in
-# every dtype, so what is left is the rounding of the factors of sums. Log-probs are float32
-# throughout.
-TOLERANCE = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 LOGPROB_TOLERANCE = 2e-5
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
 grpo_loss = partial(kernels.grpo_loss, backend="triton")
 linear_logprob = partial(kernels.linear_logprob, backend="triton")
 seeds = st.integers(0, 2**31)
-sizes = st.sampled_from([1, 5, 9, 20])
-vocabularies = st.sampled_from([1, 37, 64, 130, 203])
-widths = st.sampled_from([1, 12, 16, 50])
 few = settings(max_examples=15, deadline=None)
 
 
@@ -39,115 +29,10 @@ def small_chunks():
         yield
 
 
-def on_device(case: Case) -> Case:
-    names = ("hidden", "weight", "target", "old_logprob", "advantage", "mask", "token_weight")
-    return replace(case, **{name: getattr(case, name).to(DEVICE) for name in names})
-
-
-def without_holes(case: Case) -> Case:
-    return replace(case, hidden=case.hidden.nan_to_num(0.5), target=case.target.clamp(min=0))
-
-
-def masked(case: Case, kind: str) -> Case:
-    if kind == "ragged":
-        return case
-    clean = without_holes(case)
-    return replace(clean, mask=torch.full_like(case.mask, kind == "all"))
-
-
-def assert_gradient(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
-    scale = max(1.0, expected.abs().max().item())
-    assert_close(found.cpu() / scale, expected / scale, TOLERANCE[dtype])
-
-
-def awkward(values: Tensor, layout: str) -> Tensor:
-    """The same values in memory that is strided, or that begins at an odd address."""
-    if layout == "transposed":
-        return values.T.contiguous().T
-    if layout == "misaligned":
-        flat = torch.empty(values.numel() + 1, dtype=values.dtype)
-        return flat[1:].view(values.shape).copy_(values)
-    if layout == "sliced":
-        wide = torch.zeros(values.shape[0], values.shape[1] + 3, dtype=values.dtype)
-        wide[:, 1:-2] = values
-        return wide[:, 1:-2]
-    return values
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@few
-@given(
-    seed=seeds,
-    rows=sizes,
-    vocabulary=vocabularies,
-    width=widths,
-    mask=st.sampled_from(["ragged", "ragged", "all", "none"]),
-)
-def test_loss_and_gradients_equal_the_reference(dtype, seed, rows, vocabulary, width, mask):
-    case = masked(make_case(seed, rows=rows, vocabulary=vocabulary, width=width), mask)
-    expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
-    result, grad_hidden, grad_weight = on_device(case.to(dtype)).run(grpo_loss)
-    scale = max(1.0, expected.loss.abs().item())
-    assert_close(result.loss.cpu() / scale, expected.loss / scale, LOGPROB_TOLERANCE)
-    assert_gradient(grad_hidden, expected_hidden, dtype)
-    assert_gradient(grad_weight, expected_weight, dtype)
-    assert_close(result.logprob.cpu(), expected.logprob, LOGPROB_TOLERANCE)
-    assert grad_hidden.dtype == grad_weight.dtype == dtype
-    for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy"):
-        assert_close(getattr(result.stats, name).cpu(), getattr(expected.stats, name), 5e-5)
-    for name in ("clip_low_fraction", "clip_high_fraction", "tokens", "effective_rows"):
-        wanted = getattr(expected.stats, name).item()
-        assert getattr(result.stats, name).item() == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@few
-@given(
-    seed=seeds,
-    rows=sizes,
-    vocabulary=vocabularies,
-    width=widths,
-    layout=st.sampled_from(["transposed", "misaligned", "sliced"]),
-    with_entropy=st.booleans(),
-)
-def test_log_probs_and_gradients_equal_the_reference(
-    dtype, seed, rows, vocabulary, width, layout, with_entropy
-):
-    case = without_holes(make_case(seed, rows=rows, vocabulary=vocabulary, width=width))
-    weights = torch.linspace(-1, 1, rows, dtype=torch.float64) / rows
-
-    def run(function, hidden: Tensor, weight: Tensor) -> list[Tensor]:
-        hidden, weight = hidden.detach().requires_grad_(), weight.detach().requires_grad_()
-        result = function(
-            hidden,
-            weight,
-            case.target.to(hidden.device),
-            temperature=case.temperature,
-            with_entropy=with_entropy,
-        )
-        total = (weights.to(hidden.device) * result.logprob).sum()
-        values = [result.logprob]
-        if with_entropy:
-            total = total + (weights.flip(0).to(hidden.device) * result.entropy).sum()
-            values.append(result.entropy)
-        total.backward()
-        assert hidden.grad is not None and weight.grad is not None
-        return [*values, hidden.grad, weight.grad]
-
-    expected = run(reference.linear_logprob, case.hidden, case.weight)
-    halves = (awkward(values.to(dtype), layout) for values in (case.hidden, case.weight))
-    actual = run(linear_logprob, *(values.to(DEVICE) for values in halves))
-    num_values = len(actual) - 2
-    for found, wanted in zip(actual[:num_values], expected[:num_values], strict=True):
-        assert_close(found.cpu(), wanted, LOGPROB_TOLERANCE)
-    for found, wanted in zip(actual[num_values:], expected[num_values:], strict=True):
-        assert_gradient(found, wanted, dtype)
-
-
 @few
 @given(seed=seeds, keep=st.integers(1, 39), shift=st.integers(0, 17))
 def test_a_row_is_bitwise_the_same_in_any_batch(seed, keep, shift):
-    case = on_device(without_holes(make_case(seed, rows=40, vocabulary=150)).to(torch.bfloat16))
+    case = make_case(seed, rows=40, vocabulary=150).without_holes().to(torch.bfloat16).on(DEVICE)
     if DEVICE == "cpu":
         # The interpreter multiplies with the CPU's BLAS, whose rows do depend on their place. Sums
         # of multiples of 1/64 are exact in any order; all that follows the product is tested.
@@ -164,7 +49,7 @@ def test_a_row_is_bitwise_the_same_in_any_batch(seed, keep, shift):
 @few
 @given(seed=seeds)
 def test_the_loss_is_bitwise_the_same_twice(seed):
-    case = on_device(make_case(seed, rows=20, vocabulary=130).to(torch.bfloat16))
+    case = make_case(seed, rows=20, vocabulary=130).to(torch.bfloat16).on(DEVICE)
     first, second = case.run(grpo_loss), case.run(grpo_loss)
     assert torch.equal(first[0].loss, second[0].loss)
     assert torch.equal(first[1], second[1]) and torch.equal(first[2], second[2])
@@ -172,7 +57,7 @@ def test_the_loss_is_bitwise_the_same_twice(seed):
     assert torch.equal(first[0].stats.kl_k3, second[0].stats.kl_k3)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("logits", [(1e4, -1e4, 0.0, 9e3), (-1e4, -1e4, -1e4), (5.0, 5.0, 5.0)])
 def test_extreme_and_tied_logits(dtype, logits):
     """One hidden unit of value 1, so that the weight's column is the logits."""
@@ -235,7 +120,7 @@ def test_no_rows_at_all():
 
 
 def test_a_frozen_weight_has_no_product_of_its_own(monkeypatch):
-    case = on_device(make_case(3, rows=9).to(torch.float32))
+    case = make_case(3, rows=9).to(torch.float32).on(DEVICE)
     monkeypatch.setattr("genagent_kernels.fused_grpo.add_weight_gradient", None)
     hidden = case.hidden.clone().requires_grad_()
     arguments = {

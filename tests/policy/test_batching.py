@@ -21,6 +21,20 @@ def test_plan_puts_like_lengths_together():
     assert plan_micro_batches([10, 100, 11, 99], max_tokens=200) == [[1, 3], [2, 0]]
 
 
+def test_plan_keeps_temperatures_apart():
+    lengths, temperatures = [10, 100, 11, 99, 12], [1.0, 0.5, 1.0, 1.0, 0.5]
+    plan = plan_micro_batches(lengths, max_tokens=10_000, temperatures=temperatures)
+    assert plan == [[1, 4], [3, 2, 0]]
+
+
+@given(st.lists(st.integers(1, 300), max_size=40), st.integers(1, 1000))
+def test_plan_of_one_temperature_is_that_of_none(lengths: list[int], budget: int):
+    plain = plan_micro_batches(lengths, max_tokens=budget)
+    assert (
+        plan_micro_batches(lengths, max_tokens=budget, temperatures=[0.7] * len(lengths)) == plain
+    )
+
+
 def test_plan_refuses_an_empty_budget():
     with pytest.raises(ValueError, match="max_tokens is 0"):
         plan_micro_batches([1], max_tokens=0)

@@ -1,4 +1,5 @@
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +25,14 @@ def _logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
     return policy.model(
         input_ids=trajectory.ids[None],
         mm_token_type_ids=(trajectory.ids == policy.chat.image_token_id)[None].int(),
-        pixel_values=trajectory.pixel_values if has_pictures else None,
+        pixel_values=policy.chat.expand_pictures(trajectory.pixel_values) if has_pictures else None,
         image_grid_thw=trajectory.grids if has_pictures else None,
     ).logits[0]
 
 
-def _sampled(policy: Policy, seed: int, *, drift: float = 0.0) -> TokenTrajectory:
+def _sampled(
+    policy: Policy, seed: int, *, drift: float = 0.0, temperature: float = 1.0
+) -> TokenTrajectory:
     """A trajectory of up to two pictures with the log-probs of the policy, or ones that drifted."""
     rng = np.random.default_rng(seed)
     pictures = [
@@ -39,17 +42,23 @@ def _sampled(policy: Policy, seed: int, *, drift: float = 0.0) -> TokenTrajector
     turns = ["".join(rng.choice(list("abc {}"), size=rng.integers(1, 9))) for _ in pictures]
     trajectory = policy.chat.render([*turns, "end"], "red", pictures)
     with torch.no_grad():
-        scores = torch.log_softmax(_logits(policy, trajectory)[:-1], dim=-1)
+        scores = torch.log_softmax(_logits(policy, trajectory)[:-1] / temperature, dim=-1)
     logprobs = torch.zeros(len(trajectory))
     logprobs[1:] = scores.gather(1, trajectory.ids[1:, None])[:, 0]
     noise = torch.from_numpy(rng.normal(0, 1, len(trajectory))).float()
-    return replace(trajectory, logprobs=(logprobs + drift * noise) * trajectory.policy_mask)
+    drifted = (logprobs + drift * noise) * trajectory.policy_mask
+    return replace(trajectory, logprobs=drifted, temperature=temperature)
 
 
-def _groups(policy: Policy, *, drift: float = 0.0) -> list[GRPOGroup]:
+def _groups(
+    policy: Policy, *, drift: float = 0.0, temperatures: Sequence[float] = (1.0,)
+) -> list[GRPOGroup]:
     """Two groups of different size; the last trajectory of the second stands at the mean."""
-    first = tuple(_sampled(policy, seed, drift=drift) for seed in range(4))
-    second = tuple(_sampled(policy, seed, drift=drift) for seed in range(4, 7))
+    every = [
+        _sampled(policy, seed, drift=drift, temperature=temperatures[seed % len(temperatures)])
+        for seed in range(7)
+    ]
+    first, second = tuple(every[:4]), tuple(every[4:])
     return [
         GRPOGroup(trajectories=first, rewards=(0.7, 0.0, -0.2, 1.0)),
         GRPOGroup(trajectories=second, rewards=(0.0, 1.0, 0.5)),
@@ -77,7 +86,7 @@ def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -
         spread = (sum((r - mean) ** 2 for r in group.rewards) / len(group.rewards)) ** 0.5
         for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
             advantage = (reward - mean) / (spread + 1e-6)
-            scores = torch.log_softmax(_logits(policy, trajectory) / config.temperature, dim=-1)
+            scores = torch.log_softmax(_logits(policy, trajectory) / trajectory.temperature, dim=-1)
             places = trajectory.policy_mask.nonzero().flatten().tolist()
             surrogate = torch.zeros(())
             for place in places:
@@ -94,14 +103,12 @@ def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -
 
 
 @pytest.mark.parametrize("normalization", ["sequence", "token"])
-@pytest.mark.parametrize("temperature", [1.0, 1.3])
+@pytest.mark.parametrize("temperatures", [[1.0], [1.3], [0.6, 1.0, 1.3]])
 def test_loss_and_gradient_are_those_of_the_equations(
-    policy: Policy, normalization, temperature: float
+    policy: Policy, normalization, temperatures: list[float]
 ):
-    config = GRPOConfig(
-        normalization=normalization, temperature=temperature, clip_low=0.3, clip_high=0.5
-    )
-    groups = _groups(policy, drift=0.4)
+    config = GRPOConfig(normalization=normalization, clip_low=0.3, clip_high=0.5)
+    groups = _groups(policy, drift=0.4, temperatures=temperatures)
     update = GRPOUpdate(policy, config)
     found = update.accumulate(groups)
     gradient = _gradient(policy)
@@ -146,12 +153,28 @@ def test_micro_batches_and_order_change_nothing(
         )
 
 
-def test_on_policy_the_ratio_is_one(policy: Policy):
-    statistics = GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy)).statistics
+@pytest.mark.parametrize("temperatures", [[1.0], [0.5], [0.5, 1.0, 1.7]])
+def test_on_policy_the_ratio_is_one(policy: Policy, temperatures: list[float]):
+    groups = _groups(policy, temperatures=temperatures)
+    statistics = GRPOUpdate(policy, GRPOConfig()).accumulate(groups).statistics
     assert statistics.ratio_mean == pytest.approx(1, abs=1e-5)
     assert statistics.ratio_max == pytest.approx(1, abs=1e-4)
     assert statistics.clip_low_fraction == statistics.clip_high_fraction == 0
     assert statistics.kl_k3 == pytest.approx(0, abs=1e-7)
+
+
+def test_greedy_trajectories_are_refused_before_anything_is_learnt(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    head = policy.head_weight.clone()
+    groups = _groups(policy)
+    first, *others = groups[1].trajectories
+    greedy = replace(groups[1], trajectories=(replace(first, temperature=0.0), *others))
+    update = GRPOUpdate(policy, GRPOConfig(updates_per_batch=2))
+    with pytest.raises(ValueError, match="1 of 7 trajectories were sampled at temperature 0"):
+        update.update([groups[0], greedy])
+    with pytest.raises(ValueError, match="1 of 3 trajectories"):
+        update.accumulate([greedy])
+    assert torch.equal(policy.head_weight, head)
 
 
 def test_masked_tokens_have_exactly_no_gradient(policy: Policy, monkeypatch: pytest.MonkeyPatch):
@@ -267,13 +290,12 @@ def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
     groups = _groups(policy)
     update = GRPOUpdate(policy, config)
     update.update(groups)
-    policy.save(tmp_path / "policy")
-    torch.save(update.state_dict(), tmp_path / "state.pt")
+    update.save(tmp_path)
     update.update(groups, learning_rate=5e-4)
 
     resumed = Policy.load(tmp_path / "policy")
     again = GRPOUpdate(resumed, config)
-    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.restore(tmp_path)
     again.update(groups, learning_rate=5e-4)
     expected = policy.model.state_dict()
     for name, tensor in resumed.model.state_dict().items():
@@ -293,9 +315,9 @@ def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
         {"micro_batch_tokens": 0},
         {"max_grad_norm": 0},
         {"weight_decay": -1},
-        {"temperature": 0},
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_settings_that_make_no_sense(changes):
     (name,) = changes
     with pytest.raises(ValueError, match=name):

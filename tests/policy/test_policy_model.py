@@ -39,7 +39,9 @@ def _plain_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
         return policy.model(
             input_ids=trajectory.ids[None],
             mm_token_type_ids=(trajectory.ids == policy.chat.image_token_id)[None].int(),
-            pixel_values=trajectory.pixel_values if has_pictures else None,
+            pixel_values=policy.chat.expand_pictures(trajectory.pixel_values)
+            if has_pictures
+            else None,
             image_grid_thw=trajectory.grids if has_pictures else None,
         ).logits[0]
 

@@ -22,7 +22,8 @@ def _sequence(
     mask: list[bool] = []
     for text, height, width in pieces:
         mask += [False] * text + [True] * (height * width // MERGE**2)
-    grids = torch.tensor([[1, height, width] for _, height, width in pieces]).reshape(-1, 3)
+    sizes = [[1, height, width] for _, height, width in pieces]
+    grids = torch.tensor(sizes, dtype=torch.int64).reshape(-1, 3)
     return torch.tensor(mask + [False] * last), grids
 
 

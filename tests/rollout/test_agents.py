@@ -15,6 +15,9 @@ AGAIN = render_turn(Turn(judgement="one missing", thinking="more", tool_prompt="
 DONE = render_turn(Turn(judgement="all there", answer="done"))
 FAILS = render_turn(Turn(thinking="t", tool_prompt="unlucky"))
 
+SAMPLED = -1
+"""In a script: let the policy sample this token."""
+
 
 class Painter:
     """A tool whose picture follows from prompt and seed; refuses what is unlucky."""
@@ -206,8 +209,12 @@ def test_pictures_follow_from_the_seed_whatever_the_batch(act):
     assert whole[3].trajectory.rounds[1].seed == derive_seed(3, "tool", 1)
 
 
-def test_the_same_again(act):
-    first, second = (act([[FIRST, AGAIN, DONE], [FIRST, DONE]]).rollouts for _ in range(2))
+def test_the_same_seeds_say_and_draw_the_same_again(act, tiny_policy: Policy):
+    """Both attempts are at one request, and choose the tokens of their last turn."""
+    script = [FIRST, [*[SAMPLED] * 6, tiny_policy.chat.turn_end_id]]
+    first, second = (act([script, script]).rollouts for _ in range(2))
+    assert first[0].turns[1] != first[1].turns[1]
+    assert first[0].trajectory.pictures != first[1].trajectory.pictures
     for one, other in zip(first, second, strict=True):
         assert one.turns == other.turns
         assert one.trajectory.pictures == other.trajectory.pictures

@@ -1,5 +1,8 @@
 """Groups of attempts: who is kept, who is learnt from, and that it depends on nothing else."""
 
+import random
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,9 @@ from genagent_rollout import (
     Rollout,
     RolloutEngine,
     SamplingConfig,
-    cases_of,
     evaluate,
-    groups_of,
-    keep_even,
+    fill_by_rounds,
+    keep_rewarded,
     sample_groups,
 )
 from genagent_worlds import Judges, World
@@ -33,7 +35,7 @@ def rollout(number: int, rounds: int = 1, *, ending="answer", request: str = "r"
         ids=torch.tensor([1, number]),
         policy_mask=torch.tensor([False, True]),
         logprobs=torch.zeros(2),
-        pixel_values=torch.zeros(0, 4),
+        pixel_values=torch.zeros(0, 4, dtype=torch.uint8),
         grids=torch.zeros(0, 3, dtype=torch.int64),
     )
     trajectory = Trajectory(
@@ -49,6 +51,19 @@ def record(total: float | None) -> RewardRecord:
     return RewardRecord(breakdown=breakdown, point_verdict=None)
 
 
+class Scorer:
+    """Rewards every case but those whose attempt is in ``mute``; keeps whom it was asked about."""
+
+    def __init__(self, mute: Sequence[int] = ()) -> None:
+        self.mute = set(mute)
+        self.asked: list[int] = []
+
+    def __call__(self, cases):
+        numbers = [int(case.id.split("/")[1]) for case in cases]
+        self.asked += numbers
+        return [record(None if number in self.mute else number / 10) for number in numbers]
+
+
 @given(
     rounds=st.lists(st.integers(1, 3), min_size=12, max_size=12),
     seed=st.integers(0, 5),
@@ -58,32 +73,103 @@ def record(total: float | None) -> RewardRecord:
 def test_each_request_keeps_its_own_attempts_with_even_rounds(rounds, seed, step):
     config = GroupConfig(samples=6, keep=4)
     attempts = [rollout(i, count, request=str(i // 6)) for i, count in enumerate(rounds)]
-    kept = keep_even(attempts, config, seed=seed, step=step)
-    assert [r.trajectory.request.id for r in kept] == ["0"] * 4 + ["1"] * 4
-    assert [r.seed for r in kept] == [
-        r.seed for r in keep_even(attempts, config, seed=seed, step=step)
+    scorer = Scorer()
+    kept = keep_rewarded(attempts, scorer, config, seed=seed, step=step)
+    assert [r.trajectory.request.id for r in kept.rollouts] == ["0"] * 4 + ["1"] * 4
+    again = keep_rewarded(attempts, Scorer(), config, seed=seed, step=step)
+    assert [r.seed for r in kept.rollouts] == [r.seed for r in again.rollouts]
+    # Only who is kept is asked about, and gets its own reward.
+    assert sorted(scorer.asked) == [r.seed for r in kept.rollouts]
+    assert [r.breakdown and r.breakdown.total for r in kept.records] == [
+        r.seed / 10 for r in kept.rollouts
     ]
-    for group in range(2):
-        there = rounds[6 * group : 6 * group + 6]
-        chosen = [len(r.trajectory.rounds) for r in kept[4 * group : 4 * group + 4]]
-        counts = {count: chosen.count(count) for count in set(there)}
-        for count, number in counts.items():
-            # Another count has two more only where this one has no more to give.
-            more = any(other >= number + 2 for other in counts.values())
-            assert not more or number == there.count(count)
+    for number, group in enumerate(kept.groups):
+        assert_even([len(r.trajectory.rounds) for r in group], rounds[6 * number : 6 * number + 6])
 
 
-def test_absent_rewards_and_failed_tools_leave_their_group_and_an_empty_group_goes():
-    kept = [rollout(0), rollout(1), rollout(2, ending="tool_failure"), rollout(3)]
-    kept += [rollout(4), rollout(5, ending="tool_failure")]
-    records = [record(1.0), record(None), record(0.5), record(0.0), record(None), record(1.0)]
-    groups = groups_of(kept, records, GroupConfig(samples=2, keep=2))
-    assert [group.rewards for group in groups] == [(1.0,), (0.0,)]
-    assert groups[0].trajectories == (kept[0].tokens,)
+def assert_even(chosen: list[int], there: list[int]) -> None:
+    """A count has two more than another only where that one has no more to give."""
+    counts = {count: chosen.count(count) for count in set(there)}
+    for count, number in counts.items():
+        more = any(other >= number + 2 for other in counts.values())
+        assert not more or number == there.count(count)
+
+
+def test_who_cannot_be_rewarded_takes_no_place_from_who_can():
+    # Of 12 attempts each 9, 9, 11, 10, 10 and 6 can be rewarded: some tools fail, some verdicts
+    # cannot be had, and all of them took a rare number of rounds.
+    usable = (9, 9, 11, 10, 10, 6)
+    attempts, mute = [], []
+    for request, good in enumerate(usable):
+        for place in range(12):
+            number = 12 * request + place
+            if place < good:
+                attempts.append(rollout(number, 2, request=str(request)))
+            elif place % 2:
+                attempts.append(rollout(number, 1, request=str(request), ending="tool_failure"))
+            else:
+                attempts.append(rollout(number, 3, request=str(request)))
+                mute.append(number)
+    kept = keep_rewarded(attempts, Scorer(mute), GroupConfig(), seed=0, step=0)
+    assert [len(group) for group in kept.groups] == [8, 8, 8, 8, 8, 6]
+    assert all(r.breakdown is not None for r in kept.records)
+    assert not {r.seed for r in kept.rollouts} & set(mute)
+    assert sum(r.breakdown is None for r in kept.asked) == len(mute)
+    assert [len(group.rewards) for group in kept.learnable()] == [8, 8, 8, 8, 8, 6]
+
+
+@given(
+    rounds=st.lists(st.integers(1, 3), min_size=8, max_size=8),
+    mute=st.sets(st.integers(0, 7), max_size=7),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_absent_verdicts_are_replaced_while_there_is_another_attempt(rounds, mute, seed):
+    attempts = [rollout(i, count) for i, count in enumerate(rounds)]
+    scorer = Scorer(sorted(mute))
+    kept = keep_rewarded(attempts, scorer, GroupConfig(samples=8, keep=4), seed=seed, step=0)
+    assert len(kept.rollouts) == min(4, 8 - len(mute))
+    assert not {r.seed for r in kept.rollouts} & mute
+    assert len(set(scorer.asked)) == len(scorer.asked)  # nobody is asked about twice
+
+
+def test_a_group_without_a_reward_is_not_learnt_from():
+    attempts = [rollout(0), rollout(1), rollout(2, ending="tool_failure"), rollout(3)]
+    kept = keep_rewarded(attempts, Scorer([0, 1]), GroupConfig(samples=2, keep=2), seed=0, step=0)
+    assert [len(group) for group in kept.groups] == [0, 1]
+    [group] = kept.learnable()
+    assert (group.rewards, group.trajectories) == ((0.3,), (attempts[3].tokens,))
+
+
+def test_no_verdict_at_all_ends_the_run():
+    attempts = [rollout(number) for number in range(4)]
+    with pytest.raises(RuntimeError, match="none of the 4 attempts of step 7 could be judged"):
+        keep_rewarded(attempts, Scorer(range(4)), GroupConfig(samples=2, keep=1), seed=0, step=7)
+
+
+@given(
+    kept=st.lists(st.integers(1, 3), max_size=6),
+    others=st.lists(st.integers(1, 3), max_size=6),
+    wanted=st.integers(0, 7),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=200, deadline=None)
+def test_filling_makes_round_counts_as_even_as_the_others_allow(kept, others, wanted, seed):
+    chosen = fill_by_rounds(kept, others, wanted, random.Random(seed))
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(wanted, len(others))
+    left = [others[i] for i in range(len(others)) if i not in chosen]
+    after = Counter(kept) + Counter(others[i] for i in chosen)
+    # No exchange of a chosen one for one that is left makes two counts more even.
+    for index in chosen:
+        assert all(after[others[index]] - 1 <= after[count] for count in left)
 
 
 def test_cases_are_told_apart_by_the_rollouts_seed():
-    first, second = cases_of([rollout(7, 2), rollout(8)])
+    kept = keep_rewarded(
+        [rollout(7, 2), rollout(8)], Scorer(), GroupConfig(samples=2, keep=2), seed=0, step=0
+    )
+    first, second = kept.cases
     assert (first.id, second.id) == ("r/7", "r/8")
     assert first.pictures == (PICTURE, PICTURE)
     assert not first.format_error

@@ -1,12 +1,13 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from genagent_policy import Policy, TokenTrajectory, collate
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory, collate
 from genagent_rollout import RolloutEngine, SamplingConfig
 
 SAMPLED = -1
@@ -28,7 +29,9 @@ def _next_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
         return policy.model(
             input_ids=trajectory.ids[None],
             mm_token_type_ids=pictures[None].int(),
-            pixel_values=trajectory.pixel_values if has_pictures else None,
+            pixel_values=policy.chat.expand_pictures(trajectory.pixel_values)
+            if has_pictures
+            else None,
             image_grid_thw=trajectory.grids if has_pictures else None,
         ).logits[0, -1]
 
@@ -105,6 +108,26 @@ def test_stored_logprobs_equal_recomputed_ones(
         assert (ratio - 1).abs().max() <= 1e-4
         assert stored[~trajectory.policy_mask].abs().max() == 0
         assert stored[trajectory.policy_mask].min() < -1
+
+
+@pytest.mark.parametrize("temperatures", [[0.5], [0.5, 1.0, 1.5]])
+def test_the_update_sees_what_was_sampled_at_its_own_temperature(
+    tiny_policy_path: Path, temperatures: list[float]
+):
+    policy = Policy.load(tiny_policy_path)
+    trajectories = []
+    for temperature in temperatures:
+        config = SamplingConfig(temperature=temperature, max_turn_tokens=30)
+        talk = RolloutEngine(policy, config).start(PROMPTS, [0, 1, 2, 3])
+        talk.sample()
+        trajectories += [talk.tokens(row) for row in talk.rows]
+    assert {trajectory.temperature for trajectory in trajectories} == set(temperatures)
+    rewards = tuple(float(place) for place in range(len(trajectories)))
+    group = GRPOGroup(trajectories=tuple(trajectories), rewards=rewards)
+    statistics = GRPOUpdate(policy, GRPOConfig()).accumulate([group]).statistics
+    assert statistics.tokens == sum(item.num_policy_tokens for item in trajectories)
+    assert statistics.ratio_mean == pytest.approx(1, abs=1e-3)
+    assert statistics.ratio_max == pytest.approx(1, abs=1e-3)
 
 
 def test_history_is_never_tokenized_again(
@@ -322,6 +345,7 @@ def test_greedy_takes_the_likeliest_token(tiny_policy: Policy):
     turns = talk.sample()
     for row in range(2):
         trajectory = talk.tokens(row)
+        assert trajectory.temperature == 0
         for place in trajectory.policy_mask.nonzero().flatten().tolist():
             logits = _next_logits(tiny_policy, _head(trajectory, place))
             assert trajectory.ids[place] == logits.argmax()
@@ -337,6 +361,7 @@ def _head(trajectory: TokenTrajectory, tokens: int) -> TokenTrajectory:
         logprobs=trajectory.logprobs[:tokens],
         pixel_values=trajectory.pixel_values,
         grids=trajectory.grids,
+        temperature=trajectory.temperature,
     )
 
 

@@ -7,7 +7,7 @@ factors and give float32; on a CPU the factors are widened.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ class GRPOResults:
     is_effective: Tensor
 
 
+@runtime_checkable  # Tests check annotations as they run.
 class Head(Protocol):
     """What lies between the products of a head, in PyTorch or in Triton."""
 

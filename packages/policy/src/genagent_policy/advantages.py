@@ -1,14 +1,14 @@
 """How much better a trajectory did than the others of its group (Eq. 4)."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 SPREAD_FLOOR = 1e-6
 """Added to the standard deviation."""
 
 
-def group_advantages(rewards: Float[Tensor, " group"]) -> Float[Tensor, " group"]:
+def group_advantages(rewards: Real[Tensor, " group"]) -> Float[Tensor, " group"]:
     """``(r - mean(r)) / (std(r) + 1e-6)`` with the population standard deviation (divisor G).
 
     Computed in float64 and returned in the rewards' dtype. A group whose rewards are all equal has

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from genagent_policy.positions import mrope_positions, picture_mask
@@ -28,8 +28,8 @@ class Batch:
     policy_mask: Bool[Tensor, "rows tokens"]
     picture_mask: Bool[Tensor, "rows tokens"]
     logprobs: Float[Tensor, "rows tokens"]
-    pixel_values: Float[Tensor, "patches dim"]
-    """All pictures, row by row."""
+    pixel_values: UInt8[Tensor, "patches dim"]
+    """Levels of all pictures, row by row."""
     grids: Int64[Tensor, "pictures 3"]
 
     def to(self, device: torch.device) -> "Batch":
@@ -83,19 +83,26 @@ def collate(
     )
 
 
-def plan_micro_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
+def plan_micro_batches(
+    lengths: Sequence[int], *, max_tokens: int, temperatures: Sequence[float] | None = None
+) -> list[list[int]]:
     """Cut trajectories, longest first, so that rows x longest stays within ``max_tokens``.
 
-    A trajectory longer than ``max_tokens`` gets a micro-batch of its own.
+    A trajectory longer than ``max_tokens`` gets a micro-batch of its own, and trajectories of
+    different temperatures are never put together.
     """
     if max_tokens < 1:
         raise ValueError(f"max_tokens is {max_tokens}; a micro-batch wants at least one token")
-    plan: list[list[int]] = []
-    longest = 0
+    alike: dict[float, list[int]] = {}
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if plan and (len(plan[-1]) + 1) * longest <= max_tokens:
-            plan[-1].append(index)
-        else:
-            plan.append([index])
-            longest = lengths[index]
+        alike.setdefault(temperatures[index] if temperatures else 1.0, []).append(index)
+    plan: list[list[int]] = []
+    for indices in alike.values():
+        longest = 0
+        for index in indices:
+            if longest and (len(plan[-1]) + 1) * longest <= max_tokens:
+                plan[-1].append(index)
+            else:
+                plan.append([index])
+                longest = lengths[index]
     return plan

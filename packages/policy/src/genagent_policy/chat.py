@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
 from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
+from genagent_policy.patches import PatchFormat
 from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 
@@ -30,11 +31,14 @@ class ChatFormat:
     """Turns text and pictures into the token sequences the policy is trained and run on."""
 
     def __init__(self, processor: "Qwen2_5_VLProcessor", *, system: str = SYSTEM_MESSAGE) -> None:
+        """
+        Raises:
+            ValueError: the processor is not of the Qwen2.5-VL family.
+        """
         self._tokenizer = processor.tokenizer
-        self._image_processor = processor.image_processor
-        self.merge_size: int = self._image_processor.merge_size
-        patch_area = self._image_processor.patch_size**2
-        self.patch_dim: int = 3 * self._image_processor.temporal_patch_size * patch_area
+        self._patches = PatchFormat(processor.image_processor)
+        self.merge_size: int = self._patches.merge_size
+        self.patch_dim: int = self._patches.dim
         self.turn_start_id = self._control("<|im_start|>")
         self.turn_end_id = self._control("<|im_end|>")
         self.vision_start_id = self._control("<|vision_start|>")
@@ -73,15 +77,15 @@ class ChatFormat:
 
     def encode_pictures(
         self, pictures: Sequence[Image.Image]
-    ) -> tuple[list[Float[Tensor, "patches dim"]], Int64[Tensor, "pictures 3"]]:
-        """Patches of each picture and all grids, from one call of the image processor."""
-        if not pictures:
-            return [], no_pictures(self.patch_dim)[1]
-        encoded = self._image_processor(
-            images=[picture.convert("RGB") for picture in pictures], return_tensors="pt"
-        )
-        grids = encoded["image_grid_thw"]
-        return list(encoded["pixel_values"].split(grids.prod(dim=-1).tolist())), grids
+    ) -> tuple[list[UInt8[Tensor, "patches dim"]], Int64[Tensor, "pictures 3"]]:
+        """Levels of each picture's patches, and all grids."""
+        return self._patches.encode(pictures)
+
+    def expand_pictures(
+        self, pixel_values: UInt8[Tensor, "patches dim"], dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "patches values"]:
+        """What the vision tower takes: the image processor's values of those levels."""
+        return self._patches.expand(pixel_values, dtype)
 
     def render(
         self, turn_texts: Sequence[str], prompt: str, pictures: Sequence[Image.Image]

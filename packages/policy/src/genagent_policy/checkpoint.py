@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from safetensors import SafetensorError
 
+from genagent_policy.legacy_keys import write_legacy_keys
+
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
@@ -58,6 +60,8 @@ def save_checkpoint(
 ) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
+    Older releases of transformers can read it too.
+
     Raises:
         OSError: it cannot be written; ``path`` is as it was.
     """
@@ -69,6 +73,7 @@ def save_checkpoint(
             with _quiet():
                 model.save_pretrained(partial)
                 processor.save_pretrained(partial)
+            write_legacy_keys(partial)
         except SafetensorError as error:
             raise OSError(f"cannot write the weights to {partial} ({error})") from error
         if path.exists():
@@ -84,7 +89,12 @@ def save_checkpoint(
             shutil.rmtree(previous, ignore_errors=True)
 
 
-def check_architecture(path: Path) -> None:
+def check_architecture(path: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint.
+
+    Raises:
+        ValueError: there is none, or not that of a Qwen2.5-VL.
+    """
     config = path / "config.json"
     try:
         found = json.loads(config.read_text(encoding="utf-8"))
@@ -97,6 +107,7 @@ def check_architecture(path: Path) -> None:
         raise ValueError(
             f"{path}: architecture {architecture!r}; the policy wants a {ARCHITECTURE!r} checkpoint"
         )
+    return found
 
 
 @contextmanager

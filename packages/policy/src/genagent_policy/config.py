@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from genagent_data import system_message
+from genagent_policy.attention import Attention, flash_is_installed
 from genagent_policy.checkpoint import check_architecture
 from genagent_policy.model import Policy
 
@@ -24,10 +25,21 @@ class PolicyConfig:
     """Of the weights; by default the one they were saved in."""
     word_limit: int = 0
     """Words of a prompt that the tool reads, told to the agent; 0: nothing is said of it."""
+    max_pixels: int | None = None
+    """Of a picture as the agent sees it; larger ones are shown smaller; None: as the checkpoint
+    says."""
+    attention: Attention = "auto"
+    """Kernel of training passes and of the vision tower; auto: flash_attention_2 where it is
+    installed and runs, else sdpa. Sampling takes sdpa."""
+    checkpoint_activations: bool = False
+    """Whether training keeps the layers' inputs only and computes the rest again: less memory, a
+    third more time."""
 
     def __post_init__(self) -> None:
         if self.word_limit < 0:
             raise ValueError(f"word_limit is {self.word_limit}; wants 0 or more")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"max_pixels is {self.max_pixels}; wants 1 or more, or None")
 
     def problems(self, shipped: Mapping[str, Path]) -> list[str]:
         """What keeps it from loading, a line each; no weight is read.
@@ -43,11 +55,13 @@ class PolicyConfig:
             lines.append(f"no policy {self.policy!r}; give {known}")
         else:
             try:
-                check_architecture(self._path(shipped))
+                lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
             except ValueError as error:
                 lines.append(str(error))
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             lines.append(f"--device is {self.device!r}, and torch finds no CUDA here; give cpu")
+        if self.attention == "flash_attention_2":
+            lines.extend(self._flash_problems())
         return lines
 
     def load(self, shipped: Mapping[str, Path], *, saved: Path | None = None) -> Policy:
@@ -61,7 +75,29 @@ class PolicyConfig:
             device=self.device,
             dtype=None if self.dtype == "saved" else getattr(torch, self.dtype),
             system=system_message(words=self.word_limit or None),
+            max_pixels=self.max_pixels,
+            attention=self.attention,
+            checkpoint_activations=self.checkpoint_activations,
         )
+
+    def _picture_problems(self, checkpoint: Mapping[str, Any]) -> list[str]:
+        vision = checkpoint.get("vision_config", {})
+        token = (vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2)) ** 2
+        if self.max_pixels is None or self.max_pixels >= token:
+            return []
+        least = f"a picture of one token has {token}"
+        return [f"--max-pixels is {self.max_pixels}, and {least}; give that or more"]
+
+    def _flash_problems(self) -> list[str]:
+        lines = []
+        asked = "--attention is 'flash_attention_2', and"
+        if not flash_is_installed():
+            lines.append(f"{asked} flash_attn is not installed; run uv sync --extra flash")
+        if not self.device.startswith("cuda"):
+            lines.append(f"{asked} --device is {self.device!r}; give cuda, or --attention sdpa")
+        if self.dtype == "float32":
+            lines.append(f"{asked} --dtype is 'float32'; give bfloat16, or --attention sdpa")
+        return lines
 
     def _path(self, shipped: Mapping[str, Path]) -> Path:
         return shipped.get(self.policy, Path(self.policy))

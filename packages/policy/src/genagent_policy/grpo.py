@@ -1,9 +1,9 @@
 """Group-relative policy optimization over whole trajectories (Eq. 4 and 5).
 
 Each trajectory's advantage is its reward against its group's. The loss is the clipped ratio per
-token the policy chose, against the log-probs it was sampled with; pictures and tool text are
-masked; there is no KL term. Each token carries its share of the mean as a weight, so that value
-and gradient do not depend on how a step is cut into micro-batches.
+token the policy chose, against the log-probs it was sampled with, at the temperature it was sampled
+at; pictures and tool text are masked; there is no KL term. Each token carries its share of the mean
+as a weight, so that value and gradient do not depend on how a step is cut into micro-batches.
 
 Trajectories whose advantage is exactly zero add nothing to loss or gradient: they are not run
 through the model, and the token statistics are over the others.
@@ -11,21 +11,20 @@ through the model, and the token statistics are over the others.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
 from genagent_kernels import grpo_loss
-from genagent_policy.advantages import group_advantages
 from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.token_statistics import TokenStatistics
-from genagent_policy.tokens import TokenTrajectory
+from genagent_policy.weighting import GRPOGroup, Normalization, Weighted, refuse_greedy, weigh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +40,7 @@ class GRPOConfig:
     """The ratio counts down to ``1 - clip_low``."""
     clip_high: float = 0.2
     """The ratio counts up to ``1 + clip_high``."""
-    normalization: Literal["sequence", "token"] = "sequence"
+    normalization: Normalization = "sequence"
     """Mean over each trajectory's tokens, then over the group, then over groups (the paper), or
     over all policy tokens of the step (DAPO)."""
     updates_per_batch: int = 1
@@ -54,11 +53,9 @@ class GRPOConfig:
     max_grad_norm: float = 1.0
     weight_decay: float = 0.0
     freeze_vision: bool = True
-    temperature: float = 1.0
-    """Of the distribution that was sampled from."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_grad_norm", "temperature"):
+        for name in ("learning_rate", "max_grad_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
         if self.warmup_batches < 0 or not 0 <= self.final_fraction <= 1:
@@ -80,77 +77,6 @@ class GRPOConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GRPOGroup:
-    """Attempts at one request, and what each was worth."""
-
-    trajectories: tuple[TokenTrajectory, ...]
-    rewards: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.trajectories or len(self.trajectories) != len(self.rewards):
-            raise ValueError(
-                f"{len(self.trajectories)} trajectories and {len(self.rewards)} rewards; "
-                "wants one reward for each trajectory and at least one"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GRPOReport:
-    """What an update did; token statistics are over the tokens that were trained on."""
-
-    loss: float
-    """Mean over the optimizer steps."""
-    grad_norm: float
-    """Before clipping; mean over the optimizer steps."""
-    ratio_mean: float
-    ratio_max: float
-    clip_low_fraction: float
-    clip_high_fraction: float
-    entropy: float
-    """Nats per token of the policy as it is being updated."""
-    kl_k1: float
-    kl_k3: float
-    policy_tokens: int
-    optimizer_steps: int
-    """Fewer than asked for where all advantages of a part were zero."""
-    trained_trajectories: int
-    """Trajectories with an advantage, counted once per epoch."""
-    learning_rate: float
-    seconds: float
-    tokens_per_second: float
-    """Tokens run forward and backward, prompts and pictures included, pads not."""
-
-    def metrics(self) -> dict[str, float]:
-        """Its figures by metric name."""
-        counts = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps")
-        figures = asdict(self)
-        return {
-            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in counts},
-            "seconds/update": self.seconds,
-            "throughput/trained_tokens_per_second": self.tokens_per_second,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gradient:
-    """What one pass over some groups left in the parameters' ``.grad``."""
-
-    loss: float
-    statistics: TokenStatistics
-    trajectories: int
-    tokens: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Weighted:
-    """A trajectory with its advantage and the weight of each of its policy tokens."""
-
-    trajectory: TokenTrajectory
-    advantage: float
-    token_weight: float
-
-
 class GRPOUpdate:
     """Owns the optimizer; call ``update`` once for each batch of rollouts."""
 
@@ -169,7 +95,11 @@ class GRPOUpdate:
         Args:
             groups: of any sizes; a group may have lost trajectories whose reward is absent.
             learning_rate: overrides the configured one, for schedules.
+
+        Raises:
+            ValueError: a trajectory was sampled greedily; nothing is learnt.
         """
+        refuse_greedy(groups)
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
         steps: list[Gradient] = []
@@ -180,33 +110,26 @@ class GRPOUpdate:
                 norms.append(self._optimizer.step(rate))
                 steps.append(gradient)
         seconds = time.perf_counter() - started
-        pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
-        return GRPOReport(
-            loss=_mean([gradient.loss for gradient in steps]),
-            grad_norm=_mean(norms),
-            ratio_mean=pooled.ratio_mean,
-            ratio_max=pooled.ratio_max,
-            clip_low_fraction=pooled.clip_low_fraction,
-            clip_high_fraction=pooled.clip_high_fraction,
-            entropy=pooled.entropy,
-            kl_k1=pooled.kl_k1,
-            kl_k3=pooled.kl_k3,
-            policy_tokens=pooled.tokens,
-            optimizer_steps=len(steps),
-            trained_trajectories=sum(gradient.trajectories for gradient in steps),
-            learning_rate=rate,
-            seconds=seconds,
-            tokens_per_second=sum(gradient.tokens for gradient in steps) / seconds,
-        )
+        return GRPOReport.of(steps, norms, learning_rate=rate, seconds=seconds)
 
     def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
-        """Loss over ``groups`` as one optimizer step sees it; its gradient is put in ``.grad``."""
+        """Loss over ``groups`` as one optimizer step sees it; its gradient is put in ``.grad``.
+
+        Raises:
+            ValueError: a trajectory was sampled greedily.
+        """
+        refuse_greedy(groups)
         self._optimizer.zero_grad()
-        weighted = [item for item in self._weigh(groups) if item.advantage != 0.0]
+        every = weigh(groups, normalization=self.config.normalization)
+        weighted = [item for item in every if item.advantage != 0.0]
         trajectories = [item.trajectory for item in weighted]
         loss, statistics = 0.0, []
         lengths = [len(trajectory) for trajectory in trajectories]
-        for indices in plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens):
+        for indices in plan_micro_batches(
+            lengths,
+            max_tokens=self.config.micro_batch_tokens,
+            temperatures=[trajectory.temperature for trajectory in trajectories],
+        ):
             share, part = self._micro_batch([weighted[index] for index in indices])
             loss += share
             statistics.append(part)
@@ -232,26 +155,8 @@ class GRPOUpdate:
             for indices in np.array_split(np.arange(len(groups)), parts):
                 yield [groups[index] for index in indices]
 
-    def _weigh(self, groups: Sequence[GRPOGroup]) -> list[_Weighted]:
-        counts = [[item.num_policy_tokens for item in group.trajectories] for group in groups]
-        every = sum(sum(tokens) for tokens in counts)
-        weighted = []
-        for group, tokens in zip(groups, counts, strict=True):
-            rewards = torch.tensor(group.rewards, dtype=torch.float64)
-            advantages = group_advantages(rewards).tolist()
-            for trajectory, advantage, own in zip(
-                group.trajectories, advantages, tokens, strict=True
-            ):
-                if own == 0:
-                    continue
-                shares = len(groups) * len(tokens) * own
-                weight = 1 / (shares if self.config.normalization == "sequence" else every)
-                weighted.append(
-                    _Weighted(trajectory=trajectory, advantage=advantage, token_weight=weight)
-                )
-        return weighted
-
-    def _micro_batch(self, items: Sequence[_Weighted]) -> tuple[float, TokenStatistics]:
+    def _micro_batch(self, items: Sequence[Weighted]) -> tuple[float, TokenStatistics]:
+        """Loss and statistics of trajectories of one temperature."""
         policy, config = self.policy, self.config
         batch: Batch = collate(
             [item.trajectory for item in items],
@@ -274,7 +179,7 @@ class GRPOUpdate:
             token_weight=weight,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
-            temperature=config.temperature,
+            temperature=items[0].trajectory.temperature,
         )
         self._optimizer.backward(result.loss)
         return float(result.loss.detach()), TokenStatistics.of(result.stats)
@@ -286,7 +191,3 @@ def linear_rate(batch: int, batches: int, config: GRPOConfig) -> float:
         return config.learning_rate * (batch + 1) / (config.warmup_batches + 1)
     left = (batches - batch) / max(batches - config.warmup_batches, 1)
     return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * left)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

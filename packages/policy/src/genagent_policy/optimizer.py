@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,15 +26,29 @@ class AdamWConfig:
 
 
 class Optimizer:
-    """Collects gradients over micro-batches and takes clipped AdamW steps, in one process."""
+    """Collects gradients over micro-batches and takes clipped AdamW steps, in one process.
+
+    A parameter narrower than float32 has a float32 master, which gradients are added to and AdamW
+    works on; after each step the parameter is the master's rounding, whatever was written to it
+    meanwhile. Without it a step of 1e-6 is lost on every bfloat16 weight above 2**-11, where
+    neighbours are 3.8e-6 apart: 20 of them change 0.7 % of the weights, and 92.5 % in float32.
+
+    Bytes a parameter: 2 + 4 master + 8 Adam + 4 gradient in bfloat16, 4 + 8 + 4 in float32.
+    """
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], config: AdamWConfig) -> None:
         if not parameters:
             raise ValueError("no parameter is trainable; unfreeze one")
         self.parameters = list(parameters)
         self.config = config
+        self._masters = {
+            parameter: parameter.detach().float()
+            for parameter in self.parameters
+            if torch.finfo(parameter.dtype).bits < 32
+        }
+        self._stepped = [self._masters.get(parameter, parameter) for parameter in self.parameters]
         self._adamw = torch.optim.AdamW(
-            self.parameters,
+            self._stepped,
             lr=0.0,
             betas=config.betas,
             weight_decay=config.weight_decay,
@@ -40,23 +56,67 @@ class Optimizer:
         )
 
     def zero_grad(self) -> None:
-        self._adamw.zero_grad(set_to_none=True)
+        for weights in (*self.parameters, *self._stepped):
+            weights.grad = None
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of one micro-batch's share of the loss."""
-        loss.backward()
+        # A parameter's own gradient goes as soon as its master has it, so that no two of them are
+        # ever held; and no hook outlives the call, or it would rob another optimizer's.
+        hooks = [
+            parameter.register_post_accumulate_grad_hook(partial(_hand_over, master))
+            for parameter, master in self._masters.items()
+            if parameter.requires_grad
+        ]
+        try:
+            loss.backward()
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def step(self, learning_rate: float) -> float:
         """Take a step; returns the gradient's norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._stepped, self.config.max_grad_norm)
         for group in self._adamw.param_groups:
             group["lr"] = learning_rate
         self._adamw.step()
+        self._round()
         self.zero_grad()
         return float(norm)
 
-    def state_dict(self) -> dict[str, object]:
-        return self._adamw.state_dict()
+    def state_dict(self) -> dict[str, Any]:
+        """AdamW's state and the masters, in the parameters' order; not copied."""
+        return {**self._adamw.state_dict(), "masters": list(self._masters.values())}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``; parameters that have masters become their rounding.
+
+        Raises:
+            ValueError: the masters are those of other parameters, or of another dtype's.
+        """
+        saved: list[Tensor] = state.get("masters", [])
+        masters = list(self._masters.values())
+        if [values.shape for values in saved] != [master.shape for master in masters]:
+            raise ValueError(
+                f"the state holds {len(saved)} float32 masters, and {len(masters)} parameters want "
+                "one of their shape; load the policy in the dtype it was saved in"
+            )
         self._adamw.load_state_dict(state)
+        for master, values in zip(masters, saved, strict=True):
+            master.copy_(values)
+        self._round()
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        for parameter, master in self._masters.items():
+            parameter.copy_(master)
+
+
+def _hand_over(master: Tensor, parameter: Tensor) -> None:
+    """Add the parameter's gradient to its master's, in float32: in bfloat16 256 + 1 is 256."""
+    assert parameter.grad is not None
+    if master.grad is None:
+        master.grad = parameter.grad.float()
+    else:
+        master.grad.add_(parameter.grad)
+    parameter.grad = None

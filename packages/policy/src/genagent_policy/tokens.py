@@ -1,9 +1,10 @@
 """A trajectory as the policy sees it: tokens, which of them it chose, and how likely they were."""
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 
@@ -21,10 +22,12 @@ class TokenTrajectory:
     logprobs: Float[Tensor, " tokens"]
     """Log-probability under the sampling distribution, float32; 0 where the policy chose nothing
     and in rendered trajectories."""
-    pixel_values: Float[Tensor, "patches dim"]
-    """Patches of all pictures, in order, as the image processor makes them."""
+    pixel_values: UInt8[Tensor, "patches dim"]
+    """Levels of all pictures, in order, in the patches of ``PatchFormat``."""
     grids: Int64[Tensor, "pictures 3"]
     """Patches in time, height and width of each picture."""
+    temperature: float = 1.0
+    """What it was sampled at: 0 where each token is the likeliest, 1 where it was rendered."""
 
     def __post_init__(self) -> None:
         tokens = self.ids.shape[0]
@@ -35,6 +38,13 @@ class TokenTrajectory:
         if tokens == 0 or bool(self.policy_mask[0]):
             raise ValueError(
                 "a trajectory starts with a prompt token, which the policy never chose"
+            )
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
+        if self.pixel_values.dtype != torch.uint8:
+            raise ValueError(
+                f"pixel_values are {self.pixel_values.dtype}; wants the uint8 levels that "
+                "ChatFormat.encode_pictures gives, or no_pictures"
             )
         patches = int(self.grids.prod(dim=-1).sum())
         if self.pixel_values.shape[0] != patches:
@@ -48,6 +58,6 @@ class TokenTrajectory:
         return int(self.policy_mask.sum())
 
 
-def no_pictures(patch_dim: int) -> tuple[Float[Tensor, "0 dim"], Int64[Tensor, "0 3"]]:
+def no_pictures(patch_dim: int) -> tuple[UInt8[Tensor, "0 dim"], Int64[Tensor, "0 3"]]:
     """Pixels and grids of a trajectory without a picture."""
-    return torch.zeros(0, patch_dim), torch.zeros(0, 3, dtype=torch.int64)
+    return torch.zeros(0, patch_dim, dtype=torch.uint8), torch.zeros(0, 3, dtype=torch.int64)

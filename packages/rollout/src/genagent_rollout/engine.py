@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -209,6 +209,7 @@ class Conversations:
             logprobs=torch.tensor(record.logprobs, dtype=torch.float32),
             pixel_values=torch.cat([no_pixels, *record.pixels]),
             grids=torch.stack(record.grids) if record.grids else no_grids,
+            temperature=self._config.temperature,
         )
 
     def _response_left(self) -> list[int]:
@@ -260,7 +261,7 @@ class Conversations:
     def _feed(
         self,
         chunks: Sequence[Sequence[int]],
-        pixel_values: Float[Tensor, "patches dim"],
+        pixel_values: UInt8[Tensor, "patches dim"],
         grids: Int64[Tensor, "pictures 3"],
     ) -> Float[Tensor, "rows hidden"]:
         """Prefill one chunk of tokens for each slot; returns the states behind their last ones.

@@ -1,0 +1,73 @@
+"""Which attention kernel the policy's layers run.
+
+What is chosen here holds for training passes, which need no mask but the causal one, and for the
+vision tower. Passes with a mask of their own, the engine's over its cache, run torch's SDPA:
+flash-attn takes no mask of queries by keys.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
+
+FLASH_DTYPES = (torch.bfloat16, torch.float16)
+
+
+def flash_is_installed() -> bool:
+    return find_spec("flash_attn") is not None
+
+
+def choose_attention(
+    asked: Attention, *, device: torch.device, dtype: torch.dtype
+) -> Literal["sdpa", "flash_attention_2", "eager"]:
+    """The kernel for weights of ``dtype`` on ``device``.
+
+    Raises:
+        ValueError: flash-attn is asked for and does not run there.
+    """
+    if asked in ("sdpa", "eager"):
+        return asked
+    runs = device.type == "cuda" and dtype in FLASH_DTYPES and flash_is_installed()
+    if asked == "flash_attention_2" and not runs:
+        raise ValueError(
+            f"attention flash_attention_2 with {dtype} on {device}; wants the package flash_attn "
+            "(uv sync --extra flash), bfloat16 or float16 weights and a CUDA device; or give sdpa"
+        )
+    return "flash_attention_2" if runs else "sdpa"
+
+
+@contextmanager
+def attention_of_a_pass(
+    model: "Qwen2_5_VLForConditionalGeneration",
+    embeddings: Float[Tensor, "rows tokens hidden"],
+    mask: Tensor | None,
+) -> Iterator[Tensor | None]:
+    """Inside, the language model's layers take the mask that is yielded."""
+    config = model.model.language_model.config
+    chosen = config._attn_implementation
+    if mask is None:
+        # The others are causal of themselves where there is no mask.
+        yield _causal_mask(embeddings) if chosen == "eager" else None
+        return
+    config._attn_implementation = "sdpa"
+    try:
+        yield mask
+    finally:
+        config._attn_implementation = chosen
+
+
+def _causal_mask(embeddings: Float[Tensor, "rows tokens hidden"]) -> Float[Tensor, "1 1 q k"]:
+    tokens = embeddings.shape[1]
+    hidden = torch.full(
+        (tokens, tokens), float("-inf"), dtype=embeddings.dtype, device=embeddings.device
+    )
+    return hidden.triu_(1)[None, None]

@@ -1,0 +1,86 @@
+"""What an update of GRPO did, in figures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from genagent_policy.token_statistics import TokenStatistics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gradient:
+    """What one pass over some groups left in the parameters' ``.grad``."""
+
+    loss: float
+    statistics: TokenStatistics
+    trajectories: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GRPOReport:
+    """What an update did; token statistics are over the tokens that were trained on."""
+
+    loss: float
+    """Mean over the optimizer steps."""
+    grad_norm: float
+    """Before clipping; mean over the optimizer steps."""
+    ratio_mean: float
+    ratio_max: float
+    clip_low_fraction: float
+    clip_high_fraction: float
+    entropy: float
+    """Nats per token of the policy as it is being updated."""
+    kl_k1: float
+    kl_k3: float
+    policy_tokens: int
+    optimizer_steps: int
+    """Fewer than asked for where all advantages of a part were zero."""
+    trained_trajectories: int
+    """Trajectories with an advantage, counted once per epoch."""
+    learning_rate: float
+    seconds: float
+    tokens_per_second: float
+    """Tokens run forward and backward, prompts and pictures included, pads not."""
+
+    def metrics(self) -> dict[str, float]:
+        """Its figures by metric name."""
+        counts = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps")
+        figures = asdict(self)
+        return {
+            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in counts},
+            "seconds/update": self.seconds,
+            "throughput/trained_tokens_per_second": self.tokens_per_second,
+        }
+
+    @classmethod
+    def of(
+        cls,
+        steps: Sequence[Gradient],
+        grad_norms: Sequence[float],
+        *,
+        learning_rate: float,
+        seconds: float,
+    ) -> "GRPOReport":
+        """The report on all optimizer steps of an update."""
+        pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
+        return cls(
+            loss=_mean([gradient.loss for gradient in steps]),
+            grad_norm=_mean(grad_norms),
+            ratio_mean=pooled.ratio_mean,
+            ratio_max=pooled.ratio_max,
+            clip_low_fraction=pooled.clip_low_fraction,
+            clip_high_fraction=pooled.clip_high_fraction,
+            entropy=pooled.entropy,
+            kl_k1=pooled.kl_k1,
+            kl_k3=pooled.kl_k3,
+            policy_tokens=pooled.tokens,
+            optimizer_steps=len(steps),
+            trained_trajectories=sum(gradient.trajectories for gradient in steps),
+            learning_rate=learning_rate,
+            seconds=seconds,
+            tokens_per_second=sum(gradient.tokens for gradient in steps) / seconds,
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

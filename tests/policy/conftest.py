@@ -1,0 +1,5 @@
+"""Shapes and types are checked before any test imports the package."""
+
+from tests.annotations import check_annotations
+
+check_annotations("genagent_policy")
