@@ -267,13 +267,12 @@ def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
     groups = _groups(policy)
     update = GRPOUpdate(policy, config)
     update.update(groups)
-    policy.save(tmp_path / "policy")
-    torch.save(update.state_dict(), tmp_path / "state.pt")
+    update.save(tmp_path)
     update.update(groups, learning_rate=5e-4)
 
     resumed = Policy.load(tmp_path / "policy")
     again = GRPOUpdate(resumed, config)
-    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.restore(tmp_path)
     again.update(groups, learning_rate=5e-4)
     expected = policy.model.state_dict()
     for name, tensor in resumed.model.state_dict().items():

@@ -90,13 +90,12 @@ def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
     trajectories = _trajectories(policy)
     update = SFTUpdate(policy, config, total_steps=4)
     update.step(trajectories)
-    policy.save(tmp_path / "policy")
-    torch.save(update.state_dict(), tmp_path / "state.pt")
+    update.save(tmp_path)
     update.step(trajectories)
 
     resumed = Policy.load(tmp_path / "policy")
     again = SFTUpdate(resumed, config, total_steps=4)
-    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    again.restore(tmp_path)
     report = again.step(trajectories)
     assert torch.equal(_weights(resumed), _weights(policy))
     assert report.learning_rate == 1e-3  # the second of two warm-up steps
