@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_data import PictureStore, Trajectory
+from genagent_data import PictureStore, Request, Trajectory
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, step_progress
@@ -192,7 +192,11 @@ class Run:
         self.tracker.trajectories(items, self.step + 1)
 
     def evaluate(
-        self, when: str, world: World, evaluation: Callable[[], list[Outcome]]
+        self,
+        when: str,
+        world: World,
+        requests: Sequence[Request],
+        evaluation: Callable[[Sequence[Request]], list[Outcome]],
     ) -> list[Outcome]:
         """The outcomes of an evaluation, from the run's folder where it was made before.
 
@@ -202,7 +206,8 @@ class Run:
         path = self.folder / f"{when}.jsonl"
         if path.exists():
             return read_outcomes(path, self.pictures)
-        outcomes = evaluation()
+        print_line(f"evaluating {when} on {len(requests)} held-out requests")
+        outcomes = evaluation(requests)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, self.step)
         if grid := eval_grid(outcomes):
