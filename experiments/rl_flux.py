@@ -14,12 +14,13 @@ same with Qwen2.5-VL-7B, request files, image servers and a judge behind an endp
 (``--grpo.learning-rate 1e-4``), and a run's ``config.json`` in place of a preset starts it again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
 
-from genagent_data import derive_seed
+from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
 from genagent_policy import GRPOConfig, GRPOUpdate, PolicyConfig, linear_rate
 from genagent_rewards import HybridReward, RewardConfig, reward_metrics
@@ -29,6 +30,7 @@ from genagent_rollout import (
     RolloutEngine,
     SamplingConfig,
     evaluate,
+    keep_rewarded,
     rollout_metrics,
     sample_groups,
 )
@@ -109,17 +111,17 @@ def main(config: RLConfig, run: Run) -> None:
     update = GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
-    def look() -> list[Outcome]:
+    def look(requests: Sequence[Request]) -> list[Outcome]:
         seed, rounds = config.run.seed, config.evaluation.evaluation_rounds
         return evaluate(
-            engine, world, held_out, seed=seed, max_rounds=rounds, pictures=run.pictures
+            engine, world, requests, seed=seed, max_rounds=rounds, pictures=run.pictures
         )
 
     with run.recording(update):
-        before = run.evaluate(0, world, look)
+        before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
             learn(config, run, world, engine, update, step)
-        run.conclude(before, run.evaluate(config.steps, world, look))
+        run.conclude(before, run.evaluate(config.steps, world, held_out, look))
 
 
 def learn(

@@ -111,9 +111,11 @@ def status(run: Run) -> str:
 def test_a_finished_run_has_its_figures_its_policy_and_no_state(tmp_path, capsys):
     run, learner = make_run(tmp_path), Learner()
     with run.recording(learner):
-        before = run.evaluate("before", world(), lambda: outcomes(run, "red", *["blue"] * 3))
+        before = run.evaluate(
+            "before", world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3)
+        )
         take_steps(run, learner, 3)
-        after = run.evaluate("after", world(), lambda: outcomes(run, *["red"] * 4))
+        after = run.evaluate(3, world(), REQUESTS, lambda _: outcomes(run, *["red"] * 4))
         run.conclude(before, after)
     summary = json.loads((run.folder / "summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["seed"]) == ("finished", 3, 0)
@@ -174,10 +176,12 @@ def test_a_failure_goes_through_and_is_marked(tmp_path):
 def test_an_evaluation_is_made_once(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
-        made = run.evaluate("before", world(), lambda: outcomes(run, *["red", "blue"] * 2))
+        made = run.evaluate(
+            "before", world(), REQUESTS, lambda _: outcomes(run, *["red", "blue"] * 2)
+        )
     again = make_run(tmp_path, resumed=run.folder)
     with again.recording(Learner()):
-        found = again.evaluate("before", world(), lambda: pytest.fail("made already"))
+        found = again.evaluate(0, world(), REQUESTS, lambda _: pytest.fail("made already"))
     assert found == made
     assert logged(again, "eval/success") == [(0, 0.5)]
 

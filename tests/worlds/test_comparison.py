@@ -133,7 +133,6 @@ def test_of_telling_pairs_one_that_the_agent_answers_comes_first():
     assert telling_pair(before, after) == (before[1], after[1])
 
 
-@pytest.mark.xfail(reason="telling_pair takes an absent verdict for a failure")
 def test_a_request_without_a_verdict_before_has_not_failed_before():
     before = [outcome(0, None, None), outcome(1, False)]
     after = [outcome(0, False, True), outcome(1, True)]

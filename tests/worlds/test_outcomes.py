@@ -157,7 +157,6 @@ def test_a_steps_figures_without_a_truth_ask_nobody():
     assert figures == {"rollout/judged_success": pytest.approx(1 / 3), "rollout/rounds": 1.0}
 
 
-@pytest.mark.xfail(reason="step_figures takes what drew nothing for an absent verdict")
 def test_a_kept_attempt_that_drew_nothing_has_no_judged_success():
     # As in an evaluation, where ``Outcome.success`` is False without a picture.
     figures = step_figures(world(NeverAsked()), ATTEMPTS, [record("yes"), NO_DRAWING])
@@ -252,7 +251,6 @@ def test_a_picture_that_is_gone_is_named(tmp_path):
         read_outcomes(path, PictureStore(tmp_path / "pictures"))
 
 
-@pytest.mark.xfail(reason="read_outcomes defaults what a row lacks, and lets any length pass")
 @pytest.mark.parametrize(
     "more",
     [

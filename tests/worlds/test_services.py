@@ -233,7 +233,6 @@ def test_all_problems_are_named_at_once(tmp_path):
     assert all(name in found for name, found in zip(named, lines, strict=True))
 
 
-@pytest.mark.xfail(reason="words of a judge's endpoint come as they are, on as many lines")
 def test_a_problem_is_one_line_whatever_a_server_says(good):
     with serving(
         Answer(status=400, words="1 validation error:\n  the model takes no picture")

@@ -22,6 +22,7 @@ def write_legacy_keys(folder: Path) -> None:
     text["rope_theta"] = rope.pop("rope_theta")
     kind = rope.pop("rope_type")
     text["rope_scaling"] = {**rope, "type": "mrope" if kind == "default" else kind}
+    text["tie_word_embeddings"] = config["tie_word_embeddings"]
     config["torch_dtype"] = config["dtype"]
     _write(folder / "config.json", config)
 

@@ -286,7 +286,7 @@ async def _write_messages(job: Job) -> None:
 
 
 def _status_outcome(error: "APIStatusError") -> Outcome:
-    words = error.message[:500]
+    words = " ".join(error.message.split())[:500]
     status = error.status_code
     if status in _PASSING or status >= 500:
         return Outcome(fate="failed", error=words, retry_after=retry_after(error.response.headers))

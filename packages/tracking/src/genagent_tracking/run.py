@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_data import PictureStore, Trajectory
+from genagent_data import PictureStore, Request, Trajectory
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, step_progress
@@ -212,14 +212,19 @@ class Run:
         self.tracker.trajectories(items, self.step)
 
     def evaluate(
-        self, step: int, world: World, evaluation: Callable[[], list[Outcome]]
+        self,
+        step: int,
+        world: World,
+        requests: Sequence[Request],
+        evaluation: Callable[[Sequence[Request]], list[Outcome]],
     ) -> list[Outcome]:
         """The outcomes of the evaluation after so many steps, from the run's folder where it was
         made before."""
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
             return read_outcomes(path, self.pictures)
-        outcomes = evaluation()
+        print_line(f"evaluating after {step} steps on {len(requests)} held-out requests")
+        outcomes = evaluation(requests)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
         if grid := eval_grid(outcomes):

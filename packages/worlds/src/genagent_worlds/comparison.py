@@ -65,7 +65,7 @@ def telling_pair(
     there is one, with the most pictures; else any with a picture, or None where nothing was drawn.
     """
     pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.passed or a.passed]
-    won = [(b, a) for b, a in pairs if a.success and not b.success]
+    won = [(b, a) for b, a in pairs if a.success and b.success is False]
 
     def rank(pair: tuple[Outcome, Outcome]) -> tuple[bool, int]:
         pictures = len(pair[0].passed) + len(pair[1].passed)

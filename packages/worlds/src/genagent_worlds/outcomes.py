@@ -94,7 +94,7 @@ def success_name(source: Source) -> str:
 
 
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Mean figures of an evaluation, by metric name.
+    """Mean figures of an evaluation, by metric name; a share of nothing is left out.
 
     Example: ``{"success": 0.8, "first_success": 0.5, "rounds": 1.5, …}``, and without a truth
     ``{"judged_success": 0.8, "first_judged_success": 0.5, …, "absent_verdicts": 2.0}``
@@ -104,11 +104,15 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
     agreements = [agreed for outcome in outcomes for agreed in outcome.agreements]
     errors = sum(outcome.trajectory.ending == "format_error" for outcome in outcomes)
     figures = {
-        name: rate([outcome.success for outcome in outcomes]).value,
-        f"first_{name}": rate([outcome.first_success for outcome in outcomes]).value,
         "rounds": sum(len(outcome.passed) for outcome in outcomes) / n,
         "format_errors": errors / n,
-        "judgement_agreement": rate(agreements).value,
+        **_shares(
+            **{
+                name: [outcome.success for outcome in outcomes],
+                f"first_{name}": [outcome.first_success for outcome in outcomes],
+                "judgement_agreement": agreements,
+            }
+        ),
     }
     if source == "judge":
         absent = sum(outcome.passed.count(None) for outcome in outcomes)
@@ -131,12 +135,19 @@ def step_figures(
     if world.truth is not None:
         figures = summarize(measure(world, trajectories))
     else:
-        verdicts = [record.point_verdict for record in kept]
-        figures = {
-            "judged_success": rate([v and v.choice == "yes" for v in verdicts]).value,
-            "rounds": sum(len(t.pictures) for t in trajectories) / len(trajectories),
-        }
+        rounds = sum(len(t.pictures) for t in trajectories) / len(trajectories)
+        passed = [
+            record.point_verdict is not None and record.point_verdict.choice == "yes"
+            for record in kept
+            if record.breakdown is not None
+        ]
+        figures = {"rounds": rounds, **_shares(judged_success=passed)}
     return {f"rollout/{name}": value for name, value in figures.items()}
+
+
+def _shares(**values: Sequence[bool | None]) -> dict[str, float]:
+    shares = {name: rate(given) for name, given in values.items()}
+    return {name: share.value for name, share in shares.items() if share.trials}
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
@@ -159,7 +170,12 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
     """
 
     def outcome(row: dict[str, Any]) -> Outcome:
-        passed, source = tuple(row.pop("passed", ())), row.pop("source", "truth")
-        return Outcome(trajectory=trajectory_from_row(row, pictures), passed=passed, source=source)
+        passed, source = row.pop("passed", None), row.pop("source", None)
+        trajectory = trajectory_from_row(row, pictures)
+        if not isinstance(passed, list) or len(passed) != len(trajectory.pictures):
+            raise ValueError(f'"passed" is {passed!r} for {len(trajectory.pictures)} pictures')
+        if source not in ("truth", "judge"):
+            raise ValueError(f'"source" is {source!r}; wants truth or judge')
+        return Outcome(trajectory=trajectory, passed=tuple(passed), source=source)
 
     return read_jsonl(path, outcome)

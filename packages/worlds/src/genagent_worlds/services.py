@@ -220,7 +220,7 @@ def locate(name: str) -> Callable[[], object]:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise ValueError(f"{name} cannot be imported ({error}); check PYTHONPATH") from error
     if not callable(found):
         raise ValueError(f"{name} is a {type(found).__name__}; wants something to call")
