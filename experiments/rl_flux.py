@@ -106,7 +106,7 @@ def main(config: RLConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
     refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
     world = config.world.open(run.folder, seed=config.run.seed)
-    policy = config.policy.load(world.policies, saved=run.saved_policy)
+    policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     engine = RolloutEngine(policy, config.sampling)
     update = GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]

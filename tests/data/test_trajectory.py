@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genagent_data import (
+    Ending,
     Picture,
     PictureStore,
     Request,
@@ -58,7 +59,7 @@ BLUE = Picture.of(Image.new("RGB", (2, 2), "blue"))
 DRAWN = {"r": RED, "b": BLUE, "-": None}
 
 
-def trajectory(drawn: str, ending="answer", **more) -> Trajectory:
+def trajectory(drawn: str, ending: Ending = "answer", **more) -> Trajectory:
     """Of a round for each letter; "-" is one whose tool failed."""
     return Trajectory(
         request=Request(id="1", prompt="a red circle", hints=("red",)),

@@ -1,4 +1,4 @@
-"""A checkpoint folder in the layout in which Qwen2.5-VL is published: a flat configuration of
+"""Checkpoint folders in the layout in which Qwen2.5-VL is published: a flat configuration of
 transformers 4, weights in three shards with an index, a preprocessor's file."""
 
 import json
@@ -58,6 +58,12 @@ STOCK_PREPROCESSOR = """{
   "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"
 }"""
 
+STOCK_GENERATION = """{
+  "bos_token_id": 151643, "pad_token_id": 151643, "eos_token_id": [151645, 151643],
+  "do_sample": true, "repetition_penalty": 1.05, "temperature": 1e-06,
+  "transformers_version": "4.49.0"
+}"""
+
 
 def publish(source: Path, target: Path) -> Path:
     """The same policy in that layout. The weights' names are the published ones already."""
@@ -77,22 +83,23 @@ def publish(source: Path, target: Path) -> Path:
 def publish_random(target: Path, *, tied: bool) -> Path:
     """A random policy in everything but its widths like Qwen2.5-VL-7B-Instruct, or, tied, the 3B:
     vocabulary, special tokens, files, names, bfloat16. 23 MB, or half of that."""
-    from transformers import Qwen2_5_VLForConditionalGeneration
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     target.mkdir(parents=True)
     _save_tokenizer(target)
     config = json.loads(STOCK_CONFIG) | {"tie_word_embeddings": tied}
     (target / "config.json").write_text(json.dumps(config))
     (target / "preprocessor_config.json").write_text(STOCK_PREPROCESSOR)
+    (target / "generation_config.json").write_text(STOCK_GENERATION)
     torch.manual_seed(int(tied))
     with tempfile.TemporaryDirectory() as scratch:
-        shape = Qwen2_5_VLForConditionalGeneration.config_class.from_pretrained(target)
+        shape = Qwen2_5_VLConfig.from_pretrained(target)
         model = Qwen2_5_VLForConditionalGeneration(shape)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim > 1:
                     parameter.mul_(5.0)  # Or its distributions would all but be flat.
-        model.to(torch.bfloat16).save_pretrained(scratch)
+        model.bfloat16().save_pretrained(scratch)
         weights = load_file(Path(scratch) / "model.safetensors")
     assert ("lm_head.weight" in weights) != tied
     _save_shards(weights, target)

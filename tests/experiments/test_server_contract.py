@@ -9,6 +9,8 @@ from tests.tools.painting import Painter, serving
 
 from genagent_tools import BatchConfig
 
+EVERY_CHECK: list[HealthCheck] = list(HealthCheck)  # pyright: ignore[reportAssignmentType]
+
 
 class Unfailing(Painter):
     """Draws every prompt, "bad" ones too: no 5xx is anybody's fault but the server's."""
@@ -42,7 +44,7 @@ def test_every_answer_is_one_that_was_described_and_nothing_breaks_the_server(
     cases = st.one_of(*[operation.as_strategy(generation_mode=mode) for mode in modes])
 
     @given(case=cases)
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, suppress_health_check=EVERY_CHECK)
     def holds(case):
         response = case.call()
         assert response.status_code < 500

@@ -73,9 +73,11 @@ def test_attention_over_pages_is_attention(dtype, seed, lengths, prefix, heads, 
         members=torch.tensor([[*begins, -1]], device=DEVICE),
     )
     query = normal(len(lengths), query_heads, width)
+    stored = pages.to(DEVICE).nan_to_num(7.0) if seed % 2 else pages.to(DEVICE)
     found = kernels.decode_attention(
         query.to(DEVICE),
-        *pages.to(DEVICE).nan_to_num(7.0) if seed % 2 else pages.to(DEVICE),
+        stored[0],
+        stored[1],
         table.to(DEVICE),
         counts.to(DEVICE),
         shared=shared if prefix else None,
@@ -83,7 +85,8 @@ def test_attention_over_pages_is_attention(dtype, seed, lengths, prefix, heads, 
     ).cpu()
     by_reference = kernels.decode_attention(
         query.double(),
-        *pages.double(),
+        pages[0].double(),
+        pages[1].double(),
         table,
         counts,
         shared=None
@@ -114,14 +117,14 @@ def test_attention_over_pages_is_attention(dtype, seed, lengths, prefix, heads, 
 @given(seed=seeds, keep=st.integers(1, 4))
 def test_a_sequences_attention_is_bitwise_the_same_in_any_batch(seed, keep):
     generator = torch.Generator().manual_seed(seed)
-    pages = torch.randn(2, 30, 8, 1, 16, generator=generator).to(DEVICE)
+    keys, values = torch.randn(2, 30, 8, 1, 16, generator=generator).to(DEVICE)
     table = torch.randperm(30, generator=generator).view(5, 6).to(DEVICE)
     lengths = torch.tensor([48, 3, 17, 40, 33], device=DEVICE)
     query = torch.randn(5, 4, 16, generator=generator).to(DEVICE)
-    whole = kernels.decode_attention(query, *pages, table, lengths, backend="triton")
+    whole = kernels.decode_attention(query, keys, values, table, lengths, backend="triton")
     rows = torch.randperm(5, generator=generator)[:keep].to(DEVICE)
     part = kernels.decode_attention(
-        query[rows], *pages, table[rows], lengths[rows], backend="triton"
+        query[rows], keys, values, table[rows], lengths[rows], backend="triton"
     )
     assert torch.equal(part, whole[rows])
 
@@ -138,7 +141,7 @@ def test_written_tokens_are_where_their_slots_say_and_nowhere_else(
     dropped = torch.rand(tokens, generator=generator) < 0.3
     slots[dropped] = -1
     pages = torch.zeros(2, 12, page_size, 3, 5, dtype=torch.float16, device=DEVICE)
-    kernels.write_pages(key, value, *pages, slots.to(DEVICE), backend=backend)
+    kernels.write_pages(key, value, pages[0], pages[1], slots.to(DEVICE), backend=backend)
     flat = pages.view(2, 12 * page_size, 3, 5).cpu()
     for token, slot in enumerate(slots.tolist()):
         if slot >= 0:

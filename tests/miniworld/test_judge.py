@@ -18,10 +18,10 @@ TRUTH = Judges(point=Verifier(), pair=Verifier())
 class Flatterer:
     """Says yes to everything; prefers whatever comes first."""
 
-    def judge(self, questions):
+    def judge(self, questions) -> list[Verdict | None]:
         return [Verdict(choice="yes", reason="lovely", judge="flatterer") for _ in questions]
 
-    def compare(self, questions):
+    def compare(self, questions) -> list[Verdict | None]:
         return [Verdict(choice="first", reason="lovely", judge="flatterer") for _ in questions]
 
 

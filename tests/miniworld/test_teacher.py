@@ -150,6 +150,7 @@ def test_the_verifier_answers_point_questions():
         for n in (1, 2)
     ]
     no, yes = Verifier().judge(questions)
+    assert no is not None and yes is not None
     assert (no.choice, no.reason) == ("no", "exactly 2 red circles: no; nothing else: yes")
     assert yes.choice == "yes"
 
@@ -162,7 +163,9 @@ def test_the_verifier_prefers_fewer_errors_in_either_order_and_ties_equal_ones()
             first=Picture.of(circles(first)),
             second=Picture.of(circles(second)),
         )
-        return Verifier().compare([question])[0].choice
+        [verdict] = Verifier().compare([question])
+        assert verdict is not None
+        return verdict.choice
 
     assert ask(2, 1) == "first"
     assert ask(1, 2) == "second"

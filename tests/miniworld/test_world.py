@@ -1,6 +1,8 @@
 """The miniature as a world: what it needs, what it opens with, and request files of one's own."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from genagent_miniworld import (
     weights,
 )
 from genagent_rewards import Picture, PointQuestion
+from genagent_tools import DiffusersTool
 
 RED = {"id": "red", "prompt": "a red circle", "hints": ["exactly 1 red circle", "nothing else"]}
 BLUE = {"id": "blue", "prompt": "two blue squares", "hints": ["exactly 2 blue squares"]}
@@ -26,7 +29,7 @@ DOG = {"id": "dog", "prompt": "a dog", "hints": ["exactly 1 dog"]}
 PLAIN = {"id": "plain", "prompt": "a red circle"}
 
 
-def write(path: Path, *rows: dict[str, object]) -> Path:
+def write(path: Path, *rows: Mapping[str, object]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -92,7 +95,7 @@ def test_a_request_that_the_verifier_cannot_check_is_named_with_the_preset_that_
     tmp_path, option
 ):
     path = write(tmp_path / "own.jsonl", RED, DOG, {**DOG, "id": "second dog"})
-    assert Miniature(**{option: path}).problems() == [
+    assert replace(Miniature(), **{option: path}).problems() == [
         f"{path}: request 'dog': the verifier cannot check the hint 'exactly 1 dog'; it reads "
         "hints such as 'exactly 3 red circles' and 'red circle left of blue square'; for requests "
         "of another kind take the preset flux-7b"
@@ -138,7 +141,7 @@ def test_another_of_its_tools_draws_when_it_is_named(tmp_path, name):
     config = Miniature(tool=name, judge="verifier")
     assert config.problems() == []
     tool = config.open(tmp_path, seed=0).tool
-    assert tool.profile.name == name
+    assert isinstance(tool, DiffusersTool) and tool.profile.name == name
     assert tool.generate(["red circle center"], [0])[0].size == (48, 48)
 
 

@@ -109,7 +109,7 @@ def test_layers_are_checkpointed_within_a_training_pass_only(
 ):
     _, policy = policies
     runs: list[bool] = []
-    layer = policy.model.model.language_model.layers[0].self_attn
+    layer = policy.model.model.language_model.layers[0].get_submodule("self_attn")
     forward = layer.forward
 
     def watched(*arguments, **named):

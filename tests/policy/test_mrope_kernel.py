@@ -1,5 +1,7 @@
 """The M-RoPE of the kernels is that of Qwen2.5-VL."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as qwen
@@ -9,7 +11,7 @@ from genagent_policy import Policy
 
 
 def test_rotation_is_the_models_own(tiny_policy: Policy):
-    text = tiny_policy.model.config.text_config
+    text: Any = tiny_policy.text_config
     rotary = qwen.Qwen2_5_VLRotaryEmbedding(text)
     width = text.hidden_size // text.num_attention_heads
     generator = torch.Generator().manual_seed(0)

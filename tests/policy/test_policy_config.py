@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from genagent_policy import Policy, PolicyConfig
 
@@ -30,13 +31,57 @@ def test_what_an_earlier_part_of_the_run_left_goes_before_the_name(
     assert not loaded.head_weight.any()
 
 
-def test_dtype_and_word_limit_reach_the_policy(tiny_policy_path: Path):
+def test_dtype_and_words_reach_the_policy(tiny_policy_path: Path):
     plain = PolicyConfig(policy=str(tiny_policy_path)).load({})
-    told = PolicyConfig(policy=str(tiny_policy_path), dtype="bfloat16", word_limit=77).load({})
+    told = PolicyConfig(policy=str(tiny_policy_path), dtype="bfloat16").load({}, words=77)
     assert (plain.dtype, told.dtype) == (torch.float32, torch.bfloat16)
     words = told.chat.decode(told.chat.prompt_ids("a red circle"))
     assert "77 words" in words
     assert "words" not in plain.chat.decode(plain.chat.prompt_ids("a red circle"))
+
+
+def test_pictures_attention_and_activations_reach_the_policy(tiny_policy_path: Path):
+    name = str(tiny_policy_path)
+    plain = PolicyConfig(policy=name).load({})
+    other = PolicyConfig(
+        policy=name, max_pixels=32 * 32, attention="eager", checkpoint_activations=True
+    ).load({})
+    picture = [Image.new("RGB", (64, 64))]
+    assert plain.chat.encode_pictures(picture)[1].tolist() == [[1, 8, 8]]
+    assert other.chat.encode_pictures(picture)[1].tolist() == [[1, 4, 4]]
+    kernels = [policy.model.config._attn_implementation for policy in (plain, other)]
+    assert kernels == ["sdpa", "eager"]
+    assert [policy.checkpoint_activations for policy in (plain, other)] == [False, True]
+
+
+@pytest.mark.parametrize("max_pixels", [0, -1])
+def test_pixels_that_make_no_sense(max_pixels: int):
+    with pytest.raises(ValueError, match=f"max_pixels is {max_pixels}"):
+        PolicyConfig(max_pixels=max_pixels)
+
+
+def test_a_picture_has_at_least_a_token(tiny_policy_path: Path):
+    config = PolicyConfig(policy=str(tiny_policy_path), max_pixels=255)
+    [line] = config.problems({})
+    assert line == "--max-pixels is 255, and a picture of one token has 256; give that or more"
+    with pytest.raises(ValueError, match="max_pixels is 255; a picture of one token has 256"):
+        config.load({})
+    assert PolicyConfig(policy=str(tiny_policy_path), max_pixels=256).problems({}) == []
+
+
+def test_flash_attention_wants_its_package_a_cuda_device_and_half_precision(
+    tiny_policy_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("genagent_policy.config.flash_is_installed", lambda: False)
+    name = str(tiny_policy_path)
+    found = PolicyConfig(policy=name, attention="flash_attention_2", dtype="float32").problems({})
+    missing, device, dtype = found
+    assert "run uv sync --extra flash" in missing
+    assert "--device is 'cpu'" in device
+    assert "--dtype is 'float32'" in dtype
+    assert PolicyConfig(policy=name).problems({}) == []
+    monkeypatch.setattr("genagent_policy.config.flash_is_installed", lambda: True)
+    assert PolicyConfig(policy=name, attention="flash_attention_2").problems({}) == [device]
 
 
 @pytest.mark.parametrize(

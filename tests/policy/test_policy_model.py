@@ -107,6 +107,32 @@ def test_frozen_vision_gets_no_gradient(tiny_policy_path: Path):
         assert policy.head_weight.grad is not None
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_vision_tower_sees_the_same_in_portions(
+    tiny_policy_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+):
+    policy = Policy.load(tiny_policy_path)
+    policy.freeze_vision(frozen)
+    batch = _batch(policy, _trajectories(policy))
+    assert batch.grids.prod(dim=-1).tolist() == [36, 32, 36, 32, 36, 36]
+    calls: list[int] = []
+    run = policy.model.model.get_image_features
+
+    def watched(pixels: torch.Tensor, grids: torch.LongTensor):
+        calls.append(len(pixels))
+        return run(pixels, grids)
+
+    monkeypatch.setattr(policy.model.model, "get_image_features", watched)
+    whole = policy.picture_features(batch.pixel_values, batch.grids)
+    assert calls == [208]
+    monkeypatch.setattr("genagent_policy.model.PORTION", 70)
+    parts = policy.picture_features(batch.pixel_values, batch.grids)
+    assert calls == [208, 68, 68, 36, 36]
+    assert whole.std() > 0.1
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
+    assert whole.requires_grad == parts.requires_grad == (not frozen)
+
+
 def test_sliding_window_attention_is_refused(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
     layer_types = policy.text_config.layer_types

@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body as two packets cost 40 ms a request: Nagle waits for a delayed acknowledgement.
     wbufsize = -1
-    server: JudgeServer
+    server: JudgeServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

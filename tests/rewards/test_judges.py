@@ -47,7 +47,7 @@ def pair(first: int, second: int) -> PairQuestion:
 
 def red(picture: Image.Image) -> int:
     """All of what is to be seen on a grey picture."""
-    return picture.getpixel((0, 0))[0]
+    return picture.convert("RGB").tobytes()[0]
 
 
 def by_brightness(body, number) -> Answer:

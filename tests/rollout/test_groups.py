@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genagent_data import Picture, PictureStore, Request, Round, Trajectory, derive_seed
+from genagent_data import (
+    Ending,
+    Picture,
+    PictureStore,
+    Request,
+    Round,
+    Trajectory,
+    derive_seed,
+)
 from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import RewardBreakdown, RewardRecord, Verdict
 from genagent_rollout import (
@@ -29,7 +37,9 @@ from genagent_worlds import Judges, World
 PICTURE = Picture.of(Image.new("RGB", (2, 2)))
 
 
-def rollout(number: int, rounds: int = 1, *, ending="answer", request: str = "r") -> Rollout:
+def rollout(
+    number: int, rounds: int = 1, *, ending: Ending = "answer", request: str = "r"
+) -> Rollout:
     drawn = (Round(thinking="t", tool_prompt="p", picture=PICTURE),) * rounds
     tokens = TokenTrajectory(
         ids=torch.tensor([1, number]),
@@ -195,7 +205,7 @@ class Painter:
 
 
 class Yes:
-    def judge(self, questions):
+    def judge(self, questions) -> list[Verdict | None]:
         return [Verdict(choice="yes", reason="", judge="yes") for _ in questions]
 
     def compare(self, questions):

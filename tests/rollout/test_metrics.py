@@ -1,10 +1,10 @@
 """How trajectories ended, counted."""
 
-from genagent_data import Request, Trajectory
+from genagent_data import Ending, Request, Trajectory
 from genagent_rollout import ending_metrics
 
 
-def ended(ending: str, error: str | None = None) -> Trajectory:
+def ended(ending: Ending, error: str | None = None) -> Trajectory:
     request = Request(id="1", prompt="two red circles", task="count")
     return Trajectory(
         request=request,

@@ -130,6 +130,20 @@ def test_the_update_sees_what_was_sampled_at_its_own_temperature(
     assert statistics.ratio_max == pytest.approx(1, abs=1e-3)
 
 
+def test_what_training_is_set_to_changes_nothing_here(
+    tiny_policy: Policy, tiny_policy_path: Path, scripted: Callable[..., RolloutEngine]
+):
+    """Other attention, and layers that would ignore the cache while they learn."""
+    other = Policy.load(tiny_policy_path, attention="eager", checkpoint_activations=True)
+    scripts = [_turns_of(tiny_policy, row) for row in [[3, 20], [12, 20], [5, 9]]]
+    engine = scripted(scripts)
+    expected = _talk(engine)
+    engine.policy = other
+    for one, same in zip(expected, _talk(engine), strict=True):
+        assert one.ids.tolist() == same.ids.tolist()
+        torch.testing.assert_close(same.logprobs, one.logprobs, rtol=0, atol=2e-5)
+
+
 def test_history_is_never_tokenized_again(
     tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
 ):

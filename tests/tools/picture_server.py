@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body as two packets cost 40 ms a request: Nagle waits for a delayed acknowledgement.
     wbufsize = -1
-    server: PictureServer
+    server: PictureServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         server = self.server

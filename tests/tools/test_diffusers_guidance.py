@@ -11,7 +11,7 @@ def test_qwen_image_guides_with_a_second_pass_only_where_a_negative_prompt_is_gi
     rows.clear()
     # The same call without the profile: guidance 4 is asked for, and silently not had.
     arguments = tool.profile.call()
-    tool.pipeline(prompt=["red circle", "red"], **arguments)
+    tool.pipeline(prompt=["red circle", "red"], **arguments)  # pyright: ignore[reportCallIssue]
     assert arguments["true_cfg_scale"] == 4.0
     assert rows == [2] * 2
     rows.clear()

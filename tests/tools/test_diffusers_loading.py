@@ -37,7 +37,7 @@ def test_a_profile_brings_its_lora_at_its_scale(tmp_path, fused):
     transformer.add_adapter(
         LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )
-    FluxPipeline.save_lora_weights(tmp_path / "lora", get_peft_model_state_dict(transformer))
+    FluxPipeline.save_lora_weights(tmp_path / "lora", {**get_peft_model_state_dict(transformer)})
 
     def picture(scale: float):
         lora = Lora(repository=str(tmp_path / "lora"), scale=scale, fused=fused)

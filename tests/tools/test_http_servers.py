@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from PIL import Image
 from tests.tools.picture_server import Answer, answering, drawn, expected, right, tool_for
 
 from genagent_tools import PartialFailure, ToolError
@@ -64,6 +65,7 @@ def test_one_picture_that_fails_everywhere_does_not_quarantine_the_server():
         assert tool.counts.quarantines == 0
         assert tool.counts.requests == 7
     first, second, third = failed.value.results
+    assert isinstance(first, Image.Image) and isinstance(third, Image.Image)
     assert [first.tobytes(), third.tobytes()] == expected(["a", "c"], [1, 3])
     assert isinstance(second, ToolError)
     assert "5 attempts failed; the last: " in str(second)
@@ -121,7 +123,9 @@ def test_a_server_whose_one_request_fails_rests_again():
 def test_an_answer_makes_up_for_earlier_failures():
     pool = lone_server(Clock())
     fail(pool, 1)
-    pool.answered(pool.take({}))
+    server = pool.take({})
+    assert server is not None
+    pool.answered(server)
     fail(pool, 2)
     assert pool.quarantines == 0
     assert pool.take({}) is not None
@@ -131,6 +135,7 @@ def test_asking_for_a_short_pause_does_not_end_a_rest():
     clock = Clock()
     pool = lone_server(clock)
     busy = pool.take({})
+    assert busy is not None
     fail(pool, 1, 2)
     pool.busy(busy, 3.0)
     clock.now = 5.0

@@ -10,6 +10,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from tests.tools.painting import Painter, paint, serving
 from tests.tools.picture_server import (
     answering,
@@ -176,13 +177,20 @@ def test_a_tool_that_nobody_uses_any_more_hangs_up(capfd):
 
 def test_a_tool_forgotten_with_a_request_on_its_way_hangs_up_after_it(capfd):
     go_on = threading.Event()
-    with answering(lambda body, number: go_on.wait(10) and right(body, number)) as server:
+
+    def late(body, number):
+        assert go_on.wait(10)
+        return right(body, number)
+
+    with answering(late) as server:
         tool = tool_for(server)
         drawing = tool._loop.start(tool._draw_all(["x"], [5]))
         del tool
         go_on.set()
-        assert [picture.tobytes() for picture in drawing.result()] == expected(["x"], [5])
-        del drawing
+        [picture] = drawing.result()
+        assert isinstance(picture, Image.Image)
+        assert [picture.tobytes()] == expected(["x"], [5])
+        del drawing, picture
         assert client_threads_end()
     assert capfd.readouterr().err == ""
 

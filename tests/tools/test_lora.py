@@ -50,7 +50,7 @@ def weights(tmp_path_factory) -> dict[str, torch.Tensor]:
     transformer.add_adapter(
         LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )
-    FluxPipeline.save_lora_weights(folder, get_peft_model_state_dict(transformer))
+    FluxPipeline.save_lora_weights(folder, {**get_peft_model_state_dict(transformer)})
     loaded = load_file(folder / "pytorch_lora_weights.safetensors")
     return {name: 8 * weight for name, weight in loaded.items()}
 

@@ -135,7 +135,7 @@ def test_a_client_that_hangs_up_is_not_drawn_for():
 
 def test_a_server_whose_worker_died_is_not_healthy():
     class Dying(Painter):
-        def draw(self, *arguments):
+        def draw(self, prompts, seeds, settings):
             raise SystemExit
 
     with serving(Dying()) as url:

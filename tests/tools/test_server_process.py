@@ -226,7 +226,7 @@ def test_flux_8step_is_served_offline_with_a_local_lora_and_without_one_asks_for
     torch.manual_seed(1)
     transformer = flux().transformer
     transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"], init_lora_weights=False))
-    FluxPipeline.save_lora_weights(tmp_path, get_peft_model_state_dict(transformer))
+    FluxPipeline.save_lora_weights(tmp_path, {**get_peft_model_state_dict(transformer)})
     options = ("--profile", "flux-8step", "--model", pipeline_folder, *TINY)
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "nothing")}
     done = run("serve", *options, **offline)

@@ -62,9 +62,9 @@ def test_a_full_queue_turns_away_and_says_when_to_come_back():
 
 def test_the_slower_the_pictures_the_later_to_come_back():
     class Slow(Painter):
-        def draw(self, *arguments):
+        def draw(self, prompts, seeds, settings):
             time.sleep(0.6)
-            return super().draw(*arguments)
+            return super().draw(prompts, seeds, settings)
 
     painter = Slow()
     batching = BatchConfig(max_batch=1, max_wait_ms=0.0, max_queue=5)

@@ -1,5 +1,7 @@
 """Real diffusers pipelines of five families with tiny random weights."""
 
+from typing import Any
+
 from diffusers import (
     AutoencoderDC,
     AutoencoderKL,
@@ -35,15 +37,15 @@ from transformers import (
 )
 
 WORDS = ("<pad>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>", "red", "circle", "blurry")
-ENCODER = {
+ENCODER: dict[str, Any] = {
     "vocab_size": len(WORDS),
     "hidden_size": 16,
     "intermediate_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
-GROUPED = ENCODER | {"num_key_value_heads": 2}
-AUTOENCODER = {
+GROUPED: dict[str, Any] = ENCODER | {"num_key_value_heads": 2}
+AUTOENCODER: dict[str, Any] = {
     "block_out_channels": (8, 8),
     "down_block_types": ("DownEncoderBlock2D",) * 2,
     "up_block_types": ("UpDecoderBlock2D",) * 2,
@@ -53,7 +55,7 @@ AUTOENCODER = {
 }
 
 
-def words_tokenizer() -> PreTrainedTokenizerFast:
+def words_tokenizer() -> Any:
     """A word, a mark, a line break: one token each, so that Qwen-Image's template has its 34."""
     words = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>")
@@ -87,7 +89,8 @@ def kl_autoencoder() -> AutoencoderKL:
 
 
 def qwen3_config(layers: int) -> Qwen3Config:
-    return Qwen3Config(**GROUPED | {"num_hidden_layers": layers}, head_dim=8)
+    shape: dict[str, Any] = {**GROUPED, "num_hidden_layers": layers}
+    return Qwen3Config(**shape, head_dim=8)
 
 
 def flux() -> FluxPipeline:
@@ -176,7 +179,7 @@ def qwen_image() -> QwenImagePipeline:
 
 
 def sana() -> SanaPipeline:
-    stages = {
+    stages: dict[str, Any] = {
         "encoder_block_out_channels": (4, 8),
         "decoder_block_out_channels": (4, 8),
         "encoder_layers_per_block": (1, 1),

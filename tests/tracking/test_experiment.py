@@ -1,5 +1,6 @@
 """The command line of an experiment: which folder a run gets, and how it ends."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
 class Config:
     run: Flat[RunConfig] = field(default_factory=RunConfig)
     rate: float = 0.1
+    steps: int = 3
 
 
 def launch(tmp_path: Path, main, *arguments: str) -> None:
@@ -19,34 +21,72 @@ def launch(tmp_path: Path, main, *arguments: str) -> None:
     run_experiment("job", main, Config, presets, arguments=arguments)
 
 
-def test_resume_goes_on_in_the_latest_unfinished_folder_of_the_same_configuration(tmp_path):
+def finish(run: Run, steps: int) -> None:
+    summary = {"status": "finished", "steps": steps}
+    (run.folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_resume_goes_on_with_the_latest_run_of_the_same_options(tmp_path, capsys):
     folders: list[Path] = []
 
     def main(config: Config, run: Run) -> None:
         folders.append(run.folder)
+        run.close()
 
     for arguments in ([], [], ["--seed", "1"], ["--resume"], ["--resume", "--seed", "1"]):
         launch(tmp_path, main, *arguments)
     first, second, other, resumed, resumed_other = folders
     assert len({first, second, other}) == 3
     assert (resumed, resumed_other) == (second, other)
+    assert capsys.readouterr().out.count("going on with") == 2
 
 
-def test_a_run_that_has_finished_is_none_to_go_on_with(tmp_path, capsys):
+def test_resume_with_another_option_names_it_and_starts_nothing(tmp_path, capsys):
+    def main(config: Config, run: Run) -> None:
+        _ = run.folder
+        run.close()
+
+    launch(tmp_path, main, "--rate", "0.5")
+    with pytest.raises(SystemExit) as ended:
+        launch(tmp_path, main, "--rate", "0.25", "--resume")
+    assert ended.value.code == 2
+    assert "differs in rate (0.5, now 0.25)" in " ".join(capsys.readouterr().err.split())
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_a_finished_run_goes_on_for_more_steps_only(tmp_path, capsys):
     folders: list[Path] = []
 
     def main(config: Config, run: Run) -> None:
         folders.append(run.folder)
-        (run.folder / "summary.json").write_text("{}")
+        finish(run, config.steps)
+        run.close()
 
-    for _ in range(2):
-        launch(tmp_path, main, "--resume")
-    assert folders[0] != folders[1]
-    assert capsys.readouterr().out.count("nothing to go on with") == 2
-    # Stopped and not finished: its state is there still.
-    (folders[0] / "state").mkdir()
-    launch(tmp_path, main, "--resume")
-    assert folders[2] == folders[0]
+    launch(tmp_path, main, "--resume", "--steps", "4")
+    assert "nothing to go on with" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        launch(tmp_path, main, "--resume", "--steps", "4")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip().endswith("summary.json")
+    launch(tmp_path, main, "--resume", "--steps", "6")
+    assert folders == [folders[0]] * 2
+    assert json.loads((folders[0] / "config.json").read_text())["steps"] == 6
+    # Another option of a run that has finished is another run.
+    launch(tmp_path, main, "--resume", "--steps", "6", "--rate", "0.3")
+    assert folders[2] != folders[0]
+
+
+def test_a_run_that_is_still_running_is_left_alone(tmp_path, capsys):
+    folders: list[Path] = []
+
+    def main(config: Config, run: Run) -> None:
+        folders.append(run.folder)
+        with pytest.raises(SystemExit) as ended:
+            launch(tmp_path, lambda config, other: print(other.folder), "--resume")
+        assert ended.value.code == 2
+
+    launch(tmp_path, main)
+    assert "is still running" in capsys.readouterr().err
 
 
 def test_options_of_a_flat_part_have_no_prefix(tmp_path):

@@ -1,11 +1,19 @@
 """Tiny attempts, and judges that go by colour."""
 
 from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from PIL import Image
 
-from genagent_data import Request, Round, Trajectory
-from genagent_rewards import PairQuestion, Picture, PointQuestion, Verdict
+from genagent_data import Ending, Request, Round, Trajectory
+from genagent_rewards import (
+    ComparesPictures,
+    JudgesPictures,
+    PairQuestion,
+    Picture,
+    PointQuestion,
+    Verdict,
+)
 from genagent_worlds import Judges, World
 
 
@@ -21,7 +29,7 @@ GRAY = flat("gray")
 def trajectory(
     number: int,
     *pictures: Picture | None,
-    ending: str = "answer",
+    ending: Ending = "answer",
     error: str | None = None,
     task: str = "color",
 ) -> Trajectory:
@@ -96,16 +104,20 @@ def is_red(picture: Picture) -> bool:
     return picture in (RED, RED_TOO)
 
 
-def verdict(choice: str) -> Verdict:
+def verdict(choice: Literal["yes", "no", "first", "second", "tie"]) -> Verdict:
     return Verdict(choice=choice, reason="looked", judge="test")
 
 
-def both(judge: object) -> Judges:
+class Judge(JudgesPictures, ComparesPictures, Protocol):
+    """Answers both questions."""
+
+
+def both(judge: Judge | Judges) -> Judges:
     """One judge for both questions."""
     return judge if isinstance(judge, Judges) else Judges(point=judge, pair=judge)
 
 
-def world(judge: object, *, truth: object | None = None) -> World:
+def world(judge: Judge | Judges, *, truth: Judge | Judges | None = None) -> World:
     """A world that is only judged in."""
     return World(
         train=NeverAsked(),

@@ -19,6 +19,7 @@ from tests.worlds.builders import (
 from genagent_data import reward_case
 from genagent_rewards import (
     HybridReward,
+    PairQuestion,
     Picture,
     PointQuestion,
     RewardBreakdown,
@@ -58,7 +59,7 @@ MIXTURE = [
     (case(6, GRAY, RED), paid(0.3)),  # nobody knows of the first
     (case(7), paid(0.0)),
 ]
-CASES, RECORDS = ([pair[i] for pair in MIXTURE] for i in (0, 1))
+CASES, RECORDS = [case for case, _ in MIXTURE], [record for _, record in MIXTURE]
 FIRST_OF_EARNERS = [
     PointQuestion(request="red 0", hints=("it is red 0",), picture=BLUE),
     PointQuestion(request="red 1", hints=("it is red 1",), picture=BLUE_TOO),
@@ -140,7 +141,8 @@ def test_the_truth_is_asked_about_pairs_in_the_order_that_the_judge_saw():
     metrics = audit_rewards(watched, cases, records, config, seed=5)
     asked, again = judge.calls[1], truth.calls[-1]
     assert asked == again
-    assert {question.first for question in asked} == {BLUE, RED}
+    firsts = [question.first for question in asked if isinstance(question, PairQuestion)]
+    assert len(firsts) == len(asked) and set(firsts) == {BLUE, RED}
     assert (metrics["audit/missed_win"], metrics["audit/reward_gap"]) == (0.0, 0.0)
     assert metrics["reward/pair_after_failed_first"] == pytest.approx(0.3)
 

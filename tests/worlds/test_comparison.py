@@ -1,18 +1,21 @@
 """Before and after: the paired test against literal values, rows of a table, a telling example."""
 
+from typing import Any, Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.worlds.builders import flat, trajectory
 
+from genagent_data import Ending
 from genagent_worlds import Outcome, compare, paired_p_value, result_rows, telling_pair
 
 
 def outcome(
     number: int,
     *passed: bool | None,
-    ending: str = "answer",
-    source: str = "truth",
+    ending: Ending = "answer",
+    source: Literal["truth", "judge"] = "truth",
     task: str = "color",
 ) -> Outcome:
     drawn = [flat("red", 4 + number) for number in range(len(passed))]
@@ -65,7 +68,7 @@ def test_a_paired_test_of_other_requests_is_refused():
 
 
 def test_a_comparison_is_named_after_who_says_what_success_is():
-    def compared(source):
+    def compared(source) -> dict[str, Any]:
         before = [outcome(i, i == 0, source=source) for i in range(10)]
         after = [outcome(i, i > 0, source=source) for i in range(10)]
         return compare(before, after)

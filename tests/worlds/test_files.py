@@ -12,6 +12,7 @@ from tests.worlds.image_server import drawing, paint
 
 from genagent_data import Request
 from genagent_rewards import PairQuestion, Picture, PointQuestion, VerdictCache
+from genagent_tools import HttpImageTool
 from genagent_worlds import FileRequests, FilesAndEndpoints
 
 
@@ -121,6 +122,7 @@ def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp
         assert {(request.prompt, request.hints) for request in batch} == {
             (f"picture {n}", (f"hint {n}",)) for n in range(3)
         }
+        assert isinstance(world.tool, HttpImageTool)
         with world.tool as tool:
             drawn = tool.generate(["a cat", "a dog"], [3, 4])
         assert [picture.tobytes() for picture in drawn] == [
@@ -153,6 +155,7 @@ def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp
         assert again.judges.point.judge(points) + again.judges.pair.compare(pairs) == verdicts
         assert len(judge.requests) == 3
         assert again.judges.take_counts()["judge/cached"] == 3.0
+        assert isinstance(again.tool, HttpImageTool)
         again.tool.close()
 
 
@@ -173,6 +176,7 @@ def test_names_bounds_and_tokens_reach_the_servers(files, tmp_path, monkeypatch)
         assert config.problems() == []
         world = config.open(tmp_path / "run", seed=0)
         world.judges.point.judge([PointQuestion(request="red", hints=(), picture=RED)])
+        assert isinstance(world.tool, HttpImageTool)
         with world.tool as tool:
             tool.generate(["a cat"], [0])
     assert {body["model"] for body in images.requests} == {"painter"}
@@ -228,5 +232,6 @@ def test_own_code_draws_and_judges(files, tmp_path, monkeypatch):
     )
     assert [verdict and verdict.choice for verdict in verdicts] == ["yes", "no"]
     pair = PairQuestion(request="a red cat", hints=(), first=drawn[0], second=drawn[1])
-    assert world.judges.pair.compare([pair])[0].reason == "own code"
+    [verdict] = world.judges.pair.compare([pair])
+    assert verdict is not None and verdict.reason == "own code"
     assert world.judges.take_counts() == {}

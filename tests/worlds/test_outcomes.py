@@ -1,6 +1,7 @@
 """Outcomes: by whose verdict, under which name, what a summary counts, and files of them."""
 
 import json
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ def outcome(*passed: bool | None) -> Outcome:
     return Outcome(trajectory=trajectory(0, *drawn), passed=passed, source="judge")
 
 
-def record(choice: str | None) -> RewardRecord:
+def record(choice: Literal["yes", "no"] | None) -> RewardRecord:
     """The reward of a picture with this verdict, or of one whose verdict could not be had."""
     if choice is None:
         return RewardRecord(breakdown=None, point_verdict=None)

@@ -12,6 +12,7 @@ from tests.worlds.image_server import paint
 from tests.worlds.model_server import modelling
 
 from genagent_rewards import PointQuestion
+from genagent_tools import HttpImageTool
 from genagent_worlds import FilesAndEndpoints
 
 TOKEN = "only-in-the-environment"
@@ -63,6 +64,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
         assert config.problems() == []
         world = config.open(tmp_path / "run", seed=0)
         assert world.words == 60
+        assert isinstance(world.tool, HttpImageTool)
         with world.tool as drawing:
             [picture] = drawing.generate(["a cat"], [3])
         assert picture.tobytes() == paint("a cat", 3).tobytes()

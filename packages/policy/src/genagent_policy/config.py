@@ -23,8 +23,6 @@ class PolicyConfig:
     """Where it acts and learns: cpu, cuda or cuda:0."""
     dtype: Literal["saved", "float32", "bfloat16"] = "saved"
     """Of the weights; by default the one they were saved in."""
-    word_limit: int = 0
-    """Words of a prompt that the tool reads, told to the agent; 0: nothing is said of it."""
     max_pixels: int | None = None
     """Of a picture as the agent sees it; larger ones are shown smaller; None: as the checkpoint
     says."""
@@ -36,8 +34,6 @@ class PolicyConfig:
     third more time."""
 
     def __post_init__(self) -> None:
-        if self.word_limit < 0:
-            raise ValueError(f"word_limit is {self.word_limit}; wants 0 or more")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"max_pixels is {self.max_pixels}; wants 1 or more, or None")
 
@@ -64,8 +60,17 @@ class PolicyConfig:
             lines.extend(self._flash_problems())
         return lines
 
-    def load(self, shipped: Mapping[str, Path], *, saved: Path | None = None) -> Policy:
+    def load(
+        self,
+        shipped: Mapping[str, Path],
+        *,
+        saved: Path | None = None,
+        words: int | None = None,
+    ) -> Policy:
         """The policy, from ``saved`` where an earlier part of the run left it.
+
+        Args:
+            words: of a prompt that the tool reads, told to the agent; None: nothing is said of it.
 
         Raises:
             ValueError: the checkpoint is unreadable, damaged or of another architecture.
@@ -74,7 +79,7 @@ class PolicyConfig:
             saved or self._path(shipped),
             device=self.device,
             dtype=None if self.dtype == "saved" else getattr(torch, self.dtype),
-            system=system_message(words=self.word_limit or None),
+            system=system_message(words=words),
             max_pixels=self.max_pixels,
             attention=self.attention,
             checkpoint_activations=self.checkpoint_activations,

@@ -117,8 +117,8 @@ class Policy:
             kernel = choose_attention(attention, device=torch.device(device), dtype=policy.dtype)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        model.set_attn_implementation(kernel)
         torch.nn.Module.to(model, torch.device(device))
+        model.set_attn_implementation(kernel)
         return policy
 
     def save(self, path: Path | str) -> None:

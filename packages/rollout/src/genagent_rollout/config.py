@@ -1,4 +1,4 @@
-"""How an agent acts, as options; nothing here loads torch, so that a command line answers at once."""
+"""How an agent acts, as options. Nothing here loads torch, which takes seconds."""
 
 from dataclasses import dataclass
 

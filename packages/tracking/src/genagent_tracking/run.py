@@ -5,7 +5,7 @@
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
-        state/step-000007/  what it goes on from, also when it has finished and is to take more steps
+        state/step-000007/  what it goes on from, to the end or with more steps
         policy/             what was learnt
         summary.json        its figures, written last
         lock                held by the process that runs it
@@ -148,6 +148,7 @@ class Run:
             self._conclude("killed", {})
         finally:
             self.tracker.close(status)
+            self.close()
 
     def steps(self, total: int) -> Iterator[int]:
         """The steps still to be taken, from 0; when the body of one ends, its state is kept."""
@@ -263,6 +264,10 @@ class Run:
         self.tracker.artifact(path)
         print_line(f"compare runs and read trajectories: {self.tracker.ui_command}")
         print_line(str(path))
+
+    def close(self) -> None:
+        """Let another process go on with the folder; a process that ends does so by itself."""
+        self._lock.close()
 
     @property
     def kept(self) -> int:

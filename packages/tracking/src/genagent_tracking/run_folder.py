@@ -83,8 +83,8 @@ def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
             if key != "steps" and found.get(key) != wanted.get(key)
         ]
         if not differing:
-            steps = int(wanted.get("steps", 0))
-            return Earlier(folder=folder, is_done=has_finished and summary["steps"] >= steps)
+            is_done = has_finished and summary["steps"] >= wanted.get("steps", 0)
+            return Earlier(folder=folder, is_done=is_done)
         if not has_finished:
             others.append((folder, min(differing)))
     if others:
@@ -113,7 +113,7 @@ def _summary(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _leaves(value: object, name: str = "") -> dict[str, object]:
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
     """A configuration's values by dotted names."""
     if not isinstance(value, dict):
         return {name: value}
