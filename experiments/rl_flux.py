@@ -58,6 +58,8 @@ class RLConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; wants 1 or more")
+        if self.sampling.temperature == 0:
+            raise ValueError("sampling.temperature is 0; learning wants one above 0")
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
             raise ValueError(

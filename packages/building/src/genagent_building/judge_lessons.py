@@ -15,7 +15,7 @@ from genagent_miniworld.conditions import REGIONS, Spec, parse_hints
 from genagent_miniworld.reading import Reading
 from genagent_miniworld.scene import PLACES, Item
 from genagent_miniworld.teacher import EXTRA, OFF
-from genagent_policy import Policy, TokenTrajectory
+from genagent_policy import Policy, TokenTrajectory, no_pictures
 from genagent_rewards import prompts
 
 Pieces = list[tuple[str, bool]]
@@ -187,7 +187,7 @@ class JudgeChat:
             added = tokenizer.encode(piece, add_special_tokens=False)
             ids += added
             learnt += [conclusion or not conclusions_only] * len(added)
-        empty = torch.zeros(0, self._chat.patch_dim)
+        empty, _ = no_pictures(self._chat.patch_dim)
         return TokenTrajectory(
             ids=torch.tensor(ids),
             policy_mask=torch.tensor(learnt),
