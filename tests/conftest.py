@@ -1,11 +1,21 @@
-"""Fixtures shared by the tests of several packages."""
+"""Fixtures shared by the tests of several packages, and where Triton's kernels run."""
 
+import os
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.tiny_qwen import save_tiny_qwen
+
+# Without a GPU, Triton's interpreter runs the kernels. Triton reads it when it is first imported,
+# and the tests of other packages, which are collected before the kernels', may do that.
+if find_spec("torch") is not None:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
         (["--no-such-option", "1"], "no-such-option"),
         (["--samples", "4"], "cannot keep 8 of 4 samples"),
         (["--requests-per-step", "6"], "6 does not divide into 4 updates"),
-        (["--sampling.temperature", "0"], "temperature is 0; learning wants one above 0"),
+        (["--sampling.temperature", "0"], "sampling.temperature is 0"),
         (["smoke", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["smoke", "--world.train", "broken.jsonl"], "broken.jsonl:2: not JSON"),
         (["smoke", "--world.train", "sofa.txt"], "take the preset flux-7b"),
