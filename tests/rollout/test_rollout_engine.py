@@ -1,24 +1,19 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.rollout.conversations import (
+    PROMPTS,
+    SAMPLED,
+    conversation,
+    picture,
+    recomputed,
+    turns_of,
+)
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory, collate
 from genagent_rollout import RolloutEngine, SamplingConfig
-
-SAMPLED = -1
-PROMPTS = ["red", "three blue circles", "red", "a very much longer request for a picture"]
-
-
-def _picture(seed: int) -> Image.Image:
-    """Two sizes, so that observations differ in length too."""
-    height, width = (48, 48) if seed % 2 else (32, 64)
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
 
 
 def _next_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
@@ -36,35 +31,16 @@ def _next_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
         ).logits[0, -1]
 
 
-def _recomputed(
-    policy: Policy, trajectories: list[TokenTrajectory], temperature: float
-) -> torch.Tensor:
-    batch = collate(
-        trajectories,
-        range(len(trajectories)),
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
-    with torch.no_grad():
-        return policy.logprobs(batch, temperature)
-
-
-def _turns_of(policy: Policy, lengths: list[int]) -> list[list[int]]:
-    """Sampled turns that end after so many tokens."""
-    return [[SAMPLED] * length + [policy.chat.turn_end_id] for length in lengths]
-
-
 def test_logits_equal_a_full_forward(tiny_policy: Policy, scripted: Callable[..., RolloutEngine]):
     lengths = [[3, 20, 1, 2], [17, 4, 9, 2], [8, 8, 8, 2], [30, 2, 12, 2]]
-    engine = scripted([_turns_of(tiny_policy, row) for row in lengths])
+    engine = scripted([turns_of(tiny_policy, row) for row in lengths])
     talk = engine.start(PROMPTS, [0, 1, 2, 3])
     checked = 0
     for rows in ([0, 1, 2, 3], [0, 1, 3], [1, 3]):  # a row is dropped before each new picture
         turns = talk.sample()
         assert list(turns) == talk.rows
         talk.keep(rows)
-        talk.observe({row: _picture(10 * len(rows) + row) for row in rows})
+        talk.observe({row: picture(10 * len(rows) + row) for row in rows})
         logits = talk.next_logits()
         assert talk.rows == rows
         for row, found in zip(rows, logits, strict=True):
@@ -88,17 +64,17 @@ def test_stored_logprobs_equal_recomputed_ones(
     tiny_policy: Policy, scripted: Callable[..., RolloutEngine], temperature: float
 ):
     lengths = [[3, 20, 1], [17, 4, 9], [8, 8, 8], [40, 2, 12]]
-    scripts = [_turns_of(tiny_policy, row) for row in lengths]
+    scripts = [turns_of(tiny_policy, row) for row in lengths]
     engine = scripted(scripts, temperature=temperature)
     talk = engine.start(PROMPTS, [0, 1, 2, 3])
     talk.sample()
-    talk.observe({row: _picture(row) for row in range(4)})
+    talk.observe({row: picture(row) for row in range(4)})
     talk.sample()
     talk.keep([0, 2, 3])
-    talk.observe({row: _picture(row + 7) for row in (0, 2, 3)})
+    talk.observe({row: picture(row + 7) for row in (0, 2, 3)})
     talk.sample()
     trajectories = [talk.tokens(row) for row in range(4)]
-    again = _recomputed(tiny_policy, trajectories, temperature)
+    again = recomputed(tiny_policy, trajectories, temperature)
     for row, trajectory in enumerate(trajectories):
         stored = trajectory.logprobs
         assert trajectory.num_policy_tokens == sum(lengths[row][: 2 if row == 1 else 3]) + (
@@ -135,11 +111,11 @@ def test_what_training_is_set_to_changes_nothing_here(
 ):
     """Other attention, and layers that would ignore the cache while they learn."""
     other = Policy.load(tiny_policy_path, attention="eager", checkpoint_activations=True)
-    scripts = [_turns_of(tiny_policy, row) for row in [[3, 20], [12, 20], [5, 9]]]
+    scripts = [turns_of(tiny_policy, row) for row in [[3, 20], [12, 20], [5, 9]]]
     engine = scripted(scripts)
-    expected = _talk(engine)
+    expected = conversation(engine)
     engine.policy = other
-    for one, same in zip(expected, _talk(engine), strict=True):
+    for one, same in zip(expected, conversation(engine), strict=True):
         assert one.ids.tolist() == same.ids.tolist()
         torch.testing.assert_close(same.logprobs, one.logprobs, rtol=0, atol=2e-5)
 
@@ -156,7 +132,7 @@ def test_history_is_never_tokenized_again(
     talk = scripted([[by_letter, merged]]).start(["red"], [0])
     prompt = chat.prompt_ids("red")
     assert talk.sample()[0].text == text
-    talk.observe({0: _picture(1)})
+    talk.observe({0: picture(1)})
     turn = talk.sample()[0]
     assert turn.ids == tuple(merged)
     assert not turn.cut_off
@@ -176,12 +152,12 @@ def test_a_sampled_image_token_is_text(tiny_policy: Policy, scripted: Callable[.
     odd = [5, chat.image_token_id, chat.image_token_id, SAMPLED, chat.turn_end_id]
     talk = scripted([[odd, odd]]).start(["red"], [0])
     assert talk.sample()[0].text.count("<|image_pad|>") == 2
-    talk.observe({0: _picture(1)})
+    talk.observe({0: picture(1)})
     expected = _next_logits_by_policy(tiny_policy, talk.tokens(0))
     torch.testing.assert_close(talk.next_logits()[0], expected, rtol=0, atol=2e-5)
     talk.sample()
     trajectory = talk.tokens(0)
-    again = _recomputed(tiny_policy, [trajectory], 1.0)[0]
+    again = recomputed(tiny_policy, [trajectory], 1.0)[0]
     torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
 
 
@@ -206,110 +182,11 @@ def test_a_turn_is_cut_off(tiny_policy: Policy, scripted: Callable[..., RolloutE
     assert [len(turns[row].ids) for row in range(3)] == [8, 8, 8]
     assert [turns[row].cut_off for row in range(3)] == [True, False, True]
     with pytest.raises(ValueError, match=r"rows \[0, 2\] have not ended a turn"):
-        talk.observe({row: _picture(row) for row in range(3)})
+        talk.observe({row: picture(row) for row in range(3)})
     talk.keep([1])
-    talk.observe({1: _picture(1)})
+    talk.observe({1: picture(1)})
     assert len(talk.tokens(0).grids) == 0
     assert len(talk.tokens(1).grids) == 1
-
-
-def _limited(engine: RolloutEngine, max_response_tokens: int) -> RolloutEngine:
-    engine.config = replace(engine.config, max_response_tokens=max_response_tokens)
-    return engine
-
-
-def test_the_response_runs_out_in_its_second_turn(
-    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
-):
-    chat = tiny_policy.chat
-    first, second = [7] * 4 + [chat.turn_end_id], [8] * 9 + [chat.turn_end_id]
-    shown = chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0])
-    talked = [*first, *shown, *second]
-    for cut, (left, said) in {
-        True: (9, second[:9]),  # Only the end of the turn is missing.
-        False: (10, second),  # Used up to the last token.
-    }.items():
-        engine = _limited(scripted([[first, second]]), len(first) + len(shown) + left)
-        talk = engine.start(["red"], [0])
-        assert not talk.sample()[0].cut_off
-        talk.observe({0: _picture(1)})
-        turn = talk.sample()[0]
-        assert (turn.ids, turn.cut_off) == (tuple(said), cut)
-        prompt = chat.prompt_ids("red")
-        trajectory = talk.tokens(0)
-        assert trajectory.ids.tolist() == [*prompt, *talked[: len(first) + len(shown) + left]]
-        again = _recomputed(tiny_policy, [trajectory], 1.0)[0]
-        torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
-
-
-def _talk(engine: RolloutEngine) -> list[TokenTrajectory]:
-    """Two turns of three rows, with a picture between them."""
-    talk = engine.start(["red", "three blue circles", "red"], [0, 1, 2])
-    talk.sample()
-    talk.observe({row: _picture(1) for row in range(3)})
-    talk.sample()
-    return [talk.tokens(row) for row in range(3)]
-
-
-def test_a_row_out_of_response_stops_beside_those_that_go_on(
-    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
-):
-    chat = tiny_policy.chat
-    shown = len(chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0]))
-    lengths = [[3, 20], [12, 20], [5, 9]]
-    scripts = [_turns_of(tiny_policy, row) for row in lengths]
-    whole = _talk(scripted(scripts))
-    # Just what row 0 needs; row 1 has used 13 of these 25, so that 12 of its last 21 fit.
-    cut = _talk(_limited(scripted(scripts), 4 + shown + 21))
-    short = len(whole[1]) - 9
-    assert [len(trajectory) for trajectory in cut] == [len(whole[0]), short, len(whole[2])]
-    for stopped, free in zip(cut, whole, strict=True):
-        tokens = len(stopped)
-        assert stopped.ids.tolist() == free.ids[:tokens].tolist()
-        assert stopped.policy_mask.tolist() == free.policy_mask[:tokens].tolist()
-        torch.testing.assert_close(stopped.logprobs, free.logprobs[:tokens], rtol=0, atol=2e-5)
-    # To the bit, against rows beside one that ends its turn by itself at the same step.
-    said = cut[1].ids[cut[1].policy_mask][13:].tolist()
-    scripts[1] = [scripts[1][0], [*said[:-1], chat.turn_end_id]]
-    ended = _talk(scripted(scripts))
-    for row in (0, 2):
-        assert cut[row].ids.tolist() == ended[row].ids.tolist()
-        assert cut[row].logprobs.tolist() == ended[row].logprobs.tolist()
-
-
-def test_a_response_limit_that_nobody_reaches_changes_nothing(
-    tiny_policy: Policy, scripted: Callable[..., RolloutEngine]
-):
-    scripts = [_turns_of(tiny_policy, row) for row in [[3, 20], [12, 20], [5, 9]]]
-    whole = _talk(scripted(scripts))
-    longest = max(
-        len(trajectory) - int(trajectory.policy_mask.nonzero()[0]) for trajectory in whole
-    )
-    for free, limited in zip(whole, _talk(_limited(scripted(scripts), longest)), strict=True):
-        assert limited.ids.tolist() == free.ids.tolist()
-        assert limited.logprobs.tolist() == free.logprobs.tolist()
-
-
-@pytest.mark.parametrize("left", [1, 0, -1, -1000])
-@pytest.mark.parametrize("ends", [False, True])
-def test_a_picture_is_never_cut_and_leaves_a_turn_of_one_token(
-    tiny_policy: Policy, scripted: Callable[..., RolloutEngine], left: int, ends: bool
-):
-    chat = tiny_policy.chat
-    first = [*[7] * 4, chat.turn_end_id]
-    second = [chat.turn_end_id] if ends else [7, 7, chat.turn_end_id]
-    shown = chat.observation_ids(chat.encode_pictures([_picture(1)])[1][0])
-    limit = max(len(first) + len(shown) + left, len(first))
-    talk = _limited(scripted([[first, second]]), limit).start(["red"], [0])
-    assert not talk.sample()[0].cut_off
-    talk.observe({0: _picture(1)})
-    turn = talk.sample()[0]
-    assert turn.ids == tuple(second[:1])
-    # The end of a turn is no excuse where there was no room for it.
-    assert turn.cut_off is (left < 1 or not ends)
-    trajectory = talk.tokens(0)
-    assert trajectory.ids.tolist() == [*chat.prompt_ids("red"), *first, *shown, *second[:1]]
-    assert len(trajectory.grids) == 1
 
 
 def test_a_cache_that_grows_within_a_turn_changes_nothing(
@@ -393,7 +270,7 @@ def test_refuses_what_does_not_fit(tiny_policy: Policy):
     with pytest.raises(ValueError, match="cannot keep rows"):
         talk.keep([1, 1])
     with pytest.raises(ValueError, match=r"pictures for rows \[0\]; live are \[0, 1\]"):
-        talk.observe({0: _picture(0)})
+        talk.observe({0: picture(0)})
     talk.keep([1])
     assert list(talk.sample()) == [1]
     talk.keep([])
