@@ -18,27 +18,21 @@ def sample_tokens(
     logits: Float[Tensor, "rows vocabulary"],
     seeds: Int[Tensor, " rows"],
     *,
-    draw: int = 0,
+    draws: Int[Tensor, " rows"],
     temperature: float = 1.0,
-    excluded: tuple[int, ...] = (),
 ) -> SampledTokens:
-    """One token a row from ``softmax(logits / temperature)`` without the excluded tokens."""
+    """One token a row from ``softmax(logits / temperature)``."""
     scaled = logits.to(statistics_dtype(logits)) / temperature
-    allowed = scaled.clone()
-    allowed[:, list(excluded)] = -torch.inf
-    uniforms = philox_uniforms(seeds, logits.shape[1], draw).to(scaled)
-    clocks = -torch.log1p(-uniforms)
-    token = (allowed - clocks.log()).argmax(-1)
-    whole = scaled.logsumexp(-1)
+    clocks = -torch.log1p(-philox_uniforms(seeds, logits.shape[1], draws).to(scaled))
+    token = (scaled - clocks.log()).argmax(-1)
     return SampledTokens(
         token=token,
-        logprob=scaled.gather(1, token[:, None]).squeeze(1) - whole,
-        log_kept=allowed.logsumexp(-1) - whole,
+        logprob=scaled.gather(1, token[:, None]).squeeze(1) - scaled.logsumexp(-1),
     )
 
 
 def philox_uniforms(
-    seeds: Int[Tensor, " rows"], count: int, draw: int
+    seeds: Int[Tensor, " rows"], count: int, draws: Int[Tensor, " rows"]
 ) -> Float[Tensor, "rows {count}"]:
     """Numbers in (0, 1), float64: the first word of Philox at counter (column, draw, 0, 0)."""
     key = seeds.cpu().numpy().astype(np.uint64)[:, None]
@@ -46,7 +40,7 @@ def philox_uniforms(
     key0, key1 = key & mask, key >> low
     counter = [
         np.arange(count, dtype=np.uint64)[None, :],
-        np.uint64(draw),
+        draws.cpu().numpy().astype(np.uint64)[:, None],
         np.uint64(0),
         np.uint64(0),
     ]
