@@ -27,7 +27,7 @@ from genagent_rewards import HybridReward, RewardConfig, reward_metrics
 from genagent_rollout import (
     EvaluationConfig,
     GroupConfig,
-    RolloutEngine,
+    LocalEngine,
     SamplingConfig,
     evaluate,
     keep_rewarded,
@@ -109,7 +109,7 @@ def main(config: RLConfig, run: Run) -> None:
     refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
     world = config.world.open(run.folder, seed=config.run.seed)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = RolloutEngine(policy, config.sampling)
+    engine = LocalEngine(policy, config.sampling)
     update = GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
@@ -127,7 +127,7 @@ def main(config: RLConfig, run: Run) -> None:
 
 
 def learn(
-    config: RLConfig, run: Run, world: World, engine: RolloutEngine, update: GRPOUpdate, step: int
+    config: RLConfig, run: Run, world: World, engine: LocalEngine, update: GRPOUpdate, step: int
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups

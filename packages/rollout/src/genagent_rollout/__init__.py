@@ -3,28 +3,33 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from genagent_rollout.config import EvaluationConfig, GroupConfig, SamplingConfig
+from genagent_rollout.config import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
 
 if TYPE_CHECKING:
-    from genagent_rollout.agents import Rollout, RolloutBatch, RolloutTimings, run_agents
-    from genagent_rollout.engine import Conversations, RolloutEngine, SampledTurn
+    from genagent_rollout.act import Rollout, act
+    from genagent_rollout.agents import RolloutBatch, RolloutTimings, run_agents
+    from genagent_rollout.conversation import Conversation, Engine, SampledTurn
     from genagent_rollout.evaluation import evaluate
     from genagent_rollout.groups import KeptAttempts, keep_rewarded, sample_groups
+    from genagent_rollout.local_engine import EngineCounts, LocalEngine
     from genagent_rollout.metrics import ending_metrics, rollout_metrics
     from genagent_rollout.sampling import SeededSampler, TokenSampler
 
 # Loaded at first use: torch alone takes seconds, and a command line's --help needs none of it.
 _HOMES = {
-    "Conversations": "engine",
+    "Conversation": "conversation",
+    "Engine": "conversation",
+    "EngineCounts": "local_engine",
     "KeptAttempts": "groups",
-    "Rollout": "agents",
+    "LocalEngine": "local_engine",
+    "Rollout": "act",
     "RolloutBatch": "agents",
-    "RolloutEngine": "engine",
     "RolloutTimings": "agents",
-    "SampledTurn": "engine",
+    "SampledTurn": "conversation",
     "SeededSampler": "sampling",
     "TokenSampler": "sampling",
+    "act": "act",
     "ending_metrics": "metrics",
     "evaluate": "evaluation",
     "keep_rewarded": "groups",
@@ -34,18 +39,22 @@ _HOMES = {
 }
 
 __all__ = [
-    "Conversations",
+    "Conversation",
+    "Engine",
+    "EngineConfig",
+    "EngineCounts",
     "EvaluationConfig",
     "GroupConfig",
     "KeptAttempts",
+    "LocalEngine",
     "Rollout",
     "RolloutBatch",
-    "RolloutEngine",
     "RolloutTimings",
     "SampledTurn",
     "SamplingConfig",
     "SeededSampler",
     "TokenSampler",
+    "act",
     "ending_metrics",
     "evaluate",
     "fill_by_rounds",

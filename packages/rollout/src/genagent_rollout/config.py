@@ -9,6 +9,12 @@ class SamplingConfig:
 
     temperature: float = 1.0
     """0 takes the likeliest token each time."""
+    top_p: float = 1.0
+    """Only the fewest likeliest tokens whose probabilities reach it are drawn; 1: all."""
+    top_k: int = 0
+    """Only so many likeliest tokens are drawn; 0: all."""
+    stop_tokens: tuple[int, ...] = ()
+    """Ids of tokens that end a turn, besides the end of turn."""
     max_turn_tokens: int = 96
     """A turn that has not ended by then is cut off."""
     max_response_tokens: int = 16_384
@@ -20,6 +26,10 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; wants a number above 0, at most 1")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; wants 0 or more")
         for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
@@ -58,3 +68,25 @@ class EvaluationConfig:
         for name in ("held_out", "evaluation_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """The engine that conversations are held with."""
+
+    cache_gib: float = 2.0
+    """Memory for keys and values, GiB. A token of the 7B policy takes 56 KiB in bfloat16, one of
+    the miniature 2 KiB; a conversation that finds no room waits."""
+    page_tokens: int | None = None
+    """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
+    without copying."""
+    chunk_tokens: int = 8192
+    """Tokens of prompts and pictures computed in one pass, at most, unless one alone has more."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cache_gib < float("inf"):
+            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0")
+        for name in ("page_tokens", "chunk_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")

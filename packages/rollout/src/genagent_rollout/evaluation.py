@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from genagent_data import PictureStore, Request, derive_seed
 from genagent_rollout.agents import require_pictures, run_agents
-from genagent_rollout.engine import RolloutEngine
+from genagent_rollout.conversation import Engine
 from genagent_worlds import Outcome, World, measure
 
 
 def evaluate(
-    engine: RolloutEngine,
+    engine: Engine,
     world: World,
     requests: Sequence[Request],
     *,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from genagent_data import PictureStore, Request, derive_seed, reward_case
 from genagent_policy import GRPOGroup
 from genagent_rewards import RewardCase, RewardRecord
-from genagent_rollout.agents import Rollout, RolloutBatch, require_pictures, run_agents
+from genagent_rollout.act import Rollout
+from genagent_rollout.agents import RolloutBatch, require_pictures, run_agents
 from genagent_rollout.config import GroupConfig
-from genagent_rollout.engine import RolloutEngine
+from genagent_rollout.conversation import Engine
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
 from genagent_tools import ImageTool
 
@@ -52,7 +53,7 @@ class KeptAttempts:
 
 
 def sample_groups(
-    engine: RolloutEngine,
+    engine: Engine,
     tool: ImageTool,
     requests: Sequence[Request],
     config: GroupConfig,

@@ -18,14 +18,13 @@ def rollout_metrics(
         kept: rewards of those that are learnt from.
     """
     trajectories = [rollout.trajectory for rollout in batch.rollouts]
-    seconds = batch.timings.policy + batch.timings.tool
     sampled = sum(rollout.tokens.num_policy_tokens for rollout in batch.rollouts)
     return {
         **step_figures(world, trajectories, kept),
         **ending_metrics(trajectories),
         "seconds/policy": batch.timings.policy,
         "seconds/tool": batch.timings.tool,
-        "throughput/sampled_tokens_per_second": sampled / seconds,
+        "throughput/sampled_tokens_per_second": sampled / batch.timings.total,
     }
 
 

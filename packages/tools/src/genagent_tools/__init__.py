@@ -3,7 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from genagent_tools.tool import DrawingTool, DrawSettings, ImageTool, PartialFailure, ToolError
+from genagent_tools.tool import (
+    AsyncImageTool,
+    DrawingTool,
+    DrawSettings,
+    ImageTool,
+    PartialFailure,
+    ToolError,
+)
 
 if TYPE_CHECKING:
     from genagent_tools.diffusers_tool import DiffusersTool
@@ -30,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "PROFILES",
+    "AsyncImageTool",
     "BatchConfig",
     "DiffusersTool",
     "DrawSettings",
