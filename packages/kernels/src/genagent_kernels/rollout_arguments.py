@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genagent_kernels.arguments import form
+from genagent_kernels.results import SampledTokens
 
 
 def check_pages(key_pages: Tensor, value_pages: Tensor) -> None:
@@ -167,6 +168,14 @@ def check_sampling(logits: Tensor, seeds: Tensor, draws: Tensor, temperature: fl
             raise ValueError(f"draws reaches from {low} to {high}; wants 0 to 2**31 - 1")
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature is {temperature}; wants a number above 0")
+
+
+def check_drawn(drawn: SampledTokens) -> None:
+    """Raises ValueError where a row's logits gave no distribution."""
+    if drawn.logprob.is_cuda or (is_drawn := drawn.logprob.isfinite()).all():
+        return
+    row = int((~is_drawn).nonzero()[0])
+    raise ValueError(f"logits of row {row} hold nan, inf or no number at all; nothing can be drawn")
 
 
 def _is_integer(values: Tensor) -> bool:

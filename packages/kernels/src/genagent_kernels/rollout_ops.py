@@ -11,6 +11,7 @@ from genagent_kernels.backends import Backend, choose_backend
 from genagent_kernels.results import SampledTokens
 from genagent_kernels.rollout_arguments import (
     check_attention,
+    check_drawn,
     check_pages,
     check_prefill,
     check_rotation,
@@ -173,7 +174,9 @@ def sample_tokens(
     chosen = choose_backend(logits, backend)
     check_sampling(logits, seeds, draws, temperature)
     if chosen == "torch":
-        return reference.sample_tokens(logits, seeds, draws=draws, temperature=temperature)
+        drawn = reference.sample_tokens(logits, seeds, draws=draws, temperature=temperature)
+        check_drawn(drawn)
+        return drawn
     from genagent_kernels.gpu.sampler import launch_sampler
 
     with torch.no_grad():

@@ -1,7 +1,9 @@
-"""Attention over pages by ``scaled_dot_product_attention``: what a CPU decodes with, and prefill.
+"""Attention over pages in PyTorch: what a CPU decodes with, and prefill on every device.
 
-Query heads that share a key head go in as queries of that head, so keys are never repeated. What a
-page holds past its tokens is multiplied by a weight of zero, so it must be finite.
+Keys are not copied where that can be helped. For each column of the page table the queries go to
+where the pages lie, the queries of one page together, so that a page which several sequences name is
+read once; the columns of a sequence are merged by their normalizers. What a page holds past its
+tokens is multiplied by a weight of zero, so it must be finite.
 """
 
 import torch
@@ -9,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from genagent_kernels.reference import statistics_dtype
+
 SPARSEST = 3
-"""Pages a row up to which attending to every page from the first to the last one is cheaper than
-copying those of the rows."""
+"""Places for a query a row, up to which going to the pages is cheaper than copying them."""
 
 
 def decode_attention(
@@ -23,38 +26,34 @@ def decode_attention(
     *,
     scale: float,
 ) -> Float[Tensor, "rows query_heads width"]:
-    """``reference.decode_attention`` at once for all rows; it reads ``lengths`` on the host."""
-    if len(query) == 0 or page_table.shape[1] == 0:
+    """``reference.decode_attention``, all rows at once."""
+    pages = (key_pages, value_pages)
+    if query.numel() == 0 or page_table.shape[1] == 0:
         return torch.zeros_like(query)
+    has_key = (lengths > 0)[:, None, None]
+    if query.is_cuda:
+        starts = (lengths - 1).clamp(min=0)
+        result = prefill_attention(query[:, None], *pages, page_table, starts, scale=scale)[:, 0]
+        return result.masked_fill(~has_key, 0.0)
     page_size = key_pages.shape[1]
     shortest, longest = (int(bound) for bound in torch.aminmax(lengths))
     if shortest == 0:
-        # One key is looked at in any case: a softmax over none is not a number.
-        result = decode_attention(
-            query,
-            key_pages,
-            value_pages,
-            page_table.masked_fill(lengths[:, None] == 0, 0),
-            lengths.clamp(min=1),
-            scale=scale,
-        )
-        return result.masked_fill(lengths[:, None, None] == 0, 0.0)
+        # A softmax over no key is not a number, so such rows look at one.
+        table, counts = page_table.masked_fill(~has_key[:, 0], 0), lengths.clamp(min=1)
+        result = decode_attention(query, *pages, table, counts, scale=scale)
+        return result.masked_fill(~has_key, 0.0)
     if longest <= page_size:
-        return _attend_one_page(
-            query, key_pages, value_pages, page_table[:, 0], lengths, longest, scale
+        return _attend_column(query, *pages, page_table[:, 0], lengths, scale)[0]
+    columns = -(-longest // page_size)
+    outputs = query.new_zeros(len(query), columns, *query.shape[1:])
+    normalizers = torch.full(outputs.shape[:3], -torch.inf, dtype=statistics_dtype(query))
+    for column in range(columns):
+        counts = lengths - column * page_size
+        rows = (counts > 0).nonzero()[:, 0]
+        outputs[rows, column], normalizers[rows, column] = _attend_column(
+            query[rows], *pages, page_table[rows, column], counts[rows].clamp(max=page_size), scale
         )
-    is_long = lengths > page_size
-    if is_long.all():
-        used = torch.arange(page_table.shape[1], device=query.device) * page_size < longest
-        table = page_table[:, used]
-        keys, values = (gather(pages, table)[:, :longest] for pages in (key_pages, value_pages))
-        return _attend(query, keys, values, lengths, scale)
-    result = torch.empty_like(query)
-    for rows in (is_long, ~is_long):
-        result[rows] = decode_attention(
-            query[rows], key_pages, value_pages, page_table[rows], lengths[rows], scale=scale
-        )
-    return result
+    return torch.einsum("rch,rchw->rhw", normalizers.softmax(1).to(query.dtype), outputs)
 
 
 def prefill_attention(
@@ -66,90 +65,108 @@ def prefill_attention(
     *,
     scale: float,
 ) -> Float[Tensor, "rows new query_heads width"]:
-    """``reference.prefill_attention`` at once for all rows."""
-    rows, new, query_heads, _ = query.shape
-    if rows == 0 or new == 0:
+    """``reference.prefill_attention``, all rows at once."""
+    new = query.shape[1]
+    if query.numel() == 0:
         return torch.zeros_like(query)
-    keys, values = (gather(pages, page_table) for pages in (key_pages, value_pages))
+    tokens = page_table.shape[1] * key_pages.shape[1]
     if not query.is_cuda:
-        longest = min(int(starts.max()) + new, keys.shape[1])
-        keys, values = keys[:, :longest], values[:, :longest]
-    position = torch.arange(keys.shape[1], device=query.device)
+        tokens = min(tokens, int(starts.max()) + new)
+    keys, values = (gather(pages, page_table, tokens) for pages in (key_pages, value_pages))
     reach = starts[:, None] + torch.arange(new, device=query.device)
-    mask = additive(position <= reach[:, :, None], query)[:, None]
+    mask = additive_mask(reach + 1, tokens, query.dtype)[:, None]
+    if query.is_cuda:
+        return attend_in_turns(query, keys, values, mask, scale)
+    return scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (query, keys, values)),
+        attn_mask=mask,
+        scale=scale,
+        enable_gqa=True,
+    ).transpose(1, 2)
+
+
+def gather(
+    pages: Float[Tensor, "pages page_size key_heads width"],
+    table: Int[Tensor, "rows columns"],
+    tokens: int,
+) -> Float[Tensor, "rows {tokens} key_heads width"]:
+    """The first tokens of the rows' pages; of page 0 where the table names none."""
+    if table.shape[1] == 1:
+        pages = pages[:, :tokens]
+    chosen = pages.index_select(0, table.clamp(min=0).flatten())
+    return chosen.unflatten(0, table.shape).flatten(1, 2)[:, :tokens]
+
+
+def attend_in_turns(
+    query: Float[Tensor, "rows new query_heads width"],
+    keys: Float[Tensor, "rows tokens key_heads width"],
+    values: Float[Tensor, "rows tokens key_heads width"],
+    mask: Float[Tensor, "rows 1 new tokens"],
+    scale: float,
+) -> Float[Tensor, "rows new query_heads width"]:
+    """A turn for each query head of a group: CUDA's kernels that take a mask want as many key heads
+    as query heads, and turns share the keys where repeating would copy them."""
     grouped = query.unflatten(2, (keys.shape[2], -1))
-    # A turn for each query head of a group: all of them share keys and mask as they are.
     turns = [
         scaled_dot_product_attention(
-            grouped[:, :, :, head].transpose(1, 2),
-            keys.transpose(1, 2),
-            values.transpose(1, 2),
-            attn_mask=mask,
-            scale=scale,
+            *(x.transpose(1, 2) for x in (turn, keys, values)), attn_mask=mask, scale=scale
         ).transpose(1, 2)
-        for head in range(query_heads // keys.shape[2])
+        for turn in grouped.unbind(3)
     ]
     return torch.stack(turns, 3).flatten(2, 3)
 
 
-def gather(
-    pages: Float[Tensor, "pages page_size key_heads width"], table: Int[Tensor, "rows columns"]
-) -> Float[Tensor, "rows tokens key_heads width"]:
-    """The rows' pages, one after the other; page 0 where the table names none."""
-    chosen = table.clamp(min=0).flatten()
-    return pages.index_select(0, chosen).unflatten(0, table.shape).flatten(1, 2)
+def additive_mask(
+    counts: Int[Tensor, "*shape"], tokens: int, dtype: torch.dtype
+) -> Float[Tensor, "*shape {tokens}"]:
+    """0 for the first ``counts`` tokens, minus infinity for the others."""
+    is_hidden = torch.arange(tokens, device=counts.device) >= counts[..., None]
+    mask = torch.zeros(is_hidden.shape, dtype=dtype, device=counts.device)
+    return mask.masked_fill_(is_hidden, -torch.inf)
 
 
-def additive(mask: Tensor, like: Tensor) -> Tensor:
-    """0 where the mask is set, minus infinity elsewhere."""
-    return torch.zeros(mask.shape, dtype=like.dtype, device=like.device).masked_fill_(
-        ~mask, -torch.inf
-    )
-
-
-def _attend_one_page(
+def _attend_column(
     query: Tensor,
     key_pages: Tensor,
     value_pages: Tensor,
     page: Tensor,
-    lengths: Tensor,
-    longest: int,
+    counts: Tensor,
     scale: float,
-) -> Tensor:
-    """Every row's keys lie in one page: look at the pages where they are, if they lie closely."""
+) -> tuple[Tensor, Tensor]:
+    """Output and normalizer of each row's query over the first ``counts`` keys of its page."""
+    rows, _, width = query.shape
+    key_heads = key_pages.shape[2]
     first, last = (int(bound) for bound in torch.aminmax(page))
-    span = last + 1 - first
-    place = page - first
-    is_dense = span <= SPARSEST * len(query)
-    if is_dense:
-        counts = torch.zeros(span, dtype=lengths.dtype, device=query.device)
-        counts[place] = lengths
-        # Two rows in one page would need two queries of one key.
-        is_dense = int((counts > 0).sum()) == len(query)
-    if not is_dense:
-        keys, values = (
-            pages[:, :longest].index_select(0, page) for pages in (key_pages, value_pages)
-        )
-        return _attend(query, keys, values, lengths, scale)
-    spread = query.new_zeros(span, *query.shape[1:])
-    spread[place] = query
-    keys, values = (pages[first : last + 1, :longest] for pages in (key_pages, value_pages))
-    return _attend(spread, keys, values, counts.clamp_(min=1), scale)[place]
-
-
-def _attend(
-    query: Float[Tensor, "rows query_heads width"],
-    keys: Float[Tensor, "rows tokens key_heads width"],
-    values: Float[Tensor, "rows tokens key_heads width"],
-    lengths: Int[Tensor, " rows"],
-    scale: float,
-) -> Float[Tensor, "rows query_heads width"]:
-    position = torch.arange(keys.shape[1], device=query.device)
-    mask = additive(position < lengths[:, None], query)[:, None, None]
-    return scaled_dot_product_attention(
-        query.unflatten(1, (keys.shape[2], -1)),
+    place = page.long() - first
+    readers = place.bincount()
+    span, most = len(readers), int(readers.max())
+    keys, values = (
+        pages[first : last + 1, : int(counts.max())] for pages in (key_pages, value_pages)
+    )
+    if span * most > SPARSEST * rows:
+        keys, values = keys.index_select(0, place), values.index_select(0, place)
+        place, span, most = torch.arange(rows), rows, 1
+    seat = place
+    if most > 1:
+        order = place.argsort(stable=True)
+        begin = readers.cumsum(0) - readers
+        seat = torch.empty_like(place)
+        seat[order] = place[order] * most + torch.arange(rows) - begin[place[order]]
+    # An empty seat looks at one key, and nobody at what it finds.
+    reach = torch.ones(span * most, dtype=counts.dtype).index_copy_(0, seat, counts)
+    seated = query.new_zeros(span * most, *query.shape[1:]).index_copy_(0, seat, query)
+    mask = additive_mask(reach.view(span, 1, most, 1), keys.shape[1], query.dtype)
+    if most > 1:
+        mask = mask.expand(-1, -1, -1, query.shape[1] // key_heads, -1)
+    output, normalizer = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        seated.view(span, most, key_heads, -1, width).transpose(1, 2).flatten(2, 3),
         keys.transpose(1, 2),
         values.transpose(1, 2),
-        attn_mask=mask,
+        attn_mask=mask.flatten(2, 3),
         scale=scale,
-    ).flatten(1, 2)
+    )
+    output, normalizer = (
+        found.unflatten(2, (most, -1)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
+        for found in (output, normalizer[..., None])
+    )
+    return output.index_select(0, seat), normalizer.index_select(0, seat)[..., 0]
