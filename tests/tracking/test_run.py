@@ -241,7 +241,9 @@ def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, caps
             good,
             bad,
             Outcome(trajectory=failed, passed=(), source="judge"),
-            Outcome(trajectory=unknown[1].trajectory, passed=(None,), source="judge"),
+            Outcome(
+                trajectory=unknown[1].trajectory, passed=(None,), source="judge", why_absent="blind"
+            ),
         ]
 
     with run.recording(Learner()):
@@ -251,7 +253,7 @@ def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, caps
         "1 of 4 attempts were ended by the tool, which failed (the last: 500: no [memory]); they "
         "count neither as success nor as failure"
     ) in said
-    assert "1 of 3 pictures have no verdict" in said
+    assert "1 of 3 pictures have no verdict (the last: blind); they count neither" in said
     assert logged(run, "eval/success") == [(0, 0.5)]
     assert logged(run, "eval/tool_failures") == [(0, 0.25)]
 

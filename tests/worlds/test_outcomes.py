@@ -161,6 +161,17 @@ def test_without_a_truth_success_is_named_after_the_judge_and_absent_verdicts_ar
     }
 
 
+def test_an_outcome_says_why_a_verdict_is_missing_where_the_judge_does():
+    class Frank(ByColor):
+        def why_absent(self, question) -> str | None:
+            return f"blind to {question.request}"
+
+    attempts = [trajectory(0, GRAY, RED), trajectory(1, RED)]
+    frank, plain = (judge_outcomes(attempts, one, source="judge") for one in (Frank(), ByColor()))
+    assert [one.why_absent for one in frank] == ["blind to red 0", None]
+    assert [one.why_absent for one in plain] == [None, None]
+
+
 def test_success_has_one_name_for_each_source():
     assert (success_name("truth"), success_name("judge")) == ("success", "judged_success")
 
@@ -230,7 +241,12 @@ def test_an_outcome_is_read_as_it_was_written(tmp_path):
     store = PictureStore(tmp_path / "pictures")
     drawn = [store.put(picture.image) for picture in (BLUE, RED)]
     outcomes = [
-        Outcome(trajectory=trajectory(0, *drawn), passed=(False, None), source="judge"),
+        Outcome(
+            trajectory=trajectory(0, *drawn),
+            passed=(False, None),
+            source="judge",
+            why_absent="400: no pictures here",
+        ),
         Outcome(
             trajectory=trajectory(1, drawn[1], None, ending="tool_failure", error="no answer"),
             passed=(True,),

@@ -36,9 +36,11 @@ def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
         )
     verdicts = [passed for outcome in outcomes for passed in outcome.passed]
     if absent := verdicts.count(None):
+        reasons = [outcome.why_absent for outcome in outcomes if outcome.why_absent]
+        why = f" (the last: {reasons[-1]})" if reasons else ""
         lines.append(
-            f"{absent} of {len(verdicts)} pictures have no verdict; they count neither as success "
-            "nor as failure"
+            f"{absent} of {len(verdicts)} pictures have no verdict{why}; they count neither as "
+            "success nor as failure"
         )
     return lines
 

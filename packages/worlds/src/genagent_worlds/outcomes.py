@@ -22,6 +22,7 @@ from genagent_data import (
     write_jsonl,
 )
 from genagent_rewards import JudgesPictures, PointQuestion, RewardRecord
+from genagent_rewards.verdict import why_absent
 from genagent_worlds.rates import rate
 from genagent_worlds.world import World
 
@@ -36,6 +37,8 @@ class Outcome:
     passed: tuple[bool | None, ...]
     """Whether each picture meets the request, in order; None where a verdict could not be had."""
     source: Source
+    why_absent: str | None = None
+    """Why the last verdict that is missing could not be had, where the judge says."""
 
     @property
     def request(self) -> Request:
@@ -84,22 +87,26 @@ def judge_outcomes(
 ) -> list[Outcome]:
     """Ask about every picture, all in one call."""
     attempts = list(trajectories)
-    verdicts = iter(
-        judge.judge(
-            [
-                PointQuestion(
-                    request=attempt.request.prompt, hints=attempt.request.hints, picture=picture
-                )
-                for attempt in attempts
-                for picture in attempt.pictures
-            ]
-        )
-    )
+    questions = [
+        PointQuestion(request=attempt.request.prompt, hints=attempt.request.hints, picture=picture)
+        for attempt in attempts
+        for picture in attempt.pictures
+    ]
+    answered = zip(questions, judge.judge(questions), strict=True)
     outcomes = []
     for attempt in attempts:
-        answers = [next(verdicts) for _ in attempt.pictures]
-        passed = tuple(None if answer is None else answer.choice == "yes" for answer in answers)
-        outcomes.append(Outcome(trajectory=attempt, passed=passed, source=source))
+        own = [next(answered) for _ in attempt.pictures]
+        absent = [question for question, answer in own if answer is None]
+        outcomes.append(
+            Outcome(
+                trajectory=attempt,
+                passed=tuple(
+                    None if answer is None else answer.choice == "yes" for _, answer in own
+                ),
+                source=source,
+                why_absent=why_absent(judge, absent[-1]) if absent else None,
+            )
+        )
     return outcomes
 
 
@@ -181,7 +188,8 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     write_jsonl(
         path,
         (
-            trajectory_to_row(one.trajectory) | {"passed": one.passed, "source": one.source}
+            trajectory_to_row(one.trajectory)
+            | {"passed": one.passed, "source": one.source, "why_absent": one.why_absent}
             for one in outcomes
         ),
     )
@@ -197,11 +205,14 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
 
     def outcome(row: dict[str, Any]) -> Outcome:
         passed, source = row.pop("passed", None), row.pop("source", None)
+        reason = row.pop("why_absent", None)
         trajectory = trajectory_from_row(row, pictures)
         if not isinstance(passed, list) or len(passed) != len(trajectory.pictures):
             raise ValueError(f'"passed" is {passed!r} for {len(trajectory.pictures)} pictures')
         if source not in ("truth", "judge"):
             raise ValueError(f'"source" is {source!r}; wants truth or judge')
-        return Outcome(trajectory=trajectory, passed=tuple(passed), source=source)
+        return Outcome(
+            trajectory=trajectory, passed=tuple(passed), source=source, why_absent=reason
+        )
 
     return read_jsonl(path, outcome)
