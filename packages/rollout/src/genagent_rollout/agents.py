@@ -217,12 +217,13 @@ def _draw_round(
     started = time.perf_counter()
     drawn = _draw(tool, [prompt for _, prompt, _ in calls], [seed for _, _, seed in calls])
     share = (time.perf_counter() - started) / len(calls)
+    stored = iter(store.put_all([one for one in drawn if not isinstance(one, ToolError)]))
     pictures: dict[int, Picture] = {}
     for (row, prompt, seed), result in zip(calls, drawn, strict=True):
         if isinstance(result, ToolError):
             attempts[row].ending, attempts[row].error = "tool_failure", str(result)
         else:
-            pictures[row] = store.put(result)
+            pictures[row] = next(stored)
         attempts[row].rounds.append(
             Round(
                 thinking=turns[row].thinking,
