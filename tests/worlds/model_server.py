@@ -23,6 +23,8 @@ class ModelServer(ThreadingHTTPServer):
         self.seconds = seconds
         self.asked: list[str] = []
         """Paths."""
+        self.meet: threading.Barrier | None = None
+        """Where a request waits for others before its picture is drawn."""
 
     @property
     def url(self) -> str:
@@ -45,6 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(self.server.seconds)
+        if self.server.meet is not None:
+            self.server.meet.wait()
         buffer = io.BytesIO()
         paint(body["prompt"], body["seed"]).save(buffer, "PNG")
         self._answer(200, {"data": [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]})

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from genagent_data import system_message
+from genagent_data.devices import device_problem
 from genagent_policy.attention import Attention, flash_is_installed
 from genagent_policy.checkpoint import check_architecture
 from genagent_policy.model import Policy
@@ -54,8 +55,9 @@ class PolicyConfig:
                 lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
             except ValueError as error:
                 lines.append(str(error))
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            lines.append(f"--device is {self.device!r}, and torch finds no CUDA here; give cpu")
+        problem = device_problem(self.device)
+        if problem is not None:
+            lines.append(f"--device is {problem}")
         if self.attention == "flash_attention_2":
             lines.extend(self._flash_problems())
         return lines

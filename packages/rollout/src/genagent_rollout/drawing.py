@@ -131,10 +131,9 @@ class BatchedDrawing:
 def _draw_and_store(
     tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Drawn:
-    return [
-        result if isinstance(result, ToolError) else store.put(result)
-        for result in _draw(tool, prompts, seeds)
-    ]
+    results = _draw(tool, prompts, seeds)
+    stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
+    return [one if isinstance(one, ToolError) else next(stored) for one in results]
 
 
 def _draw(

@@ -86,7 +86,7 @@ def keep_rewarded(
     failed tools are rare round counts, which would be preferred and then be lost.
 
     Raises:
-        RuntimeError: no verdict at all could be had.
+        RuntimeError: no verdict at all could be had; says why the last could not.
     """
     rng = random.Random(derive_seed(seed, "resample", step))
     groups = [
@@ -102,7 +102,10 @@ def keep_rewarded(
         for group in groups:
             group.replace_absent(rng)
     if asked and all(record.breakdown is None for record in asked):
-        raise RuntimeError(f"none of the {len(asked)} attempts of step {step} could be judged")
+        reason = asked[-1].error or "the judge does not say why"
+        raise RuntimeError(
+            f"none of the {len(asked)} attempts of step {step} could be judged; the last: {reason}"
+        )
     return KeptAttempts(
         groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
         records=tuple(group.records[index] for group in groups for index in group.kept),

@@ -35,7 +35,7 @@ def ending_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     """
     endings = {
         f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
-        for ending in ("answer", "out_of_rounds", "tool_failure")
+        for ending in ("answer", "out_of_rounds")
     }
     errors = Counter(t.error or "" for t in trajectories if t.ending == "format_error")
     return endings | {f"format_error/{name}": float(n) for name, n in sorted(errors.items())}

@@ -30,14 +30,14 @@ class Judges:
     pair: ComparesPictures
 
     def take_counts(self) -> dict[str, float]:
-        """``judge/asked``, ``judge/cached``, ``judge/absent`` since the last call; nothing for
-        judges that ask no model."""
+        """``judge/asked``, ``judge/cached``, ``judge/absent`` and of these ``judge/unparsed`` since
+        the last call; nothing for judges that ask no model."""
         counts = [
             judge.take_counts()
             for judge in (self.point, self.pair)
             if isinstance(judge, PointwiseJudge | PairwiseJudge)
         ]
-        names = ("asked", "cached", "absent")
+        names = ("asked", "cached", "absent", "unparsed")
         return {f"judge/{n}": float(sum(getattr(c, n) for c in counts)) for n in names if counts}
 
 
