@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.rewards.judge_server import YES, Answer, JudgeServer, refused_url, serving
+from tests import judge_server
+from tests.http_server import Answer
+from tests.judge_server import YES, refused_url, serving
+from tests.picture_server import answering, paint, right
 from tests.worlds.builders import RED
-from tests.worlds.image_server import paint
-from tests.worlds.model_server import modelling
 
 from genagent_rewards import PointQuestion
 from genagent_tools import HttpImageTool
@@ -33,19 +35,13 @@ def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
     return work(), time.monotonic() - begun
 
 
-def for_the_key(server: JudgeServer) -> None:
-    """Only who has the key is answered."""
-    closed = Answer(status=401, words="who\n  are\nyou")
-    server.script = lambda body, number: YES if server.keys[number] == f"Bearer {TOKEN}" else closed
-
-
 def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
     files, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("WORLD_TOKEN", TOKEN)
-    with modelling(token=TOKEN, models=MODELS) as images, serving(YES) as judge:
-        for_the_key(judge)
+    with answering(token=TOKEN, models=MODELS) as images, serving(YES) as judge:
+        judge.token = TOKEN
         config = FilesAndEndpoints(**files, tool=images.url, judge=judge.url, judge_model="eyes")
         tool, chat = config.problems()
         assert tool.startswith(f"the image server {images.url} does not draw; ")
@@ -75,7 +71,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
 
 
 def test_a_judges_url_without_a_path_is_told_apart_from_one_that_is_dead(files):
-    with modelling() as images:
+    with answering() as images:
         for given in ("http://judge:8000", "http://judge:8000/"):
             config = FilesAndEndpoints(**files, tool=images.url, judge=given, judge_model="eyes")
             assert config.problems() == [
@@ -96,7 +92,7 @@ def test_dead_servers_are_known_at_once(files):
 
 def test_each_server_that_is_dead_is_named(files):
     draw, ask = ([refused_url() for _ in range(2)] for _ in range(2))
-    with modelling() as images, serving(YES) as judge:
+    with answering() as images, serving(YES) as judge:
         config = FilesAndEndpoints(
             **files,
             tool=",".join([draw[0], images.url, draw[1]]),
@@ -112,7 +108,7 @@ def test_each_server_that_is_dead_is_named(files):
 
 def test_a_fault_that_all_servers_share_is_one_line(files, monkeypatch):
     monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
-    with modelling() as one, modelling() as two, serving(YES) as judge:
+    with answering() as one, answering() as two, serving(YES) as judge:
         config = FilesAndEndpoints(
             **files,
             tool=f"{one.url},{two.url}",
@@ -128,17 +124,20 @@ def test_a_fault_that_all_servers_share_is_one_line(files, monkeypatch):
 def test_all_servers_are_looked_at_at_the_same_time(files):
     meet = threading.Barrier(4, timeout=20)
 
-    def together(body, number) -> Answer:
+    def draws_when_all_are_there(body: dict[str, Any], number: int) -> Answer:
+        meet.wait()
+        return right(body, number)
+
+    def judges_when_all_are_there(body: dict[str, Any], number: int) -> judge_server.Answer:
         meet.wait()
         return YES
 
     with (
-        modelling() as one,
-        modelling() as two,
-        serving(together) as three,
-        serving(together) as four,
+        answering(draws_when_all_are_there) as one,
+        answering(draws_when_all_are_there) as two,
+        serving(judges_when_all_are_there) as three,
+        serving(judges_when_all_are_there) as four,
     ):
-        one.meet = two.meet = meet
         config = FilesAndEndpoints(
             **files,
             tool=f"{one.url},{two.url}",
@@ -164,8 +163,12 @@ def test_a_server_that_takes_requests_and_never_answers_is_given_up(files):
 
 
 def test_a_slow_server_that_draws_is_waited_for(files):
-    with modelling(seconds=0.6) as slow, serving(YES) as judge:
+    def draw_slowly(body: dict[str, Any], number: int) -> Answer:
+        time.sleep(0.6)
+        return right(body, number)
+
+    with answering(draw_slowly) as slow, serving(YES) as judge:
         config = FilesAndEndpoints(**files, tool=slow.url, judge=judge.url, judge_model="eyes")
         assert config.tool_probe_seconds == 60
         assert config.problems() == []
-        assert slow.asked == ["/v1/images/generations"]
+        assert slow.paths == ["/v1/images/generations"]
