@@ -5,14 +5,17 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 1. sample requests, and let the agent answer each of them G' times, round after round;
 2. keep G of them, with round counts as even as the sample allows;
 3. reward the kept ones: pointwise on the last picture, pairwise on consecutive ones, format;
-4. group advantages and the masked clipped loss, a few optimizer steps; no KL term, no reference
-   model, no value function.
+4. group advantages and the masked clipped loss; no KL term, no reference model, no value function.
 
-The miniature runs out of the box: ``uv run experiments/rl_flux.py``. The preset ``flux-7b`` is the
-same with Qwen2.5-VL-7B, request files, image servers and a judge behind an endpoint;
-``flux-7b-paper`` is the paper's recipe to the letter. A preset's leaves are options
-(``--grpo.learning-rate 1e-4``), and a run's ``config.json`` in place of a preset starts it again.
+The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
+Qwen2.5-VL-7B, request files and endpoints, ``flux-7b-paper`` the paper's recipe to the letter.
+Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a preset too.
 """
+
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,20 +23,13 @@ from typing import Annotated
 
 import tyro
 
+import genagent_policy  # what loads torch is taken from these two when it is needed
+import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
-from genagent_policy import GRPOConfig, GRPOUpdate, PolicyConfig, linear_rate
+from genagent_policy import GRPOConfig, PolicyConfig, linear_rate
 from genagent_rewards import HybridReward, RewardConfig, reward_metrics
-from genagent_rollout import (
-    EvaluationConfig,
-    GroupConfig,
-    LocalEngine,
-    SamplingConfig,
-    evaluate,
-    keep_rewarded,
-    rollout_metrics,
-    sample_groups,
-)
+from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
 from genagent_worlds import FilesAndEndpoints, Outcome, World, audit_rewards
 
@@ -51,6 +47,7 @@ class RLConfig:
     groups: Flat[GroupConfig] = field(default_factory=GroupConfig)
     evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
     run: Flat[RunConfig] = field(default_factory=RunConfig)
@@ -60,11 +57,11 @@ class RLConfig:
             raise ValueError(f"steps is {self.steps}; wants 1 or more")
         if self.sampling.temperature == 0:
             raise ValueError("sampling.temperature is 0; learning wants one above 0")
+        if self.sampling.top_p < 1 or self.sampling.top_k:
+            raise ValueError("sampling.top_p and top_k: learning wants the whole softmax, 1 and 0")
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
-            raise ValueError(
-                f"requests_per_step {requests} does not divide into {parts} updates of whole groups"
-            )
+            raise ValueError(f"requests_per_step {requests} does not divide into {parts} updates")
 
 
 FLUX_AND_QWEN = FilesAndEndpoints(
@@ -74,13 +71,14 @@ PRESETS = {
     "miniature": RLConfig(
         grpo=GRPOConfig(
             learning_rate=3e-4, updates_per_batch=4, warmup_batches=3, final_fraction=0.1
-        )
+        ),
+        run=RunConfig(threads=1),
     ),
     "smoke": RLConfig(
         steps=2,
         groups=GroupConfig(requests_per_step=4),
         evaluation=EvaluationConfig(held_out=20),
-        run=RunConfig(trajectories_every=1),
+        run=RunConfig(threads=1, trajectories_every=1),
     ),
     "flux-7b": RLConfig(
         world=FLUX_AND_QWEN,
@@ -109,13 +107,13 @@ def main(config: RLConfig, run: Run) -> None:
     refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
     world = config.world.open(run.folder, seed=config.run.seed)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = LocalEngine(policy, config.sampling)
-    update = GRPOUpdate(policy, config.grpo)
+    engine = rollout.LocalEngine(policy, config.sampling, config.engine)
+    update = genagent_policy.GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request]) -> list[Outcome]:
         seed, rounds = config.run.seed, config.evaluation.evaluation_rounds
-        return evaluate(
+        return rollout.evaluate(
             engine, world, requests, seed=seed, max_rounds=rounds, pictures=run.pictures
         )
 
@@ -127,29 +125,36 @@ def main(config: RLConfig, run: Run) -> None:
 
 
 def learn(
-    config: RLConfig, run: Run, world: World, engine: LocalEngine, update: GRPOUpdate, step: int
+    config: RLConfig,
+    run: Run,
+    world: World,
+    engine: "rollout.Engine",
+    update: "genagent_policy.GRPOUpdate",
+    step: int,
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups
     requests = world.train.sample(groups.requests_per_step, seed=seed, step=step)
-    batch = sample_groups(
-        engine, world.tool, requests, groups, seed=seed, step=step, pictures=run.pictures
-    )
-    coin = derive_seed(seed, "judge", step)
+    coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
     reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
+    attempts = rollout.RewardedGroups(
+        lambda cases: reward.score(cases, seed=coin), groups, at_once=world.judges.at_once, **draws
+    )
+    batch = rollout.sample_groups(
+        engine, world.tool, requests, groups, pictures=run.pictures, ended=attempts.ended, **draws
+    )
     with run.timed("reward"):
-        kept = keep_rewarded(
-            batch.rollouts, lambda c: reward.score(c, seed=coin), groups, seed=seed, step=step
-        )
+        kept = attempts.kept()
 
     rate = linear_rate(step, config.steps, config.grpo)
     with run.update():
         report = update.update(kept.learnable(), learning_rate=rate)
+    engine.publish()
 
     run.log(
         reward_metrics(kept.asked),
         audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
-        rollout_metrics(world, batch, kept.records),
+        rollout.rollout_metrics(world, batch, kept.records),
         report.metrics(),
         world.judges.take_counts(),
     )

@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from tests.experiments.running import (
@@ -187,5 +188,31 @@ def test_help_does_not_wait_for_the_heavy_libraries(tmp_path):
     for option in ("--resume", "--grpo.learning-rate", "--policy", "--samples", "--runs", "--seed"):
         assert option in done.stdout, option
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert "torch" in imported
-    assert not {"transformers", "diffusers", "mlflow", "scipy", "matplotlib"} & imported
+    assert "genagent_rollout" in imported
+    heavy = {"torch", "transformers", "diffusers", "mlflow", "scipy", "matplotlib"}
+    assert not heavy & imported
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5])
+def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path, seconds):
+    process = start(SCRIPT, tmp_path, "smoke")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (130, "error: stopped before anything was learnt\n")
+
+
+@pytest.mark.parametrize("option", ["--lr", "--grpo.lr"])
+def test_the_learning_rate_has_its_short_names(tmp_path, option):
+    done = run(SCRIPT, tmp_path, option, "-1")
+    assert done.returncode == 2
+    assert "learning_rate is -1.0" in done.stderr
+
+
+def test_an_option_of_nearly_the_right_name_is_told_the_right_one(tmp_path):
+    done = run(SCRIPT, tmp_path, "--grpo.learning-rte", "1e-4")
+    assert done.returncode == 2
+    assert "--grpo.learning-rate" in done.stderr

@@ -1,17 +1,23 @@
-"""Which policy is loaded, and where to."""
+"""Which policy is loaded, and where to. Torch loads where it is asked for something."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_data import system_message
 from genagent_data.devices import device_problem
-from genagent_policy.attention import Attention, flash_is_installed
 from genagent_policy.checkpoint import check_architecture
-from genagent_policy.model import Policy
+
+if TYPE_CHECKING:
+    from genagent_policy.model import Policy
+
+Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
+
+
+def flash_is_installed() -> bool:
+    return find_spec("flash_attn") is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +74,7 @@ class PolicyConfig:
         *,
         saved: Path | None = None,
         words: int | None = None,
-    ) -> Policy:
+    ) -> "Policy":
         """The policy, from ``saved`` where an earlier part of the run left it.
 
         Args:
@@ -77,6 +83,10 @@ class PolicyConfig:
         Raises:
             ValueError: the checkpoint is unreadable, damaged or of another architecture.
         """
+        import torch
+
+        from genagent_policy.model import Policy
+
         return Policy.load(
             saved or self._path(shipped),
             device=self.device,

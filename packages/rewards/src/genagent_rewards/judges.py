@@ -4,6 +4,7 @@ Order within a pair, and asking both orders, are the hybrid reward's business: a
 question as it is put.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
@@ -111,6 +112,8 @@ class _Docket:
         self.cache = cache
         self.choices = choices
         self.counts = JudgeCounts()
+        # Groups of attempts are asked about from several threads.
+        self._counting = threading.Lock()
         self._unanswered: dict[str, ChatReply] = {}
 
     def verdicts(
@@ -145,12 +148,13 @@ class _Docket:
         verdicts = [found.get(key) for key in keys]
         silent = [self._unanswered.get(key) for key in keys if key not in found]
         unparsed = sum(reply is not None and reply.raw != "" for reply in silent)
-        self.counts = JudgeCounts(
-            asked=self.counts.asked + len(open_keys),
-            cached=self.counts.cached + cached,
-            absent=self.counts.absent + verdicts.count(None),
-            unparsed=self.counts.unparsed + unparsed,
-        )
+        with self._counting:
+            self.counts = JudgeCounts(
+                asked=self.counts.asked + len(open_keys),
+                cached=self.counts.cached + cached,
+                absent=self.counts.absent + verdicts.count(None),
+                unparsed=self.counts.unparsed + unparsed,
+            )
         return verdicts
 
     def why_absent(self, question: PointQuestion | PairQuestion) -> str | None:
@@ -161,7 +165,8 @@ class _Docket:
         return f"{error}; it ended with {reply.raw[-80:]!r}" if reply.raw else error
 
     def take_counts(self) -> JudgeCounts:
-        counts, self.counts = self.counts, JudgeCounts()
+        with self._counting:
+            counts, self.counts = self.counts, JudgeCounts()
         return counts
 
     def _verdict(self, reply: ChatReply) -> Verdict | None:

@@ -46,11 +46,16 @@ class GroupConfig:
     """G: attempts that are kept, rounds as even as possible."""
     max_rounds: int = 3
     """Pictures the agent may draw in training."""
+    draw_batch: int | None = None
+    """Pictures that a tool in this process draws at once, while the agent goes on with others;
+    None: all that are asked for until no turn is being sampled. Servers batch themselves."""
 
     def __post_init__(self) -> None:
         for name in ("requests_per_step", "samples", "keep", "max_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.draw_batch is not None and self.draw_batch < 1:
+            raise ValueError(f"draw_batch is {self.draw_batch}; wants 1 or more, or None")
         if self.samples < self.keep:
             raise ValueError(f"cannot keep {self.keep} of {self.samples} samples; raise samples")
 

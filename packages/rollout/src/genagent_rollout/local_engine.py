@@ -20,7 +20,7 @@ from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.model_runner import Chunk, ModelRunner
 from genagent_rollout.pages import PagePool
 from genagent_rollout.record import TokenRecord
-from genagent_rollout.sampling import SeededSampler, TokenSampler, UniformStream
+from genagent_rollout.sampling import SeededSampler, TokenSampler
 from genagent_rollout.scheduler import Scheduler
 from genagent_rollout.sequence import Prefix, Sequence
 
@@ -96,9 +96,8 @@ class LocalEngine:
                 f"and max_response_tokens {self.sampling.max_response_tokens}), and the cache "
                 f"holds {self._capacity}; raise --engine.cache-gib or lower the other"
             )
-        stream = UniformStream(seed, turn_tokens=self.sampling.max_turn_tokens)
         sequence = Sequence(
-            number=self._opened, seed=seed, prompt=tuple(record.ids), record=record, stream=stream
+            number=self._opened, seed=seed, prompt=tuple(record.ids), record=record
         )
         self._opened += 1
         self._scheduler.open(sequence)

@@ -1,7 +1,7 @@
 """Choosing tokens, each conversation from its own stream of random numbers.
 
-A conversation's draws depend on its seed and on how many tokens it has sampled, not on which others
-are in the batch. Training wants the whole softmax, without top-p and without forbidden tokens: the
+A conversation's draws depend on its seed and on how many tokens it has, not on which others are in
+the batch. Training wants the whole softmax, without top-p and without forbidden tokens: the
 trainer's log-probs are over the whole vocabulary, and only then is the ratio unbiased. A picture
 token that the policy samples is a format error, not something that cannot happen.
 """
@@ -9,7 +9,6 @@ token that the policy samples is a format error, not something that cannot happe
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -19,30 +18,6 @@ from genagent_rollout.config import SamplingConfig
 
 if TYPE_CHECKING:
     from genagent_rollout.sequence import Sequence as EngineSequence
-
-BLOCK = 256
-"""Random numbers that a conversation draws at once, at most: a long turn may end early."""
-
-
-class UniformStream:
-    """Uniform numbers in [0, 1) of one conversation, Philox by its seed."""
-
-    def __init__(self, seed: int, *, turn_tokens: int) -> None:
-        """
-        Args:
-            turn_tokens: of a turn at most; each turn takes numbers for a whole block of tokens.
-        """
-        self._generator = np.random.Generator(np.random.Philox(seed))
-        self._turn_tokens = turn_tokens
-        self._block: list[float] = []
-
-    def number(self, place: int) -> float:
-        """For token ``place`` of a turn; places are asked for in order."""
-        if place % BLOCK == 0:
-            count = min(BLOCK, self._turn_tokens - place)
-            self._block = self._generator.random(count).tolist()
-        return self._block[place % BLOCK]
-
 
 class TokenSampler(Protocol):
     """Chooses the next token of some conversations."""
@@ -60,7 +35,7 @@ class TokenSampler(Protocol):
 
 
 class SeededSampler:
-    """By the conversations' own streams: inverse CDF on a CPU, an exponential race on a GPU."""
+    """By the conversations' seeds and the numbers of tokens before, with the kernels' sampler."""
 
     def __init__(self, config: SamplingConfig) -> None:
         self._config = config
@@ -71,37 +46,21 @@ class SeededSampler:
         config = self._config
         if config.temperature == 0:
             tokens = logits.argmax(dim=-1)
-            return tokens, _of(torch.log_softmax(logits, dim=-1), tokens)
-        if config.temperature != 1:
-            logits = logits / config.temperature
+            logprobs = torch.log_softmax(logits, dim=-1)
+            return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)
         if config.top_k or config.top_p < 1:
-            logits = likeliest(logits, top_k=config.top_k, top_p=config.top_p)
-        if logits.is_cuda:
-            places = [len(sequence.record.ids) for sequence in sequences]
-            drawn = sample_tokens(
-                logits,
-                torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
-                draws=torch.tensor(places, device=logits.device),
+            logits = likeliest(
+                logits / config.temperature, top_k=config.top_k, top_p=config.top_p
             )
-            return drawn.token, drawn.logprob
-        logprobs = torch.log_softmax(logits, dim=-1)
-        uniforms = torch.tensor(
-            [sequence.stream.number(sequence.turn_tokens) for sequence in sequences],
-            dtype=torch.float64,
+        drawn = sample_tokens(
+            logits,
+            torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
+            draws=torch.tensor(
+                [len(sequence.record.ids) for sequence in sequences], device=logits.device
+            ),
+            temperature=1.0 if config.top_k or config.top_p < 1 else config.temperature,
         )
-        tokens = inverse_cdf(logprobs, uniforms)
-        return tokens, _of(logprobs, tokens)
-
-
-def inverse_cdf(
-    logprobs: Float[Tensor, "rows vocabulary"], uniforms: Float[Tensor, " rows"]
-) -> Int64[Tensor, " rows"]:
-    """The token at which the cumulated probability passes the uniform number in [0, 1)."""
-    cumulated = logprobs.to(torch.float64).exp_().cumsum(dim=-1)
-    # Scaled by the total, which rounding leaves a little off 1.
-    targets = uniforms.to(torch.float64)[:, None] * cumulated[:, -1:]
-    tokens = torch.searchsorted(cumulated, targets, right=True).squeeze(1)
-    return tokens.clamp_max_(logprobs.shape[1] - 1)
+        return drawn.token, drawn.logprob
 
 
 def likeliest(
@@ -120,9 +79,3 @@ def likeliest(
     before[:, 0] = 0
     ordered[before >= top_p] = -torch.inf
     return torch.empty_like(logits).scatter_(1, places, ordered)
-
-
-def _of(
-    logprobs: Float[Tensor, "rows vocabulary"], tokens: Int64[Tensor, " rows"]
-) -> Float[Tensor, " rows"]:
-    return logprobs.gather(1, tokens[:, None]).squeeze(1)

@@ -12,7 +12,6 @@ from torch import Tensor
 from genagent_rewards import Picture
 from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.record import TokenRecord
-from genagent_rollout.sampling import UniformStream
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -24,7 +23,6 @@ class Sequence:
     seed: int
     prompt: tuple[int, ...]
     record: TokenRecord
-    stream: UniformStream
     turn: "Future[SampledTurn] | None" = None
     """What ``Conversation.turn`` waits for; None between turns."""
     turn_limit: int = 0

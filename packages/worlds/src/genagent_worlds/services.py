@@ -181,7 +181,11 @@ class Services:
 def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
     """One model as both judges, with one cache for both."""
     kept = VerdictCache(cache)
-    return Judges(point=PointwiseJudge(chat, cache=kept), pair=PairwiseJudge(chat, cache=kept))
+    return Judges(
+        point=PointwiseJudge(chat, cache=kept),
+        pair=PairwiseJudge(chat, cache=kept),
+        at_once=isinstance(chat, OpenAIChat),
+    )
 
 
 def is_url(name: str) -> bool:

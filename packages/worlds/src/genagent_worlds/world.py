@@ -28,6 +28,9 @@ class Judges:
 
     point: JudgesPictures
     pair: ComparesPictures
+    at_once: bool = False
+    """Whether they are asked about a trajectory as soon as it has ended, while others still run:
+    for judges behind endpoints. One in this process would only get in the others' way."""
 
     def take_counts(self) -> dict[str, float]:
         """``judge/asked``, ``judge/cached``, ``judge/absent`` and of these ``judge/unparsed`` since
