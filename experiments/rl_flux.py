@@ -9,7 +9,7 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 
 The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
 Qwen2.5-VL-7B, request files, image servers and a judge behind an endpoint, ``flux-7b-paper`` the
-paper's recipe to the letter. Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a preset.
+paper's recipe to the letter. Options set leaves (``--lr 1e-4``), a run's ``config.json`` all of it.
 """
 
 from genagent_tracking import quit_on_interrupt
