@@ -16,21 +16,21 @@ build goes on where it stopped:
 It ends with a table of what each part can do on held-out requests.
 """
 
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
+
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from genagent_building.eyes import VisionTraining
-from genagent_building.flux import FLUX
-from genagent_building.judge import JUDGE_VISION, JudgeTraining
-from genagent_building.policies import PolicyTraining
-from genagent_building.qwen_image import QWEN_IMAGE
-from genagent_building.report import markdown
-from genagent_building.sana import SANA
-from genagent_building.stages import judge_stages, policy_stages, tool_stages
-from genagent_building.tool import ToolTraining
-from genagent_building.weights_report import built_figures, install
+from genagent_building.training import (
+    JUDGE_VISION,
+    JudgeTraining,
+    PolicyTraining,
+    ToolTraining,
+    VisionTraining,
+)
 from genagent_tracking import (
     Flat,
     Run,
@@ -67,8 +67,6 @@ class BuildConfig:
     """Put the result where the package ships its weights."""
     held_out: int = 400
     """Requests behind each figure of the table."""
-    threads: int = 0
-    """CPU threads; 0 leaves it to torch."""
     tool: ToolTraining = field(default_factory=ToolTraining)
     sana: ToolTraining = field(default_factory=lambda: SANA_TRAINING)
     qwen_image: ToolTraining = field(default_factory=lambda: QWEN_IMAGE_TRAINING)
@@ -76,8 +74,8 @@ class BuildConfig:
     judge: JudgeTraining = field(default_factory=JudgeTraining)
 
     def __post_init__(self) -> None:
-        if self.held_out < 1 or self.threads < 0:
-            raise ValueError(f"held_out {self.held_out} and threads {self.threads} want 1 and 0 up")
+        if self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}; wants 1 or more")
 
 
 PRESETS = {
@@ -104,8 +102,15 @@ PRESETS = {
 
 def main(config: BuildConfig, run: Run) -> None:
     """Run the stages that are missing, then measure."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    # Seconds of torch, diffusers and transformers, which --help does without.
+    from genagent_building.flux import FLUX
+    from genagent_building.qwen_image import QWEN_IMAGE
+    from genagent_building.report import markdown
+    from genagent_building.sana import SANA
+    from genagent_building.stages import judge_stages, policy_stages, tool_stages
+    from genagent_building.weights_report import built_figures, install
+
+    run.begin()
     work, seed, count = config.work, config.run.seed, config.held_out
     tool_stages(FLUX, config.tool, work, vae="vae")
     policy_stages(config.policy, work, seed=seed, held_out=count)

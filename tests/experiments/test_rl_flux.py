@@ -2,13 +2,9 @@
 
 import resource
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from tests.experiments.running import (
-    EXPERIMENTS,
     history,
     only_run,
     run,
@@ -174,35 +170,6 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "mlflow.db").exists()
-
-
-def test_help_does_not_wait_for_the_heavy_libraries(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(EXPERIMENTS / SCRIPT), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0
-    for option in ("--resume", "--grpo.learning-rate", "--policy", "--samples", "--runs", "--seed"):
-        assert option in done.stdout, option
-    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert "genagent_rollout" in imported
-    heavy = {"torch", "transformers", "diffusers", "mlflow", "scipy", "matplotlib"}
-    assert not heavy & imported
-
-
-@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5])
-def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path, seconds):
-    process = start(SCRIPT, tmp_path, "smoke")
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert (process.returncode, errors) == (130, "error: stopped before anything was learnt\n")
 
 
 @pytest.mark.parametrize("option", ["--lr", "--grpo.lr"])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genagent_building.eyes import pictures_read, train_vision
-from genagent_building.judge import JudgeTraining, build_judge, train_judge, train_judge_vision
+from genagent_building.judge import build_judge, train_judge, train_judge_vision
 from genagent_building.judge_cases import (
     Case,
     agent_cases,
@@ -15,9 +15,10 @@ from genagent_building.judge_cases import (
     save_cases,
 )
 from genagent_building.lessons import Lesson, cold_start_lessons, drawn_pictures
-from genagent_building.policies import PolicyTraining, train_base, train_reading, train_sft
+from genagent_building.policies import train_base, train_reading, train_sft
 from genagent_building.policy import build_policy
-from genagent_building.tool import Family, ToolTraining, train_flow, train_vae
+from genagent_building.tool import Family, train_flow, train_vae
+from genagent_building.training import JudgeTraining, PolicyTraining, ToolTraining
 from genagent_data import PictureStore
 from genagent_miniworld import TOOLS, Teacher
 from genagent_policy import Policy
