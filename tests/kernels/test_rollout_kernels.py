@@ -218,10 +218,12 @@ def test_both_samplers_draw_the_same_token(
     assert not set(found.token.tolist()) & set(excluded)
 
 
-@pytest.mark.parametrize("backend", ["torch", "triton"])
-def test_tokens_are_drawn_as_often_as_they_are_likely(backend):
+# An interpreted draw takes 10 ms; that it is the very token torch draws is held above.
+@pytest.mark.parametrize(
+    ("backend", "draws"), [("torch", 20_000), ("triton", 20_000 if DEVICE == "cuda" else 400)]
+)
+def test_tokens_are_drawn_as_often_as_they_are_likely(backend, draws):
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01])
-    draws = 1500
     logits = probabilities.log().expand(draws, 5).contiguous().to(DEVICE)
     found = kernels.sample_tokens(
         logits, torch.arange(draws, device=DEVICE), excluded=(1,), backend=backend
