@@ -96,9 +96,7 @@ class LocalEngine:
                 f"and max_response_tokens {self.sampling.max_response_tokens}), and the cache "
                 f"holds {self._capacity}; raise --engine.cache-gib or lower the other"
             )
-        sequence = Sequence(
-            number=self._opened, seed=seed, prompt=tuple(record.ids), record=record
-        )
+        sequence = Sequence(number=self._opened, seed=seed, prompt=tuple(record.ids), record=record)
         self._opened += 1
         self._scheduler.open(sequence)
         return LocalConversation(self, sequence)

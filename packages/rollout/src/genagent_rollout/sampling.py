@@ -19,6 +19,7 @@ from genagent_rollout.config import SamplingConfig
 if TYPE_CHECKING:
     from genagent_rollout.sequence import Sequence as EngineSequence
 
+
 class TokenSampler(Protocol):
     """Chooses the next token of some conversations."""
 
@@ -49,9 +50,7 @@ class SeededSampler:
             logprobs = torch.log_softmax(logits, dim=-1)
             return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)
         if config.top_k or config.top_p < 1:
-            logits = likeliest(
-                logits / config.temperature, top_k=config.top_k, top_p=config.top_p
-            )
+            logits = likeliest(logits / config.temperature, top_k=config.top_k, top_p=config.top_p)
         drawn = sample_tokens(
             logits,
             torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
