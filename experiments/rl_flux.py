@@ -55,10 +55,7 @@ class RLConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; wants 1 or more")
-        if self.sampling.temperature == 0:
-            raise ValueError("sampling.temperature is 0; learning wants one above 0")
-        if self.sampling.top_p < 1 or self.sampling.top_k:
-            raise ValueError("sampling.top_p and top_k: learning wants the whole softmax, 1 and 0")
+        self.sampling.check_learnable()
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
             raise ValueError(f"requests_per_step {requests} does not divide into {parts} updates")
@@ -112,10 +109,8 @@ def main(config: RLConfig, run: Run) -> None:
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request]) -> list[Outcome]:
-        seed, rounds = config.run.seed, config.evaluation.evaluation_rounds
-        return rollout.evaluate(
-            engine, world, requests, seed=seed, max_rounds=rounds, pictures=run.pictures
-        )
+        how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
+        return rollout.evaluate(engine, world, requests, pictures=run.pictures, **how)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
@@ -134,9 +129,9 @@ def learn(
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups
-    requests = world.train.sample(groups.requests_per_step, seed=seed, step=step)
-    coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
     reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
+    coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
+    requests = world.train.sample(groups.requests_per_step, **draws)
     attempts = rollout.RewardedGroups(
         lambda cases: reward.score(cases, seed=coin), groups, at_once=world.judges.at_once, **draws
     )
@@ -145,11 +140,10 @@ def learn(
     )
     with run.timed("reward"):
         kept = attempts.kept()
-
-    rate = linear_rate(step, config.steps, config.grpo)
     with run.update():
+        rate = linear_rate(step, config.steps, config.grpo)
         report = update.update(kept.learnable(), learning_rate=rate)
-    engine.publish()
+        engine.publish()
 
     run.log(
         reward_metrics(kept.asked),

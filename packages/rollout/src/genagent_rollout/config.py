@@ -34,6 +34,16 @@ class SamplingConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
 
+    def check_learnable(self) -> None:
+        """Raises ValueError where the trainer, which takes the whole softmax at this temperature,
+        would give other log-probs than these."""
+        if self.temperature == 0:
+            raise ValueError("sampling.temperature is 0; learning wants one above 0")
+        if self.top_p < 1:
+            raise ValueError(f"sampling.top_p is {self.top_p}; learning wants 1")
+        if self.top_k:
+            raise ValueError(f"sampling.top_k is {self.top_k}; learning wants 0")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupConfig:
@@ -79,9 +89,9 @@ class EvaluationConfig:
 class EngineConfig:
     """The engine that conversations are held with."""
 
-    cache_gib: float = 2.0
-    """Memory for keys and values, GiB. A token of the 7B policy takes 56 KiB in bfloat16, one of
-    the miniature 2 KiB; a conversation that finds no room waits."""
+    cache_gib: float | None = None
+    """Memory for keys and values, GiB; None: 2 on a CPU, a fifth of a GPU's. A token of the 7B
+    policy takes 56 KiB in bfloat16, one of the miniature 2; who finds no room waits."""
     page_tokens: int | None = None
     """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
     without copying."""
@@ -89,8 +99,8 @@ class EngineConfig:
     """Tokens of prompts and pictures computed in one pass, at most, unless one alone has more."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.cache_gib < float("inf"):
-            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0")
+        if self.cache_gib is not None and not 0 < self.cache_gib < float("inf"):
+            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0, or None")
         for name in ("page_tokens", "chunk_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -69,11 +69,13 @@ class LocalEngine:
         self.counts = EngineCounts()
         self._sampler = SeededSampler(self.sampling) if sampler is None else sampler
         page_tokens = self.config.page_tokens or (64 if policy.device.type == "cuda" else 512)
-        pages = int(self.config.cache_gib * GIB) // (page_tokens * _bytes_of_a_token(policy))
+        page_bytes = page_tokens * _bytes_of_a_token(policy)
+        cache_bytes = _cache_bytes(self.config, policy.device)
+        pages = cache_bytes // page_bytes
         if pages < 1:
             raise ValueError(
-                f"--engine.cache-gib is {self.config.cache_gib}, and a page of {page_tokens} "
-                f"tokens takes {page_tokens * _bytes_of_a_token(policy) / GIB:.3g}; give more"
+                f"--engine.cache-gib is {cache_bytes / GIB:.3g}, and a page of {page_tokens} "
+                f"tokens takes {page_bytes / GIB:.3g}; give more"
             )
         self._capacity = pages * page_tokens
         self._runner = ModelRunner(policy, pages=pages, page_tokens=page_tokens)
@@ -323,6 +325,14 @@ class LocalConversation:
     def close(self) -> None:
         self._closed = True
         self._engine.close(self._sequence)
+
+
+def _cache_bytes(config: EngineConfig, device: torch.device) -> int:
+    if config.cache_gib is not None:
+        return int(config.cache_gib * GIB)
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory // 5
+    return 2 * GIB
 
 
 def _bytes_of_a_token(policy: Policy) -> int:
