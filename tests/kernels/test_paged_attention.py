@@ -1,6 +1,5 @@
 """Attention over pages: both backends and prefill against plain attention."""
 
-
 import pytest
 import torch
 from hypothesis import given, settings
