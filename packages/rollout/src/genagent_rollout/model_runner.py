@@ -5,11 +5,13 @@ trainer updates; what differs from the trainer's pass is where keys and values l
 packed without pads: only the attention of chunks sees a rectangle.
 """
 
+import math
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -46,13 +48,8 @@ class ModelRunner:
         self._width = text.hidden_size // text.num_attention_heads
         heads = text.num_key_value_heads or text.num_attention_heads
         shape = (pages, page_tokens, heads, self._width)
-        # Zeros, not empty: a weight of 0 times an uninitialised NaN would be NaN. On a CPU a page
-        # takes no memory before it is written.
         self._keys, self._values = (
-            [
-                torch.zeros(shape, device=policy.device, dtype=policy.dtype)
-                for _ in range(text.num_hidden_layers)
-            ]
+            [_zeros(shape, policy.dtype, policy.device) for _ in range(text.num_hidden_layers)]
             for _ in range(2)
         )
         time, height, width = cast("dict[str, Any]", text.rope_parameters)["mrope_section"]
@@ -192,6 +189,18 @@ class _Rows:
         rectangle = padded.view(rows, self.longest, *query.shape[1:])
         seen = prefill_attention(rectangle, keys, values, self.table, self.starts)
         return seen.flatten(0, 1)[self.places]
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros, not whatever was there: a weight of 0 times a NaN would be NaN.
+
+    On a CPU they are numpy's, whose pages take no memory before they are written; torch writes its
+    zeros, 2 GiB of them for a run that needs 200 MiB.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    count = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.zeros(count, dtype=np.uint8)).view(dtype).view(shape)
 
 
 def _places(counts: Listed[int], device: torch.device) -> Int64[Tensor, " tokens"]:
