@@ -106,7 +106,8 @@ def write_pages(
 ) -> None:
     """Put each new token's key and value at ``slots[n] = page * page_size + offset``, in place.
 
-    A negative slot drops the token, as padding wants it. No slot may be given twice.
+    A negative slot drops the token, as padding wants it. No slot may be given twice; on a CPU that
+    is checked for up to 1,024 tokens, as decoding writes them.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
@@ -115,7 +116,7 @@ def write_pages(
     check_pages(key_pages, value_pages)
     check_slots(key, value, key_pages, slots)
     if chosen == "torch":
-        reference.write_pages(key, value, key_pages, value_pages, slots)
+        torch_paged.write_pages(key, value, key_pages, value_pages, slots)
         return
     from genagent_kernels.gpu.paged_attention import launch_write_pages
 

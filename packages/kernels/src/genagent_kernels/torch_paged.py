@@ -1,8 +1,8 @@
 """Attention over pages in PyTorch: what a CPU decodes with, and prefill on every device.
 
 Keys are not copied where that can be helped. For each column of the page table the queries go to
-where the pages lie, the queries of one page together, so that a page which several sequences name is
-read once; the columns of a sequence are merged by their normalizers. What a page holds past its
+where the pages lie, the queries of one page together, so that a page which several sequences name
+is read once; the columns of a sequence are merged by their normalizers. What a page holds past its
 tokens is multiplied by a weight of zero, so it must be finite.
 """
 
@@ -71,7 +71,7 @@ def prefill_attention(
         return torch.zeros_like(query)
     tokens = page_table.shape[1] * key_pages.shape[1]
     if not query.is_cuda:
-        tokens = min(tokens, int(starts.max()) + new)
+        tokens = min(tokens, _whole_vectors(int(starts.max()) + new))
     keys, values = (gather(pages, page_table, tokens) for pages in (key_pages, value_pages))
     reach = starts[:, None] + torch.arange(new, device=query.device)
     mask = additive_mask(reach + 1, tokens, query.dtype)[:, None]
@@ -83,6 +83,22 @@ def prefill_attention(
         scale=scale,
         enable_gqa=True,
     ).transpose(1, 2)
+
+
+def write_pages(
+    key: Float[Tensor, "tokens key_heads width"],
+    value: Float[Tensor, "tokens key_heads width"],
+    key_pages: Float[Tensor, "pages page_size key_heads width"],
+    value_pages: Float[Tensor, "pages page_size key_heads width"],
+    slots: Int[Tensor, " tokens"],
+) -> None:
+    """``reference.write_pages``, with nothing sorted out where every token has a place."""
+    if len(slots) and int(slots.min()) < 0:
+        kept = (slots >= 0).nonzero()[:, 0]
+        key, value, slots = key[kept], value[kept], slots[kept]
+    for new, pages in ((key, key_pages), (value, value_pages)):
+        flat = pages.view(-1, *pages.shape[2:])
+        flat.index_copy_(0, slots.long(), new.to(pages.dtype))
 
 
 def gather(
@@ -125,6 +141,11 @@ def additive_mask(
     return mask.masked_fill_(is_hidden, -torch.inf)
 
 
+def _whole_vectors(tokens: int) -> int:
+    """Products over whole vectors of keys are faster, however many of them are masked."""
+    return -(-tokens // 16) * 16
+
+
 def _attend_column(
     query: Tensor,
     key_pages: Tensor,
@@ -140,9 +161,8 @@ def _attend_column(
     place = page.long() - first
     readers = place.bincount()
     span, most = len(readers), int(readers.max())
-    keys, values = (
-        pages[first : last + 1, : int(counts.max())] for pages in (key_pages, value_pages)
-    )
+    tokens = min(_whole_vectors(int(counts.max())), key_pages.shape[1])
+    keys, values = (pages[first : last + 1, :tokens] for pages in (key_pages, value_pages))
     if span * most > SPARSEST * rows:
         keys, values = keys.index_select(0, place), values.index_select(0, place)
         place, span, most = torch.arange(rows), rows, 1
@@ -155,7 +175,7 @@ def _attend_column(
     # An empty seat looks at one key, and nobody at what it finds.
     reach = torch.ones(span * most, dtype=counts.dtype).index_copy_(0, seat, counts)
     seated = query.new_zeros(span * most, *query.shape[1:]).index_copy_(0, seat, query)
-    mask = additive_mask(reach.view(span, 1, most, 1), keys.shape[1], query.dtype)
+    mask = additive_mask(reach.view(span, 1, most, 1), tokens, query.dtype)
     if most > 1:
         mask = mask.expand(-1, -1, -1, query.shape[1] // key_heads, -1)
     output, normalizer = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(

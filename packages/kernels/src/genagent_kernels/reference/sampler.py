@@ -1,9 +1,10 @@
-"""Sampling by the inverse of the distribution function: the first token whose cumulative probability
-passes a uniform number.
+"""Sampling by the inverse of the distribution function: the first token whose cumulative
+probability passes a uniform number.
 
-The number is the first word of Philox4x32-10 (Salmon et al., SC 2011) with the row's seed as the key
-and its draw as the counter, so a token depends on nothing but seed, draw and the row's own logits. One
-number a row: an exponential race wants one a token, and costs a CPU ten times as much.
+The number is the first word of Philox4x32-10 (Salmon et al., SC 2011) with the row's seed as the
+key and its draw as the counter, so a token depends on nothing but seed, draw and the row's own
+logits. One number a row: an exponential race wants one a token of the vocabulary, and costs a CPU
+ten times as much.
 """
 
 import numpy as np
