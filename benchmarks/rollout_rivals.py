@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import aiohttp
 import numpy as np
@@ -171,7 +171,7 @@ class Generate:
                 "mm_token_type_ids": (ids == chat.image_token_id).int(),
             }
         with torch.inference_mode():
-            found = policy.model.generate(
+            found = cast(Any, policy.model).generate(
                 input_ids=ids,
                 attention_mask=mask,
                 **shown,
