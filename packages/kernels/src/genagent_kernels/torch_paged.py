@@ -51,7 +51,7 @@ def decode_attention(
         counts = lengths - column * page_size
         rows = (counts > 0).nonzero()[:, 0]
         outputs[rows, column], normalizers[rows, column] = _attend_column(
-            query[rows], *pages, page_table[rows, column], counts[rows].clamp(max=page_size), scale
+            query[rows], *pages, page_table[rows, column], counts[rows], scale
         )
     return torch.einsum("rch,rchw->rhw", normalizers.softmax(1).to(query.dtype), outputs)
 
@@ -154,7 +154,7 @@ def _attend_column(
     counts: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Output and normalizer of each row's query over the first ``counts`` keys of its page."""
+    """Each row's output and normalizer over the first ``counts`` keys of its page, or all of it."""
     rows, _, width = query.shape
     key_heads = key_pages.shape[2]
     first, last = (int(bound) for bound in torch.aminmax(page))

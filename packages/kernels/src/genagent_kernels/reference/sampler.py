@@ -25,10 +25,9 @@ def sample_tokens(
 ) -> SampledTokens:
     """One token a row from ``softmax(logits / temperature)``."""
     logprob = (logits.to(statistics_dtype(logits)) / temperature).log_softmax(-1)
-    share = logprob.exp()
-    cumulative = share.cumsum(-1, dtype=torch.float64)
+    cumulative = logprob.exp().cumsum(-1, dtype=torch.float64)
     bound = philox_uniforms(seeds, draws).to(logits.device)[:, None] * cumulative[:, -1:]
-    token = ((cumulative > bound) & (share > 0)).int().argmax(-1)
+    token = (cumulative > bound).int().argmax(-1)
     return SampledTokens(token=token, logprob=logprob.gather(1, token[:, None]).squeeze(1))
 
 
