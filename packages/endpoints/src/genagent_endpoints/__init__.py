@@ -16,7 +16,7 @@ from genagent_endpoints.failures import (
     Unwanted,
 )
 from genagent_endpoints.loop import together
-from genagent_endpoints.request import Counts, Question
+from genagent_endpoints.request import Counts, Question, Session
 
 __all__ = [
     "Answer",
@@ -31,6 +31,7 @@ __all__ = [
     "Question",
     "Refused",
     "Rejected",
+    "Session",
     "Trouble",
     "TurnedAway",
     "Unwanted",

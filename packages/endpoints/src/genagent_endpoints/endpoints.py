@@ -11,7 +11,7 @@ from genagent_endpoints.config import EndpointsConfig, authorization
 from genagent_endpoints.exchange import Exchange, Proxies, within
 from genagent_endpoints.line import Line
 from genagent_endpoints.loop import RequestLoop
-from genagent_endpoints.request import Connections, Counts, Question, Request
+from genagent_endpoints.request import Connections, Counts, Question, Request, Session
 from genagent_endpoints.servers import Servers
 
 Result = TypeVar("Result")
@@ -45,7 +45,9 @@ class Endpoints:
         """Rests so far of servers that kept failing."""
         return self._loop.tenant.line.servers.quarantines
 
-    async def ask(self, path: str, question: Question[Result]) -> Result:
+    async def ask(
+        self, path: str, question: Question[Result], *, session: Session | None = None
+    ) -> Result:
         """What an answer of one of the servers comes to.
 
         Raises:
@@ -54,7 +56,7 @@ class Endpoints:
             Exhausted: attempts or deadline are used up; the message names the last reason.
             ValueError: closed.
         """
-        return await self._loop.join(self._ask(path, question))
+        return await self._loop.join(self._ask(path, question, session))
 
     async def post(self, path: str, body: Mapping[str, object]) -> Answer:
         """The answer of one of the servers to this JSON. Raises as ``ask``."""
@@ -96,7 +98,7 @@ class Endpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def _ask(self, path: str, question: Question[Result]) -> Result:
+    async def _ask(self, path: str, question: Question[Result], session: Session | None) -> Result:
         return await Request(
             path,
             question,
@@ -104,6 +106,7 @@ class Endpoints:
             connections=self._loop.tenant,
             config=self.config,
             counts=self.counts,
+            session=session,
         ).result()
 
     async def _send(

@@ -46,6 +46,20 @@ class Question(Protocol[Read]):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Requests of which a server answers the next one sooner if it had the one before."""
+
+    id: str
+    """Sent as ``X-Session-ID``, by which a router in front of several servers tells it too."""
+    home: str | None = None
+    """URL of the server that had the one before."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-session-id": self.id}
+
+
 @dataclass(kw_only=True, slots=True)
 class Counts:
     """What has been asked so far."""
@@ -85,13 +99,16 @@ class Request(Generic[Result]):
         connections: Connections,
         config: EndpointsConfig,
         counts: Counts,
+        session: Session | None,
     ) -> None:
         self._path = path
         self._question = question
         self._connections = connections
         self._config = config
         self._counts = counts
-        self._ticket = Ticket(past=Past(number=number), prepare=self._prepare)
+        self._headers = None if session is None else session.headers
+        home = None if session is None else session.home
+        self._ticket = Ticket(past=Past(number=number, home=home), prepare=self._prepare)
         self._body: asyncio.Task[Mapping[str, object]] | None = None
         self._attempts = self._tries = 0
         self._clock = asyncio.get_running_loop().time
@@ -158,7 +175,8 @@ class Request(Generic[Result]):
         exchange = self._connections.exchange
         try:
             async with within(max(0.001, min(self._config.timeout_seconds, left))):
-                answer = await exchange.send("POST", server.url.rstrip("/") + self._path, body)
+                url = server.url.rstrip("/") + self._path
+                answer = await exchange.send("POST", url, body, headers=self._headers)
                 answer = replace(answer, attempts=self._attempts)
                 return await self._question.read(answer, exchange)
         except (Busy, Lost, Unwanted) as trouble:
