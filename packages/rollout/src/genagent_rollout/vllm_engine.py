@@ -8,19 +8,20 @@ on elsewhere.
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from genagent_data import derive_seed
-from genagent_endpoints import EndpointError, Endpoints, Trouble
+from genagent_endpoints import EndpointError, Endpoints, Session, Trouble
 from genagent_policy import ChatFormat, Policy, TokenTrajectory
 from genagent_rewards import Picture
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.record import TokenRecord
 from genagent_rollout.vllm_config import VllmConfig
-from genagent_rollout.vllm_turn import TurnQuestion
+from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion
 from genagent_rollout.vllm_weights import load_weights
 from genagent_rollout.vllm_wire import PATH, Choice, Prompt, VersionSpan, request_body
 
@@ -96,8 +97,10 @@ class VllmEngine:
         if former is not None and former != folder:
             await asyncio.to_thread(shutil.rmtree, former)
 
-    async def sample(self, prompt: Prompt, *, max_tokens: int, seed: int) -> Choice:
-        """One turn.
+    async def sample(
+        self, prompt: Prompt, *, max_tokens: int, seed: int, session: Session
+    ) -> SampledTokens:
+        """One turn, by preference of the server that had the one before.
 
         Raises:
             EngineError: no server gives it.
@@ -119,13 +122,13 @@ class VllmEngine:
             is_current=lambda found: version is None or found in (version, *self._newest()),
         )
         try:
-            sampled = await self._turns.ask(PATH, question)
+            sampled = await self._turns.ask(PATH, question, session=session)
         except EndpointError as error:
             raise EngineError(f"no server gives a turn: {error}") from error
         finally:
             self._leave_out(question.stale)
         self._count(sampled.choice)
-        return sampled.choice
+        return sampled
 
     def close(self) -> None:
         """Hang up."""
@@ -182,6 +185,7 @@ class VllmConversation:
         self._record = record
         self._seed = seed
         self._turns = 0
+        self._session = Session(id=uuid4().hex)
         self._pictures: list[Picture] = []
 
     async def turn(self) -> SampledTurn:
@@ -194,7 +198,11 @@ class VllmConversation:
         prompt = Prompt.of(self._record, self._pictures)
         seed = derive_seed(self._seed, "turn", self._turns)
         start = len(self._record.ids)
-        choice = await self._engine.sample(prompt, max_tokens=self._record.begin_turn(), seed=seed)
+        sampled = await self._engine.sample(
+            prompt, max_tokens=self._record.begin_turn(), seed=seed, session=self._session
+        )
+        self._session = replace(self._session, home=sampled.url)
+        choice = sampled.choice
         for item in choice.logprobs.content:
             self._record.sampled(item.token_id, item.logprob)
         self.weight_versions.extend(
