@@ -83,6 +83,8 @@ class FakeVllm:
         params = body["sampling_params"]
         seed = params["seed"] if params["temperature"] else 0
         tokens = spoken(self.version, ids, seed, self.chat.turn_end_id)[: params["max_tokens"]]
+        if fault == "aborts":
+            tokens = tokens[:1]
         said = [token + 1 for token in tokens] if fault == "lies" else tokens
         reason = "stop" if tokens[-1] in params["stop_token_ids"] else "length"
         choice: dict[str, Any] = {
