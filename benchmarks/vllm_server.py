@@ -8,7 +8,7 @@ than the workspace, and the CPU's wheel pins a build of torch that is not publis
 override. Then it starts the server with what an engine of this repository needs, waits until it
 answers and prints its address; Ctrl-C ends it. With the address,
 
-    GENAGENT_VLLM_URL=http://127.0.0.1:18900 uv run pytest -m vllm
+    GENAGENT_VLLM_URL=http://127.0.0.1:18900 uv run pytest -n 0 -m vllm
 
 Weights are served in the type they were saved in: left to itself, vLLM makes float32 smaller.
 """

@@ -16,47 +16,21 @@ build goes on where it stopped:
 It ends with a table of what each part can do on held-out requests.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
+
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from genagent_building.eyes import VisionTraining, pictures_read, train_vision
-from genagent_building.flux import FLUX
-from genagent_building.judge import (
+from genagent_building.training import (
     JUDGE_VISION,
     JudgeTraining,
-    build_judge,
-    train_judge,
-    train_judge_vision,
-)
-from genagent_building.judge_cases import (
-    Case,
-    agent_cases,
-    drawn_cases,
-    load_cases,
-    save_cases,
-)
-from genagent_building.judge_report import judge_figures
-from genagent_building.lessons import Lesson, cold_start_lessons, drawn_pictures
-from genagent_building.policies import (
     PolicyTraining,
-    train_base,
-    train_reading,
-    train_sft,
+    ToolTraining,
+    VisionTraining,
 )
-from genagent_building.policy import build_policy
-from genagent_building.qwen_image import QWEN_IMAGE
-from genagent_building.report import markdown, policy_figures, tool_figures
-from genagent_building.sana import SANA
-from genagent_building.tool import Family, ToolTraining, train_flow, train_vae
-from genagent_data import PictureStore
-from genagent_miniworld import POLICIES, TOOLS, Teacher, load_judge, sample_requests, weights
-from genagent_policy import Policy
-from genagent_tools import DiffusersTool
 from genagent_tracking import (
     Flat,
     Run,
@@ -64,10 +38,8 @@ from genagent_tracking import (
     print_line,
     print_table,
     run_experiment,
-    step_progress,
     write_text,
 )
-from genagent_worlds import rate
 
 SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=1700, dropped=0.1)
 """The weaker tool: fewer lessons for fewer parameters."""
@@ -95,8 +67,6 @@ class BuildConfig:
     """Put the result where the package ships its weights."""
     held_out: int = 400
     """Requests behind each figure of the table."""
-    threads: int = 0
-    """CPU threads; 0 leaves it to torch."""
     tool: ToolTraining = field(default_factory=ToolTraining)
     sana: ToolTraining = field(default_factory=lambda: SANA_TRAINING)
     qwen_image: ToolTraining = field(default_factory=lambda: QWEN_IMAGE_TRAINING)
@@ -104,8 +74,8 @@ class BuildConfig:
     judge: JudgeTraining = field(default_factory=JudgeTraining)
 
     def __post_init__(self) -> None:
-        if self.held_out < 1 or self.threads < 0:
-            raise ValueError(f"held_out {self.held_out} and threads {self.threads} want 1 and 0 up")
+        if self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}; wants 1 or more")
 
 
 PRESETS = {
@@ -132,165 +102,33 @@ PRESETS = {
 
 def main(config: BuildConfig, run: Run) -> None:
     """Run the stages that are missing, then measure."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    work = config.work
+    # Seconds of torch, diffusers and transformers, which --help does without.
+    from genagent_building.flux import FLUX
+    from genagent_building.qwen_image import QWEN_IMAGE
+    from genagent_building.report import markdown
+    from genagent_building.sana import SANA
+    from genagent_building.stages import judge_stages, policy_stages, tool_stages
+    from genagent_building.weights_report import built_figures, install
 
-    _build_tool(FLUX, config.tool, work, vae="vae")
-    tool = _tool("flux-mini", work)
-    lessons: list[Lesson] = []
-
-    def drawn_lessons() -> Sequence[Lesson]:
-        if not lessons:
-            count = config.policy.trajectories
-            print_line(f"drawing {count} trajectories of the teacher")
-            lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=config.run.seed))
-        return lessons
-
-    training = config.policy
-
-    def vision_stage() -> None:
-        policy = build_policy(config.run.seed)
-        pictures = drawn_pictures(training.vision.pictures, tool, seed=config.run.seed)
-        with _bar("vision", training.vision.steps) as report:
-            head = train_vision(policy, pictures, training.vision, report, seed=config.run.seed)
-        unseen = drawn_pictures(config.held_out, tool, seed=config.run.seed, split="held-out")
-        share = rate(pictures_read(policy, head, unseen))
-        print_line(f"held-out drawn pictures read without error: {share}")
-        policy.save(work / "vision.partial")
-
-    _stage(work / "vision", vision_stage)
-    for start, name, steps, train in (
-        ("vision", "reading", training.reading_steps, train_reading),
-        ("reading", "base", training.base_steps, train_base),
-        ("base", "sft", training.cold_start_steps, train_sft),
-    ):
-
-        def policy_stage(start=start, name=name, steps=steps, train=train) -> None:
-            policy = Policy.load(work / start)
-            with _bar(name, steps) as report:
-                train(policy, drawn_lessons(), training, lambda step, sft: report(step, sft.loss))
-            policy.save(work / f"{name}.partial")
-
-        _stage(work / name, policy_stage)
-    _build_tool(SANA, config.sana, work, vae="sana-vae")
-    _build_tool(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
-    _build_judge(config, run.pictures)
-    _measure(config, run.pictures)
-    if config.install:
-        for name in (*TOOLS, *POLICIES, "judge-mini"):
-            shutil.copytree(work / name, weights(name), dirs_exist_ok=True)
-        shutil.copy(work / "README.md", weights("README.md"))
-        print_line(f"installed in {weights('')}")
-
-
-def _build_tool(family: Family, training: ToolTraining, work: Path, *, vae: str) -> None:
-    """The two stages of a tool; ``<name>-preview`` is usable from the thousandth step on."""
-
-    def vae_stage() -> None:
-        with _bar(vae, training.vae_steps) as report:
-            train_vae(family, training, report).save_pretrained(work / f"{vae}.partial")
-
-    def flow_stage() -> None:
-        trained = family.vae_class.from_pretrained(work / vae, low_cpu_mem_usage=False)
-        trained.register_to_config(_name_or_path=f"{family.name}/vae")  # not where it came from
-        trained.eval().requires_grad_(False)
-        preview = work / f"{family.name}-preview"
-        with _bar(family.name, training.flow_steps) as report:
-            pipeline = train_flow(family, trained, training, report, checkpoint=preview)
-        pipeline.to(family.stored).save_pretrained(work / f"{family.name}.partial")
-        shutil.rmtree(preview, ignore_errors=True)
-
-    _stage(work / vae, vae_stage)
-    _stage(work / family.name, flow_stage)
-
-
-def _build_judge(config: BuildConfig, store: PictureStore) -> None:
-    training, work = config.judge, config.work
-    cases: list[Case] = []
-
-    def drawn() -> Sequence[Case]:
-        if not cases:
-            for number, name in enumerate(TOOLS):
-                cases.extend(_cases(config, name, number, store))
-        return cases
-
-    def vision_stage() -> None:
-        judge = build_judge(Policy.load(work / "reading"), seed=config.run.seed)
-        with _bar("judge-vision", training.vision.steps) as report:
-            train_judge_vision(judge, drawn(), training, report)
-        judge.save(work / "judge-vision.partial")
-
-    def judge_stage() -> None:
-        judge = Policy.load(work / "judge-vision")
-        with _bar("judge-mini", training.steps) as report:
-            train_judge(judge, drawn(), training, lambda step, sft: report(step, sft.loss))
-        judge.model.bfloat16()
-        judge.save(work / "judge-mini.partial")
-
-    _stage(work / "judge-vision", vision_stage)
-    _stage(work / "judge-mini", judge_stage)
-
-
-def _cases(config: BuildConfig, name: str, number: int, store: PictureStore) -> list[Case]:
-    """What one tool draws for the teacher and for the agent, from a file if it is there."""
-    path = config.work / f"judge-cases-{name}.npz"
-    if not path.exists():
-        training, tool = config.judge, _tool(name, config.work)
-        print_line(f"{name} draws {2 * (training.cases + training.agent_cases)} pictures to judge")
-        seed = config.run.seed + number
-        agent = Policy.load(config.work / "sft")
-        save_cases(
-            drawn_cases(training.cases, tool, seed=seed)
-            + agent_cases(training.agent_cases, agent, tool, seed=seed, store=store),
-            path,
-        )
-    return load_cases(path)
-
-
-def _tool(name: str, work: Path) -> DiffusersTool:
-    return DiffusersTool.from_profile(TOOLS[name], path=work / name, device="cpu")
-
-
-def _stage(path: Path, build: Callable[[], None]) -> None:
-    """Build into ``<path>.partial`` and rename, unless it is there."""
-    if path.exists():
-        print_line(f"{path} is there")
-        return
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    build()
-    partial.rename(path)
-
-
-@contextmanager
-def _bar(title: str, steps: int) -> Iterator[Callable[[int, float], None]]:
-    """A bar whose reports are a step and its loss."""
-    with step_progress(steps, title) as bar:
-        yield lambda step, loss: bar.advance({"loss": loss})
-
-
-def _measure(config: BuildConfig, store: PictureStore) -> None:
-    """The table, on the terminal and as the weights' README."""
-    requests = sample_requests(config.held_out, seed=config.run.seed + 1, split="held-out")
-    tools = {name: _tool(name, config.work) for name in TOOLS}
-    figures = [
-        figure
-        for name, tool in tools.items()
-        for figure in tool_figures(name, tool, count=config.held_out, seed=config.run.seed + 2)
-    ]
-    for name in POLICIES:
-        policy = Policy.load(config.work / name)
-        figures += policy_figures(
-            name, policy, tools["flux-mini"], requests, seed=config.run.seed, store=store
-        )
-    chat = load_judge(config.work / "judge-mini")
-    for number, (name, tool) in enumerate(tools.items()):
-        cases = drawn_cases(config.held_out, tool, seed=config.run.seed + number, split="held-out")
-        figures += judge_figures(chat, cases, drawn_by=name)
+    run.begin()
+    work, seed, count = config.work, config.run.seed, config.held_out
+    tool_stages(FLUX, config.tool, work, vae="vae")
+    policy_stages(config.policy, work, seed=seed, held_out=count)
+    tool_stages(SANA, config.sana, work, vae="sana-vae")
+    tool_stages(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
+    judge_stages(config.judge, work, seed=seed, store=run.pictures)
+    figures = built_figures(work, count=count, seed=seed, store=run.pictures)
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
     print_table("held-out requests, 95 % intervals", rows)
-    facts = {
+    write_text(work / "README.md", markdown(figures, _facts(config)))
+    print_line(str(work / "README.md"))
+    if config.install:
+        print_line(f"installed in {install(work)}")
+
+
+def _facts(config: BuildConfig) -> dict[str, str]:
+    """What the weights' page says of how they were built."""
+    return {
         "seed": str(config.run.seed),
         "built by": "`uv run experiments/build_miniworld.py`",
         **{
@@ -306,8 +144,6 @@ def _measure(config: BuildConfig, store: PictureStore) -> None:
         f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
         "judge-mini": f"vision {config.judge.vision.steps} steps, {config.judge.steps} more",
     }
-    write_text(config.work / "README.md", markdown(figures, facts))
-    print_line(str(config.work / "README.md"))
 
 
 if __name__ == "__main__":

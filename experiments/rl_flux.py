@@ -5,14 +5,17 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 1. sample requests, and let the agent answer each of them G' times, round after round;
 2. keep G of them, with round counts as even as the sample allows;
 3. reward the kept ones: pointwise on the last picture, pairwise on consecutive ones, format;
-4. group advantages and the masked clipped loss, a few optimizer steps; no KL term, no reference
-   model, no value function.
+4. group advantages and the masked clipped loss; no KL term, no reference model, no value function.
 
-The miniature runs out of the box: ``uv run experiments/rl_flux.py``. The preset ``flux-7b`` is the
-same with Qwen2.5-VL-7B, request files, image servers and a judge behind an endpoint;
-``flux-7b-paper`` is the paper's recipe to the letter. A preset's leaves are options
-(``--grpo.learning-rate 1e-4``), and a run's ``config.json`` in place of a preset starts it again.
+The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
+Qwen2.5-VL-7B, request files, image servers and a judge behind an endpoint, ``flux-7b-paper`` the
+paper's recipe to the letter. Options set leaves (``--lr 1e-4``), a run's ``config.json`` all of it.
 """
+
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,20 +23,13 @@ from typing import Annotated
 
 import tyro
 
+import genagent_policy  # what loads torch is taken from these two when it is needed
+import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
-from genagent_policy import GRPOConfig, GRPOUpdate, PolicyConfig, linear_rate
+from genagent_policy import GRPOConfig, PolicyConfig, linear_rate
 from genagent_rewards import HybridReward, RewardConfig, reward_metrics
-from genagent_rollout import (
-    EvaluationConfig,
-    GroupConfig,
-    RolloutEngine,
-    SamplingConfig,
-    evaluate,
-    keep_rewarded,
-    rollout_metrics,
-    sample_groups,
-)
+from genagent_rollout import EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
 from genagent_worlds import FilesAndEndpoints, Outcome, World, audit_rewards
 
@@ -62,9 +58,7 @@ class RLConfig:
             raise ValueError("sampling.temperature is 0; learning wants one above 0")
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
-            raise ValueError(
-                f"requests_per_step {requests} does not divide into {parts} updates of whole groups"
-            )
+            raise ValueError(f"requests_per_step {requests} does not divide into {parts} updates")
 
 
 FLUX_AND_QWEN = FilesAndEndpoints(
@@ -74,13 +68,14 @@ PRESETS = {
     "miniature": RLConfig(
         grpo=GRPOConfig(
             learning_rate=3e-4, updates_per_batch=4, warmup_batches=3, final_fraction=0.1
-        )
+        ),
+        run=RunConfig(threads=1),
     ),
     "smoke": RLConfig(
         steps=2,
         groups=GroupConfig(requests_per_step=4),
         evaluation=EvaluationConfig(held_out=20),
-        run=RunConfig(trajectories_every=1),
+        run=RunConfig(threads=1, trajectories_every=1),
     ),
     "flux-7b": RLConfig(
         world=FLUX_AND_QWEN,
@@ -109,13 +104,13 @@ def main(config: RLConfig, run: Run) -> None:
     refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
     world = config.world.open(run.folder, seed=config.run.seed)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = RolloutEngine(policy, config.sampling)
-    update = GRPOUpdate(policy, config.grpo)
+    engine = rollout.RolloutEngine(policy, config.sampling)
+    update = genagent_policy.GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request]) -> list[Outcome]:
         seed, rounds = config.run.seed, config.evaluation.evaluation_rounds
-        return evaluate(
+        return rollout.evaluate(
             engine, world, requests, seed=seed, max_rounds=rounds, pictures=run.pictures
         )
 
@@ -127,18 +122,23 @@ def main(config: RLConfig, run: Run) -> None:
 
 
 def learn(
-    config: RLConfig, run: Run, world: World, engine: RolloutEngine, update: GRPOUpdate, step: int
+    config: RLConfig,
+    run: Run,
+    world: World,
+    engine: "rollout.RolloutEngine",
+    update: "genagent_policy.GRPOUpdate",
+    step: int,
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups
     requests = world.train.sample(groups.requests_per_step, seed=seed, step=step)
-    batch = sample_groups(
+    batch = rollout.sample_groups(
         engine, world.tool, requests, groups, seed=seed, step=step, pictures=run.pictures
     )
     coin = derive_seed(seed, "judge", step)
     reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
     with run.timed("reward"):
-        kept = keep_rewarded(
+        kept = rollout.keep_rewarded(
             batch.rollouts, lambda c: reward.score(c, seed=coin), groups, seed=seed, step=step
         )
 
@@ -149,7 +149,7 @@ def learn(
     run.log(
         reward_metrics(kept.asked),
         audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
-        rollout_metrics(world, batch, kept.records),
+        rollout.rollout_metrics(world, batch, kept.records),
         report.metrics(),
         world.judges.take_counts(),
     )

@@ -7,7 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.tiny_qwen import save_tiny_qwen
+
+# What an example takes says how busy the machine is. The rest stays as it is, here or where CI is
+# set.
+settings.register_profile(
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
+
+# Each of several test processes, and what they start, keeps to one core. OpenMP reads it when torch
+# is first imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Without a GPU, Triton's interpreter runs the kernels. Triton reads it when it is first imported,
 # and the tests of other packages, which are collected before the kernels', may do that.

@@ -11,7 +11,8 @@ from genagent_building.flux import FLUX
 from genagent_building.qwen_image import QWEN_IMAGE
 from genagent_building.report import tool_figures
 from genagent_building.sana import SANA
-from genagent_building.tool import ToolTraining, late_times, train_flow, train_vae
+from genagent_building.tool import late_times, train_flow, train_vae
+from genagent_building.training import ToolTraining
 from genagent_miniworld import (
     TASKS,
     TOOLS,

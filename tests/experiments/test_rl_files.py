@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.experiments.published_layout import publish
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
-from tests.rewards.judge_server import Answer, pictures_in, serving, words_in
-from tests.tools.picture_server import answering
+from tests.judge_server import Answer, pictures_in, serving, words_in
+from tests.picture_server import answering
 
 from genagent_miniworld import weights
 from genagent_policy import Policy

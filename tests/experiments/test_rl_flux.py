@@ -2,12 +2,9 @@
 
 import resource
 import signal
-import subprocess
-import sys
 
 import pytest
 from tests.experiments.running import (
-    EXPERIMENTS,
     history,
     only_run,
     run,
@@ -175,17 +172,14 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, options, message)
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_help_does_not_wait_for_the_heavy_libraries(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(EXPERIMENTS / SCRIPT), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0
-    for option in ("--resume", "--grpo.learning-rate", "--policy", "--samples", "--runs", "--seed"):
-        assert option in done.stdout, option
-    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert "torch" in imported
-    assert not {"transformers", "diffusers", "mlflow", "scipy", "matplotlib"} & imported
+@pytest.mark.parametrize("option", ["--lr", "--grpo.lr"])
+def test_the_learning_rate_has_its_short_names(tmp_path, option):
+    done = run(SCRIPT, tmp_path, option, "-1")
+    assert done.returncode == 2
+    assert "learning_rate is -1.0" in done.stderr
+
+
+def test_an_option_of_nearly_the_right_name_is_told_the_right_one(tmp_path):
+    done = run(SCRIPT, tmp_path, "--grpo.learning-rte", "1e-4")
+    assert done.returncode == 2
+    assert "--grpo.learning-rate" in done.stderr

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from PIL import Image
-from tests.rewards.judge_server import YES, Answer, ask, chat_for, serving
+from tests.judge_server import YES, Answer, ask, chat_for, serving
 
 from genagent_rewards import ChatRequest, OpenAIChatConfig
 from genagent_rewards.chat_batch import AHEAD, Batch, Outcome

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.rewards.judge_server import YES, Answer, ask, chat_for, refused_url, serving
+from tests.judge_server import YES, Answer, ask, chat_for, refused_url, serving
 
 from genagent_rewards.endpoints import Endpoints
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from PIL import Image, ImageDraw
-from tests.rewards.judge_server import YES, Answer, pictures_in, serving, words_in
+from tests.judge_server import YES, Answer, pictures_in, serving, words_in
 
 from genagent_rewards import (
     ChatModel,

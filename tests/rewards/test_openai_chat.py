@@ -7,7 +7,7 @@ import time
 
 import pytest
 from PIL import Image
-from tests.rewards.judge_server import (
+from tests.judge_server import (
     YES,
     Answer,
     ask,

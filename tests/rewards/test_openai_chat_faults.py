@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from tests.rewards.judge_server import YES, Answer, ask, chat_for, refused_url, serving
+from tests.judge_server import YES, Answer, ask, chat_for, refused_url, serving
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
     uv run benchmarks/vllm_server.py packages/miniworld/src/genagent_miniworld/weights/sft
 
-serves one for the miniature's policies in float32.
+serves one for the miniature's policies in float32, and ``uv run pytest -n 0 -m vllm`` asks it.
 """
 
 import asyncio
@@ -32,6 +32,10 @@ ROUNDING = 3e-5
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.skipif(not URL, reason="GENAGENT_VLLM_URL names no vLLM server"),
+    pytest.mark.skipif(
+        "PYTEST_XDIST_WORKER" in os.environ,
+        reason="two processes would publish weights to one server; give -n 0",
+    ),
 ]
 Result = TypeVar("Result")
 

@@ -1,7 +1,6 @@
 """A tool whose pictures say what they were drawn from, a real server around it, its clients."""
 
 import base64
-import hashlib
 import io
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import uvicorn
 from PIL import Image
+from tests import picture_server
 
 from genagent_tools import (
     BatchConfig,
@@ -39,9 +39,9 @@ TOKEN = "a-token-long-enough"
 
 
 def paint(prompt: str, seed: int, settings: DrawSettings = PLAIN) -> Image.Image:
-    """16x16 pixels that follow from prompt, seed and settings; larger ones repeat them."""
-    digest = hashlib.sha256(repr((prompt, seed, settings)).encode("utf-8")).digest()
-    picture = Image.frombytes("RGB", (16, 16), digest * 24)
+    """As the picture server draws where nothing is set, else by the settings; larger ones repeat
+    the pixels."""
+    picture = picture_server.paint(prompt, seed, *([] if settings == PLAIN else [settings]))
     return picture.resize((settings.width or 16, settings.height or 16), Image.Resampling.NEAREST)
 
 
@@ -95,16 +95,6 @@ def serving(
     finally:
         server.should_exit = True
         thread.join()
-
-
-def as_png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def as_base64(picture: Image.Image) -> str:
-    return base64.b64encode(as_png(picture)).decode()
 
 
 def pixels_of(encoded: str) -> bytes:

@@ -6,14 +6,15 @@ import threading
 import time
 
 import pytest
-from tests.tools.painting import as_base64, as_png, paint
-from tests.tools.picture_server import (
-    Answer,
+from tests.http_server import Answer, dead_url
+from tests.picture_server import (
     answering,
-    dead_url,
+    as_base64,
+    as_png,
     drawn,
     expected,
     first_then_right,
+    paint,
     picture_answer,
     right,
     tool_for,

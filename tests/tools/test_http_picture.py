@@ -7,13 +7,15 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 from PIL import Image
-from tests.tools.painting import as_base64, as_png, paint
-from tests.tools.picture_server import (
-    Answer,
+from tests.http_server import Answer
+from tests.picture_server import (
     answering,
+    as_base64,
+    as_png,
     drawn,
     expected,
     first_then_right,
+    paint,
     picture_answer,
     right,
     tool_for,

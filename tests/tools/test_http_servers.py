@@ -6,7 +6,8 @@ import time
 
 import pytest
 from PIL import Image
-from tests.tools.picture_server import Answer, answering, drawn, expected, right, tool_for
+from tests.http_server import Answer
+from tests.picture_server import answering, drawn, expected, right, tool_for
 
 from genagent_tools import PartialFailure, ToolError
 from genagent_tools.http_servers import ServerPool, retry_after_seconds

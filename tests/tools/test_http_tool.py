@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.tools.painting import Painter, paint, serving
-from tests.tools.picture_server import (
+from tests.http_server import dead_url
+from tests.picture_server import (
     answering,
-    dead_url,
     drawn,
     expected,
     picture_answer,
     right,
     tool_for,
 )
+from tests.tools.painting import Painter, paint, serving
 
 from genagent_tools import BatchConfig, DrawSettings, HttpToolConfig, ToolError
 

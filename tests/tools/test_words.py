@@ -6,8 +6,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.http_server import Answer, dead_url
+from tests.picture_server import answering, tool_for
 from tests.tools.painting import SERVED, TOKEN, Painter, serving
-from tests.tools.picture_server import Answer, answering, dead_url, tool_for
 
 from genagent_tools import PROFILES, ServedModel, ToolError
 from genagent_tools.http_dialects import words_read

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rewards.judge_server import YES, Answer, pictures_in, serving, words_in
+from tests.judge_server import YES, Answer, pictures_in, serving, words_in
+from tests.picture_server import answering, paint
 from tests.worlds.builders import RED, is_red
-from tests.worlds.image_server import drawing, paint
 
 from genagent_data import Request
 from genagent_rewards import PairQuestion, Picture, PointQuestion, VerdictCache
@@ -100,7 +100,7 @@ def red_or_not(body: dict, number: int) -> Answer:
 
 
 def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp_path):
-    with drawing() as images, drawing() as more_images, serving(red_or_not) as judge:
+    with answering() as images, answering() as more_images, serving(red_or_not) as judge:
         config = FilesAndEndpoints(
             **files, tool=f"{images.url}, {more_images.url}", judge=judge.url, judge_model="eyes"
         )
@@ -162,7 +162,7 @@ def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp
 def test_names_bounds_and_tokens_reach_the_servers(files, tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGES_TOKEN", "image-secret")
     monkeypatch.setenv("JUDGE_TOKEN", "judge-secret")
-    with drawing() as images, serving(YES) as judge:
+    with answering() as images, serving(YES) as judge:
         config = FilesAndEndpoints(
             **files,
             tool=images.url,

@@ -4,12 +4,13 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.rewards.judge_server import YES, Answer, JudgeServer, refused_url, serving
+from tests.http_server import Answer
+from tests.judge_server import YES, refused_url, serving
+from tests.picture_server import answering, paint, right
 from tests.worlds.builders import RED
-from tests.worlds.image_server import paint
-from tests.worlds.model_server import modelling
 
 from genagent_rewards import PointQuestion
 from genagent_tools import HttpImageTool
@@ -32,19 +33,13 @@ def timed(work: Callable[[], list[str]]) -> tuple[list[str], float]:
     return work(), time.monotonic() - begun
 
 
-def for_the_key(server: JudgeServer) -> None:
-    """Only who has the key is answered."""
-    closed = Answer(status=401, words="who\n  are\nyou")
-    server.script = lambda body, number: YES if server.keys[number] == f"Bearer {TOKEN}" else closed
-
-
 def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
     files, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("WORLD_TOKEN", TOKEN)
-    with modelling(token=TOKEN, models=MODELS) as images, serving(YES) as judge:
-        for_the_key(judge)
+    with answering(token=TOKEN, models=MODELS) as images, serving(YES) as judge:
+        judge.token = TOKEN
         config = FilesAndEndpoints(**files, tool=images.url, judge=judge.url, judge_model="eyes")
         tool, chat = config.problems()
         assert tool.startswith(f"the image server {images.url} does not draw (")
@@ -74,7 +69,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
 
 
 def test_a_judges_url_without_a_path_is_told_apart_from_one_that_is_dead(files):
-    with modelling() as images:
+    with answering() as images:
         for given in ("http://judge:8000", "http://judge:8000/"):
             config = FilesAndEndpoints(**files, tool=images.url, judge=given, judge_model="eyes")
             assert config.problems() == [
@@ -108,8 +103,12 @@ def test_a_server_that_takes_requests_and_never_answers_is_given_up(files):
 
 
 def test_a_slow_server_that_draws_is_waited_for(files):
-    with modelling(seconds=0.6) as slow, serving(YES) as judge:
+    def draw_slowly(body: dict[str, Any], number: int) -> Answer:
+        time.sleep(0.6)
+        return right(body, number)
+
+    with answering(draw_slowly) as slow, serving(YES) as judge:
         config = FilesAndEndpoints(**files, tool=slow.url, judge=judge.url, judge_model="eyes")
         assert config.tool_probe_seconds == 60
         assert config.problems() == []
-        assert slow.asked == ["/v1/images/generations"]
+        assert slow.paths == ["/v1/images/generations"]

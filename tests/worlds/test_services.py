@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rewards.judge_server import YES, Answer, JudgeServer, pictures_in, refused_url, serving
-from tests.worlds.image_server import ImageServer, drawing
+from tests.judge_server import YES, Answer, JudgeServer, pictures_in, refused_url, serving
+from tests.picture_server import PictureServer, answering
 
 from genagent_worlds import FilesAndEndpoints
 
@@ -27,8 +27,8 @@ JUDGE_MISSING = (
 
 
 @pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    with drawing() as server:
+def images() -> Iterator[PictureServer]:
+    with answering() as server:
         yield server
 
 
@@ -39,7 +39,7 @@ def judge() -> Iterator[JudgeServer]:
 
 
 @pytest.fixture
-def good(images: ImageServer, judge: JudgeServer, tmp_path: Path) -> FilesAndEndpoints:
+def good(images: PictureServer, judge: JudgeServer, tmp_path: Path) -> FilesAndEndpoints:
     """A configuration without a problem."""
     (tmp_path / "train.txt").write_text("a cat\na dog\n")
     (tmp_path / "held.txt").write_text("a bird\n")
@@ -114,10 +114,10 @@ def test_an_image_server_that_does_not_answer_is_named_with_the_remedy(good, ima
 
 
 def test_an_image_server_that_wants_a_token_is_named_with_the_remedy(good):
-    with drawing(401) as closed:
+    with answering(token="another") as closed:
         found = line(good, tool=closed.url)
         assert found.startswith(f"the image server {closed.url} does not draw (")
-        assert "401 not you" in found
+        assert "401 who are you" in found
         assert found.endswith(
             "; start it, or check --world.tool, --world.tool-model and --world.tool-token-env"
         )

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rewards.judge_server import refused_url
+from tests.judge_server import refused_url
+from tests.picture_server import answering
 from tests.worlds.builders import NeverAsked
-from tests.worlds.model_server import modelling
 
 import genagent_worlds.services
 from genagent_tools import ToolProfile
@@ -62,35 +62,35 @@ def test_a_world_says_nothing_unless_it_is_told():
 
 def test_a_server_is_asked_for_the_model_that_draws(config, tmp_path):
     models = [{"id": "small", "words": 60}, {"id": "large", "words": 350}]
-    with modelling(models=models) as server:
+    with answering(models=models) as server:
         assert words(config, tmp_path, tool=server.url) == 60
         assert words(config, tmp_path, tool=server.url, tool_model="large") == 350
         assert words(config, tmp_path, tool=server.url, tool_model="other") is None
-        assert set(server.asked) == {"/v1/models"}
+        assert set(server.paths) == {"/v1/models"}
 
 
 def test_of_several_servers_the_least_counts(config, tmp_path):
     with (
-        modelling(models=[{"id": "a", "words": 60}]) as one,
-        modelling(models=[{"id": "a", "words": 50}]) as two,
+        answering(models=[{"id": "a", "words": 60}]) as one,
+        answering(models=[{"id": "a", "words": 50}]) as two,
     ):
         assert words(config, tmp_path, tool=f"{one.url}, {two.url}/v1") == 50
 
 
 def test_servers_that_do_not_say_are_taken_as_they_are(config, tmp_path):
-    with modelling(models=[{"id": "a"}]) as silent, modelling() as without_a_list:
+    with answering(models=[{"id": "a"}]) as silent, answering() as without_a_list:
         assert words(config, tmp_path, tool=silent.url) is None
         assert words(config, tmp_path, tool=without_a_list.url) is None
-    with modelling(models=[{"id": "a", "words": 60}]) as server:
+    with answering(models=[{"id": "a", "words": 60}]) as server:
         assert words(config, tmp_path, tool=server.url, tool_dialect="sglang") is None
-        assert server.asked == []
+        assert server.paths == []
 
 
 def test_the_option_goes_before_whatever_is_said(config, tmp_path):
-    with modelling(models=[{"id": "a", "words": 60}]) as server:
+    with answering(models=[{"id": "a", "words": 60}]) as server:
         assert words(config, tmp_path, tool=server.url, tool_words=12) == 12
         assert words(config, tmp_path, tool=server.url, tool_words=12, tool_dialect="openai") == 12
-        assert server.asked == []
+        assert server.paths == []
 
 
 def test_a_server_that_is_gone_by_then_is_named_with_the_remedy(config, tmp_path):
@@ -119,7 +119,7 @@ def test_own_code_says_nothing_but_with_a_profile(config, tmp_path):
 
 @pytest.mark.parametrize("number", [0, -3])
 def test_no_words_are_no_limit(config, number):
-    with modelling() as server:
+    with answering() as server:
         assert replace(config, tool=server.url, tool_words=number).problems() == [
             f"--world.tool-words is {number}; wants 1 or more"
         ]

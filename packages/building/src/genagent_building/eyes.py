@@ -11,7 +11,6 @@ between an item and a blob a thing is where a label says on which side.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
+from genagent_building.training import VisionTraining
 from genagent_miniworld.reading import (
     COLOR_LIMIT,
     FIT,
@@ -39,26 +39,6 @@ NOT_THERE = -100
 MEASURES = (*SHAPES, "color distance", "strays", "half width")
 MEASURE_SCALE = 0.05
 """Error of a measure from which its loss is linear; right fits and wrong ones are .1 apart."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VisionTraining:
-    """How the vision tower is trained."""
-
-    steps: int = 1000
-    learning_rate: float = 3e-3
-    batch: int = 128
-    """Pictures a step."""
-    pictures: int = 12000
-    """Different pictures drawn by the tool."""
-    rendered: float = 0.5
-    """Share of pictures that are rendered; the others are drawn."""
-    varied: float = 0.0
-    """Share of the drawn ones that are varied first."""
-    close_calls: float = 1.0
-    """How much likelier a drawn picture is taken that shows a close call."""
-    measures: float = 0.0
-    """Weight of the loss of the verifier's measures."""
 
 
 class CellHead(torch.nn.Module):

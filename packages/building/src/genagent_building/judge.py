@@ -8,14 +8,14 @@ learning beside the words.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from PIL import Image
 from tokenizers import AddedToken
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from genagent_building.eyes import VisionTraining, VisionUpdate, train_vision
+from genagent_building.eyes import VisionUpdate, train_vision
 from genagent_building.judge_cases import (
     Case,
     near_miss_case,
@@ -26,6 +26,7 @@ from genagent_building.judge_cases import (
 from genagent_building.judge_lessons import JudgeChat
 from genagent_building.lessons import scene_to_judge, spoil
 from genagent_building.policy import qwen_config
+from genagent_building.training import JudgeTraining
 from genagent_data import Request
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
@@ -53,40 +54,6 @@ FRAME = (
 )
 """A token each: all of the questions' constant words, and what replies repeat."""
 VISION_WIDTH, VISION_DEPTH = 128, 3
-
-JUDGE_VISION = VisionTraining(
-    steps=2500, learning_rate=2.5e-3, rendered=0.15, varied=0.6, close_calls=4.0, measures=0.3
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JudgeTraining:
-    """How the judge is trained."""
-
-    cases: int = 6000
-    """Requests with two pictures each, drawn by each tool for the teacher."""
-    agent_cases: int = 2000
-    """The same for the agent."""
-    vision: VisionTraining = field(default_factory=lambda: JUDGE_VISION)
-    steps: int = 4000
-    learning_rate: float = 1e-3
-    eyes_rate: float = 1e-3
-    """Of the vision tower's own steps, one beside each of these."""
-    batch: int = 32
-    """Questions a step."""
-    drawn: float = 0.6
-    """Share of questions about what the tools have drawn; the others are rendered."""
-    varied: float = 0.6
-    """Share of the drawn ones that are varied first."""
-    blobs: float = 2.0
-    """How much likelier a drawn case is taken that shows something unclear."""
-    near_misses: float = 0.75
-    """Share of rendered questions and drills about conditions that are nearly met."""
-    pairs: float = 0.5
-    """Share of pairwise questions."""
-    drills: int = 40
-    """Replies in words alone in a step of their own, of which only conclusions are learnt."""
-    seed: int = 0
 
 
 def build_judge(reading: Policy, *, seed: int) -> Policy:

@@ -6,9 +6,7 @@ taught this protocol; ``sft`` comes out of ``base`` by the cold start, as in the
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from genagent_building.eyes import VisionTraining
 from genagent_building.lessons import (
     Lesson,
     drill,
@@ -16,33 +14,11 @@ from genagent_building.lessons import (
     tokens,
     unreliable_lesson,
 )
+from genagent_building.training import PolicyTraining
 from genagent_miniworld.teacher import Teacher
 from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate
 
 Report = Callable[[int, SFTReport], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicyTraining:
-    """How the policies are trained; the stages after ``vision`` take ``batch`` lessons a step."""
-
-    vision: VisionTraining = field(default_factory=VisionTraining)
-    reading_steps: int = 2600
-    reading_rate: float = 1.5e-3
-    drawn: float = 0.3
-    """Share of ``reading``'s lessons that the tool has drawn."""
-    drill_batch: int = 48
-    """Drills in a step of their own after each step of ``reading``."""
-    base_steps: int = 120
-    base_rate: float = 3e-4
-    fault: float = 0.13
-    """Share of ``base``'s turns that break the protocol."""
-    cold_start_steps: int = 350
-    cold_start_rate: float = 5e-4
-    trajectories: int = 5000
-    """Trajectories through the tool, for every stage that shows drawn pictures."""
-    batch: int = 32
-    seed: int = 0
 
 
 def train_reading(

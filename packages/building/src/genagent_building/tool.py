@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
 
+from genagent_building.training import ToolTraining
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import TASKS, sample_requests
 from genagent_miniworld.scene import Scene, caption, random_scene, render_pixels
@@ -60,29 +61,6 @@ def late_times(count: int, noise: torch.Generator) -> torch.Tensor:
     """
     time = torch.sigmoid(torch.randn(count, generator=noise))
     return SHIFT * time / (1 + (SHIFT - 1) * time)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToolTraining:
-    """How a tool is trained; the defaults are flux-mini's."""
-
-    vae_steps: int = 2200
-    vae_learning_rate: float = 4e-3
-    vae_batch: int = 16
-    flow_steps: int = 7000
-    flow_learning_rate: float = 2e-3
-    batch: int = 64
-    scenes: int = 16000
-    """Different pictures it sees."""
-    terse: float = 0.12
-    """Share of captions that are bare requests."""
-    answers: float = 0.5
-    """Share of pictures that answer a request; of the others a bare caption names the items."""
-    dropped: float = 0.0
-    """Share of captions left out, for classifier-free guidance."""
-    average: float = 0.999
-    """Decay of the weight average that ships."""
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

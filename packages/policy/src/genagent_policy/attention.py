@@ -7,23 +7,18 @@ flash-attn takes no mask of queries by keys.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genagent_policy.config import Attention, flash_is_installed
+
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
-
 FLASH_DTYPES = (torch.bfloat16, torch.float16)
-
-
-def flash_is_installed() -> bool:
-    return find_spec("flash_attn") is not None
 
 
 def choose_attention(

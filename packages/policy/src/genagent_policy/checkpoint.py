@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from safetensors import SafetensorError
 
 from genagent_policy.legacy_keys import write_legacy_keys
 
 if TYPE_CHECKING:
+    import torch
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 ARCHITECTURE = "qwen2_5_vl"
 
 
 def load_checkpoint(
-    path: Path, *, dtype: torch.dtype | None = None
+    path: Path, *, dtype: "torch.dtype | None" = None
 ) -> "tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]":
     """Model (on the CPU) and processor from local files.
 

@@ -1,16 +1,22 @@
-"""Which policy is loaded, and where to."""
+"""Which policy is loaded, and where to. Torch loads where it is asked for something."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_data import system_message
-from genagent_policy.attention import Attention, flash_is_installed
 from genagent_policy.checkpoint import check_architecture
-from genagent_policy.model import Policy
+
+if TYPE_CHECKING:
+    from genagent_policy.model import Policy
+
+Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
+
+
+def flash_is_installed() -> bool:
+    return find_spec("flash_attn") is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +60,8 @@ class PolicyConfig:
                 lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
             except ValueError as error:
                 lines.append(str(error))
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            lines.append(f"--device is {self.device!r}, and torch finds no CUDA here; give cpu")
+        if self.device.startswith("cuda"):
+            lines.extend(self._cuda_problems())
         if self.attention == "flash_attention_2":
             lines.extend(self._flash_problems())
         return lines
@@ -66,7 +72,7 @@ class PolicyConfig:
         *,
         saved: Path | None = None,
         words: int | None = None,
-    ) -> Policy:
+    ) -> "Policy":
         """The policy, from ``saved`` where an earlier part of the run left it.
 
         Args:
@@ -75,6 +81,10 @@ class PolicyConfig:
         Raises:
             ValueError: the checkpoint is unreadable, damaged or of another architecture.
         """
+        import torch
+
+        from genagent_policy.model import Policy
+
         return Policy.load(
             saved or self._path(shipped),
             device=self.device,
@@ -92,6 +102,13 @@ class PolicyConfig:
             return []
         least = f"a picture of one token has {token}"
         return [f"--max-pixels is {self.max_pixels}, and {least}; give that or more"]
+
+    def _cuda_problems(self) -> list[str]:
+        import torch
+
+        if torch.cuda.is_available():
+            return []
+        return [f"--device is {self.device!r}, and torch finds no CUDA here; give cpu"]
 
     def _flash_problems(self) -> list[str]:
         lines = []

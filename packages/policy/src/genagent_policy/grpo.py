@@ -11,7 +11,6 @@ through the model, and the token statistics are over the others.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,62 +18,13 @@ import torch
 
 from genagent_kernels import grpo_loss
 from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.token_statistics import TokenStatistics
-from genagent_policy.weighting import GRPOGroup, Normalization, Weighted, refuse_greedy, weigh
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GRPOConfig:
-    """How the policy learns from a batch of rollouts."""
-
-    learning_rate: float = 2e-4
-    warmup_batches: int = 0
-    """Batches over which ``linear_rate`` rises to the learning rate."""
-    final_fraction: float = 1.0
-    """What ``linear_rate`` falls to after the last batch, as a part of the learning rate."""
-    clip_low: float = 0.2
-    """The ratio counts down to ``1 - clip_low``."""
-    clip_high: float = 0.2
-    """The ratio counts up to ``1 + clip_high``."""
-    normalization: Normalization = "sequence"
-    """Mean over each trajectory's tokens, then over the group, then over groups (the paper), or
-    over all policy tokens of the step (DAPO)."""
-    updates_per_batch: int = 1
-    """Optimizer steps per epoch: the batch is cut into this many parts of whole groups."""
-    epochs: int = 1
-    """How often the batch is gone through."""
-    micro_batch_tokens: int = 8192
-    """Padded tokens run through the model at once; results do not depend on it, memory and speed
-    do."""
-    max_grad_norm: float = 1.0
-    weight_decay: float = 0.0
-    freeze_vision: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
-        if self.warmup_batches < 0 or not 0 <= self.final_fraction <= 1:
-            raise ValueError(
-                f"warmup_batches {self.warmup_batches} and final_fraction {self.final_fraction}; "
-                "want 0 or more, and 0 to 1"
-            )
-        if not 0 <= self.clip_low <= 1 or self.clip_high < 0:
-            raise ValueError(
-                f"clips are {self.clip_low} and {self.clip_high}; wants clip_low from 0 to 1 and "
-                "clip_high of 0 or more"
-            )
-        for name in ("updates_per_batch", "epochs", "micro_batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-        if self.normalization not in ("sequence", "token"):
-            raise ValueError(f"normalization {self.normalization!r}; known: sequence, token")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
+from genagent_policy.weighting import GRPOGroup, Weighted, refuse_greedy, weigh
 
 
 class GRPOUpdate:
@@ -183,11 +133,3 @@ class GRPOUpdate:
         )
         self._optimizer.backward(result.loss)
         return float(result.loss.detach()), TokenStatistics.of(result.stats)
-
-
-def linear_rate(batch: int, batches: int, config: GRPOConfig) -> float:
-    """Learning rate of the batch numbered from 0: a warm-up, then a straight line."""
-    if batch < config.warmup_batches:
-        return config.learning_rate * (batch + 1) / (config.warmup_batches + 1)
-    left = (batches - batch) / max(batches - config.warmup_batches, 1)
-    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * left)

@@ -17,10 +17,11 @@ from torch import Tensor
 from genagent_data import SYSTEM_MESSAGE
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
-from genagent_policy.attention import Attention, attention_of_a_pass, choose_attention
+from genagent_policy.attention import attention_of_a_pass, choose_attention
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
+from genagent_policy.config import Attention
 from genagent_policy.patches import limit_size, portions
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """Supervised fine-tuning on rendered trajectories: the agent's tokens only."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,46 +13,11 @@ from genagent_policy.batching import collate, plan_micro_batches
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.sft_config import SFTConfig, cosine_rate
 from genagent_policy.tokens import TokenTrajectory
 
 ACCURACY_ROWS = 4096
 """Tokens whose logits are held at once while their accuracy is counted."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SFTConfig:
-    """How the policy is cold-started; the defaults are the paper's."""
-
-    learning_rate: float = 1e-5
-    """At the end of the warm-up; falls along a cosine to ``final_fraction`` of it."""
-    batch_size: int = 256
-    epochs: float = 3.0
-    warmup_fraction: float = 0.03
-    """Part of all steps over which the rate rises from zero."""
-    final_fraction: float = 0.0
-    micro_batch_tokens: int = 8192
-    """Padded tokens run through the model at once; results do not depend on it, memory and speed
-    do."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    freeze_vision: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
-        for name in ("batch_size", "micro_batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-        for name in ("warmup_fraction", "final_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 0 to 1")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
-
-    def total_steps(self, trajectories: int) -> int:
-        """Optimizer steps that ``epochs`` over so many trajectories take."""
-        return math.ceil(self.epochs * trajectories / self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,16 +103,6 @@ class SFTUpdate:
         loss = -linear_logprob(states, policy.head_weight, targets).logprob.sum() / tokens
         self._optimizer.backward(loss)
         return float(loss.detach()), _hits(states.detach(), policy.head_weight.detach(), targets)
-
-
-def cosine_rate(step: int, total_steps: int, config: SFTConfig) -> float:
-    """Learning rate of the step numbered from 0: linear warm-up, then a cosine."""
-    warmup = math.ceil(config.warmup_fraction * total_steps)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    progress = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)
 
 
 def _hits(

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from genagent_policy.advantages import group_advantages
+from genagent_policy.grpo_config import Normalization
 from genagent_policy.tokens import TokenTrajectory
-
-Normalization = Literal["sequence", "token"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

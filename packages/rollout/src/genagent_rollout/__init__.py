@@ -1,63 +1,7 @@
 """Acting: batched multi-turn generation with the KV cache kept across rounds, the agent loop."""
 
-import importlib
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from genagent_rollout.config import EvaluationConfig, GroupConfig, SamplingConfig
-from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
-
-if TYPE_CHECKING:
-    from genagent_rollout.agents import Rollout, RolloutBatch, RolloutTimings, run_agents
-    from genagent_rollout.engine import Conversations, RolloutEngine, SampledTurn
-    from genagent_rollout.evaluation import evaluate
-    from genagent_rollout.groups import KeptAttempts, keep_rewarded, sample_groups
-    from genagent_rollout.metrics import ending_metrics, rollout_metrics
-    from genagent_rollout.sampling import SeededSampler, TokenSampler
-
-# Loaded at first use: torch alone takes seconds, and a command line's --help needs none of it.
-_HOMES = {
-    "Conversations": "engine",
-    "KeptAttempts": "groups",
-    "Rollout": "agents",
-    "RolloutBatch": "agents",
-    "RolloutEngine": "engine",
-    "RolloutTimings": "agents",
-    "SampledTurn": "engine",
-    "SeededSampler": "sampling",
-    "TokenSampler": "sampling",
-    "ending_metrics": "metrics",
-    "evaluate": "evaluation",
-    "keep_rewarded": "groups",
-    "rollout_metrics": "metrics",
-    "run_agents": "agents",
-    "sample_groups": "groups",
-}
-
-__all__ = [
-    "Conversations",
-    "EvaluationConfig",
-    "GroupConfig",
-    "KeptAttempts",
-    "Rollout",
-    "RolloutBatch",
-    "RolloutEngine",
-    "RolloutTimings",
-    "SampledTurn",
-    "SamplingConfig",
-    "SeededSampler",
-    "TokenSampler",
-    "ending_metrics",
-    "evaluate",
-    "fill_by_rounds",
-    "keep_rewarded",
-    "resample_by_rounds",
-    "rollout_metrics",
-    "run_agents",
-    "sample_groups",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Names and their modules stand in __init__.pyi and load at first use: torch alone takes seconds,
+# and a command line's --help needs none of it.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -28,6 +28,7 @@ from genagent_data import PictureStore, Request, Trajectory
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, step_progress
+from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
 from genagent_tracking.results import draw_example, eval_grid, show_results
@@ -63,9 +64,12 @@ class Attempt(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Where a run is kept, and how much of it is shown."""
+    """Where a run is kept, what it computes with, and how much of it is shown."""
 
     seed: int = 0
+    threads: int = 0
+    """CPU threads that torch computes with: what a run learns depends on them to the last bit, and
+    one is best where other processes use the cores as well; 0: as many as there are cores."""
     runs: Path = Path("runs")
     """Folder for the run's pictures, checkpoints and summary."""
     trajectories_every: int = 10
@@ -78,6 +82,8 @@ class RunConfig:
         for name in ("trajectories_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.threads < 0:
+            raise ValueError(f"threads is {self.threads}; wants 1 or more, or 0 for torch's own")
 
 
 class Run:
@@ -126,6 +132,11 @@ class Run:
         """The weights to go on from."""
         return None if self.state is None else self.state / "policy"
 
+    def begin(self) -> None:
+        """What fails from here on is no bad input, and Ctrl-C is an exception that cleans up."""
+        self.has_begun = True
+        raise_on_interrupt()
+
     @contextmanager
     def recording(self, learner: Learner) -> Iterator[None]:
         """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then."""
@@ -134,8 +145,8 @@ class Run:
             notes = read_notes(self.state)
             self.step, self._earlier_seconds = notes["step"], notes["seconds"]
         self._learner = learner
+        self.begin()
         self.tracker = self._open_tracker()
-        self.has_begun = True
         status: RunStatus = "failed"
         try:
             yield

@@ -3,15 +3,14 @@
 import base64
 import io
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from PIL import Image
+from tests import http_server
+from tests.http_server import LoopbackServer, dead_url, running
 
 from genagent_rewards import ChatReply, ChatRequest, OpenAIChat, OpenAIChatConfig, parse_verdict
 
@@ -44,68 +43,31 @@ Script = Callable[[dict[str, Any], int], Answer]
 """From a request's body and its number, counted from 0."""
 
 
-class JudgeServer(ThreadingHTTPServer):
-    daemon_threads = True
-    # The default of 5 makes a burst of connections wait a second for the kernel.
-    request_queue_size = 256
-
+class JudgeServer(LoopbackServer):
     def __init__(self, script: Script) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.script = script
-        self.requests: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{super().url}/v1"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that gave up waiting are part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Head and body as two packets cost 40 ms a request: Nagle waits for a delayed acknowledgement.
-    wbufsize = -1
-    server: JudgeServer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == "/v1/chat/completions"
-        with self.server.lock:
-            number = len(self.server.requests)
-            self.server.requests.append(body)
-            self.server.keys.append(self.headers["Authorization"])
-        answer = self.server.script(body, number)
-        payload = answer.payload()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(answer.length or len(payload)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(payload)
-        if answer.length:
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def post(self, path: str, body: dict[str, Any], number: int) -> http_server.Answer:
+        assert path == "/v1/chat/completions"
+        answer = self.script(body, number)
+        return http_server.Answer(
+            status=answer.status,
+            body=answer.payload(),
+            headers={"Content-Type": "application/json", **answer.headers},
+            length=answer.length,
+        )
 
 
-@contextmanager
-def serving(script: Script | Answer) -> Iterator[JudgeServer]:
+def serving(script: Script | Answer) -> AbstractContextManager[JudgeServer]:
     """A running server; one answer is given to every request."""
-    server = JudgeServer((lambda body, number: script) if isinstance(script, Answer) else script)
-    # A short poll, so that shutdown does not take its default half second in every test.
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return running(
+        JudgeServer((lambda body, number: script) if isinstance(script, Answer) else script)
+    )
 
 
 def pictures_in(body: dict[str, Any]) -> list[Image.Image]:
@@ -125,10 +87,8 @@ def words_in(body: dict[str, Any]) -> str:
 
 
 def refused_url() -> str:
-    """Where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    """Where no judge listens."""
+    return f"{dead_url()}/v1"
 
 
 def chat_for(*urls: str, **config) -> OpenAIChat:

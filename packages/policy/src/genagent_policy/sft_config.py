@@ -1,0 +1,50 @@
+"""How the policy is cold-started, as options, and its rate. Nothing here loads torch."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SFTConfig:
+    """How the policy is cold-started; the defaults are the paper's."""
+
+    learning_rate: float = 1e-5
+    """At the end of the warm-up; falls along a cosine to ``final_fraction`` of it."""
+    batch_size: int = 256
+    epochs: float = 3.0
+    warmup_fraction: float = 0.03
+    """Part of all steps over which the rate rises from zero."""
+    final_fraction: float = 0.0
+    micro_batch_tokens: int = 8192
+    """Padded tokens run through the model at once; results do not depend on it, memory and speed
+    do."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    freeze_vision: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
+        for name in ("batch_size", "micro_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        for name in ("warmup_fraction", "final_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 0 to 1")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}; wants 0 or more")
+
+    def total_steps(self, trajectories: int) -> int:
+        """Optimizer steps that ``epochs`` over so many trajectories take."""
+        return math.ceil(self.epochs * trajectories / self.batch_size)
+
+
+def cosine_rate(step: int, total_steps: int, config: SFTConfig) -> float:
+    """Learning rate of the step numbered from 0: linear warm-up, then a cosine."""
+    warmup = math.ceil(config.warmup_fraction * total_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)

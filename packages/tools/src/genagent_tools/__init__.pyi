@@ -1,0 +1,26 @@
+from .diffusers_tool import DiffusersTool
+from .http_config import HttpToolConfig
+from .http_tool import HttpImageTool
+from .profiles import PROFILES
+from .server import BatchConfig, ServedModel, ServerConfig, build_app, serve
+from .tool import DrawingTool, DrawSettings, ImageTool, PartialFailure, ToolError
+from .tool_profile import Lora, ToolProfile
+
+__all__ = [
+    "PROFILES",
+    "BatchConfig",
+    "DiffusersTool",
+    "DrawSettings",
+    "DrawingTool",
+    "HttpImageTool",
+    "HttpToolConfig",
+    "ImageTool",
+    "Lora",
+    "PartialFailure",
+    "ServedModel",
+    "ServerConfig",
+    "ToolError",
+    "ToolProfile",
+    "build_app",
+    "serve",
+]

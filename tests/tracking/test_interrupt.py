@@ -1,0 +1,50 @@
+"""Ctrl-C before anything has begun, and from then on."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+BEGIN = "from genagent_tracking.interrupt import quit_on_interrupt, raise_on_interrupt as later\n"
+# Python drops what is raised in a destructor; an import runs callbacks that are no different.
+IN_CALLBACK = """
+class Callback:
+    def __del__(self): signal.raise_signal(signal.SIGINT)
+Callback()
+print("went on")
+"""
+
+
+def python(code: str, *, ignored: bool = False) -> subprocess.CompletedProcess[str]:
+    handler = signal.SIG_IGN if ignored else signal.SIG_DFL
+    return subprocess.run(
+        [sys.executable, "-c", "import signal\n" + BEGIN + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
+    )
+
+
+@pytest.mark.parametrize("code", ["signal.raise_signal(signal.SIGINT)", IN_CALLBACK])
+def test_it_is_one_line_and_130_wherever_it_comes(code):
+    done = python("quit_on_interrupt()\n" + code)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "error: stopped before anything was learnt\n"
+
+
+def test_it_is_an_exception_again_when_there_is_something_to_clean_up():
+    code = """
+quit_on_interrupt()
+later()
+try: signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt: print("cleaned up")
+"""
+    assert python(code).stdout == "cleaned up\n"
+
+
+def test_what_a_shell_runs_in_the_background_goes_on():
+    code = "quit_on_interrupt()\nsignal.raise_signal(signal.SIGINT)\nlater()\nprint('went on')"
+    done = python(code, ignored=True)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
