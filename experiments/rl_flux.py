@@ -8,8 +8,8 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 4. group advantages and the masked clipped loss; no KL term, no reference model, no value function.
 
 The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
-Qwen2.5-VL-7B, request files, image servers and a judge behind an endpoint, ``flux-7b-paper`` the
-paper's recipe to the letter. Options set leaves (``--lr 1e-4``), a run's ``config.json`` all of it.
+Qwen2.5-VL-7B, request files and endpoints, ``flux-7b-paper`` the paper's recipe to the letter.
+Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a preset too.
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -29,7 +29,7 @@ from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
 from genagent_policy import GRPOConfig, PolicyConfig, linear_rate
 from genagent_rewards import HybridReward, RewardConfig, reward_metrics
-from genagent_rollout import EvaluationConfig, GroupConfig, SamplingConfig
+from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
 from genagent_worlds import FilesAndEndpoints, Outcome, World, audit_rewards
 
@@ -47,6 +47,7 @@ class RLConfig:
     groups: Flat[GroupConfig] = field(default_factory=GroupConfig)
     evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
     run: Flat[RunConfig] = field(default_factory=RunConfig)
@@ -54,8 +55,7 @@ class RLConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; wants 1 or more")
-        if self.sampling.temperature == 0:
-            raise ValueError("sampling.temperature is 0; learning wants one above 0")
+        self.sampling.check_learnable()
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
             raise ValueError(f"requests_per_step {requests} does not divide into {parts} updates")
@@ -104,15 +104,13 @@ def main(config: RLConfig, run: Run) -> None:
     refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
     world = config.world.open(run.folder, seed=config.run.seed)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = rollout.RolloutEngine(policy, config.sampling)
+    engine = rollout.LocalEngine(policy, config.sampling, config.engine)
     update = genagent_policy.GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request]) -> list[Outcome]:
-        seed, rounds = config.run.seed, config.evaluation.evaluation_rounds
-        return rollout.evaluate(
-            engine, world, requests, seed=seed, max_rounds=rounds, pictures=run.pictures
-        )
+        how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
+        return rollout.evaluate(engine, world, requests, pictures=run.pictures, **how)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
@@ -125,26 +123,27 @@ def learn(
     config: RLConfig,
     run: Run,
     world: World,
-    engine: "rollout.RolloutEngine",
+    engine: "rollout.Engine",
     update: "genagent_policy.GRPOUpdate",
     step: int,
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups
-    requests = world.train.sample(groups.requests_per_step, seed=seed, step=step)
-    batch = rollout.sample_groups(
-        engine, world.tool, requests, groups, seed=seed, step=step, pictures=run.pictures
-    )
-    coin = derive_seed(seed, "judge", step)
     reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
+    coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
+    requests = world.train.sample(groups.requests_per_step, **draws)
+    attempts = rollout.RewardedGroups(
+        lambda cases: reward.score(cases, seed=coin), groups, at_once=world.judges.at_once, **draws
+    )
+    batch = rollout.sample_groups(
+        engine, world.tool, requests, groups, pictures=run.pictures, ended=attempts.ended, **draws
+    )
     with run.timed("reward"):
-        kept = rollout.keep_rewarded(
-            batch.rollouts, lambda c: reward.score(c, seed=coin), groups, seed=seed, step=step
-        )
-
-    rate = linear_rate(step, config.steps, config.grpo)
+        kept = attempts.kept()
     with run.update():
+        rate = linear_rate(step, config.steps, config.grpo)
         report = update.update(kept.learnable(), learning_rate=rate)
+        engine.publish()
 
     run.log(
         reward_metrics(kept.asked),

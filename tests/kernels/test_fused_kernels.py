@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kernels.cases import assert_close, make_case
+from tests.kernels.cases import DEVICE, assert_close, make_case
 from torch import Tensor
 
 import genagent_kernels as kernels
@@ -171,20 +171,28 @@ def test_whatever_fresh_memory_holds_stays_out_of_the_weight_gradient(monkeypatc
     assert not idle.run()[2].any()
 
 
-@pytest.mark.parametrize("backend", ["torch", "triton"])
-def test_half_precision_inputs_at_full_vocabulary_cost_no_accuracy(backend):
-    """Logits rounded to bfloat16 would be 1e-2 off, a row of 152,064 summed naively 1e-3."""
+# Interpreted, an eighth of it has four spans and a ragged fifth, and takes an eighth of the time.
+@pytest.mark.parametrize(
+    ("backend", "vocabulary", "tolerance"),
+    [
+        ("torch", 152_064, 2e-6),
+        ("triton", 152_064, 2e-6) if DEVICE == "cuda" else ("triton", 19_008, 5e-7),
+    ],
+)
+def test_half_precision_inputs_at_full_vocabulary_cost_no_accuracy(backend, vocabulary, tolerance):
+    """Logits rounded to bfloat16 would be 5e-3 off, a row of 152,064 summed one by one 2e-4, of an
+    eighth of that 2e-5; 15 times the tolerance is allowed, for the logprobs are about -15."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(3, 64, generator=generator).bfloat16()
-    weight = (3 / 8 * torch.randn(152_064, 64, generator=generator)).bfloat16()
-    target = torch.tensor([0, 77_777, 152_063])
+    weight = (3 / 8 * torch.randn(vocabulary, 64, generator=generator)).bfloat16()
+    target = torch.tensor([0, vocabulary // 2 + 1745, vocabulary - 1])
     expected = reference.linear_logprob(
         hidden.double(), weight.double(), target, temperature=1.0, with_entropy=True
     )
     actual = kernels.linear_logprob(hidden, weight, target, with_entropy=True, backend=backend)
     assert actual.entropy is not None and expected.entropy is not None
-    assert_close(actual.logprob, expected.logprob, 2e-6)
-    assert_close(actual.entropy, expected.entropy, 2e-6)
+    assert_close(actual.logprob, expected.logprob, tolerance)
+    assert_close(actual.entropy, expected.entropy, tolerance)
 
 
 def test_without_grad_mode_only_values_are_computed(monkeypatch):

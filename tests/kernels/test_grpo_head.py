@@ -85,33 +85,3 @@ def test_a_compiled_model_calls_the_head_and_learns_the_same():
     for found, wanted in zip(gradients(model, loss), expected, strict=True):
         assert_close(found, wanted, 1e-12)
     assert result.stats.entropy.item() == pytest.approx(details.stats.entropy.item())
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_reference_itself_has_the_gradient_of_its_value(seed):
-    case = make_case(seed, rows=6, vocabulary=5, width=3)
-
-    def loss(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return reference.grpo_loss(
-            hidden,
-            weight,
-            case.target,
-            clip_low=0.2,
-            clip_high=0.28,
-            temperature=case.temperature,
-            **options(case),
-        ).loss
-
-    def logprobs(hidden: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        found = reference.linear_logprob(
-            hidden, weight, case.target.clamp(min=0), temperature=0.7, with_entropy=True
-        )
-        assert found.entropy is not None
-        return found.logprob, found.entropy
-
-    leaves = (
-        case.hidden.nan_to_num(0.5).requires_grad_(),
-        case.weight.clone().requires_grad_(),
-    )
-    assert torch.autograd.gradcheck(loss, leaves)
-    assert torch.autograd.gradcheck(logprobs, leaves)

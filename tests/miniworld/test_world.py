@@ -90,6 +90,18 @@ def test_training_requests_are_those_of_seed_and_step(tmp_path):
         assert {split_of(request.prompt) for request in expected} == {"train"}
 
 
+@pytest.mark.parametrize("words", [None, 60])
+def test_the_agent_hears_of_the_tools_words_only_where_it_is_told_to(tmp_path, words):
+    # flux-mini's profile has a number of its own, which the shipped policies never heard of.
+    world = Miniature(tool_words=words, judge="verifier").open(tmp_path, seed=0)
+    assert isinstance(world.tool, DiffusersTool) and world.tool.profile.words > 0
+    assert world.words == words
+
+
+def test_a_number_of_words_that_makes_no_sense_is_named():
+    assert Miniature(tool_words=0).problems() == ["--world.tool-words is 0; wants 1 or more"]
+
+
 @pytest.mark.parametrize("option", ["train", "held_out"])
 def test_a_request_that_the_verifier_cannot_check_is_named_with_the_preset_that_takes_it(
     tmp_path, option

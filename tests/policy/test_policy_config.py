@@ -91,6 +91,11 @@ def test_flash_attention_wants_its_package_a_cuda_device_and_half_precision(
         ({"policy": "nowhere"}, ["no policy 'nowhere'; give sft, or a checkpoint folder"]),
         ({"policy": "empty"}, ["empty: no readable config.json"]),
         ({"policy": "llama"}, ["architecture 'llama'"]),
+        ({"policy": "", "device": "cudo"}, ["--policy is missing", "--device is 'cudo'; give cpu"]),
+        (
+            {"policy": "", "device": "cuda:99"},
+            ["--policy is missing", "--device is 'cuda:99'; this machine has"],
+        ),
         pytest.param(
             {"policy": "", "device": "cuda"},
             ["--policy is missing", "--device is 'cuda'"],

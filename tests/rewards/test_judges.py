@@ -96,8 +96,28 @@ def test_a_refusal_is_absent_and_the_others_stand():
     with serving(by_brightness) as server:
         judge = PointwiseJudge(chat_for(server.url))
         assert choices(judge.judge([point(200), point(13), point(1)])) == ["yes", None, "no"]
-        assert judge.take_counts() == JudgeCounts(asked=3, absent=1)
+        assert judge.take_counts() == JudgeCounts(asked=3, absent=1, unparsed=1)
         assert judge.take_counts() == JudgeCounts()
+
+
+def test_a_judge_says_why_it_gave_no_verdict_until_it_gives_one():
+    broken = Answer(status=400, words="no pictures\n  here")
+    script = {"answer": broken}
+    with serving(lambda body, number: script["answer"]) as server:
+        judge = PointwiseJudge(chat_for(server.url))
+        assert judge.why_absent(point(1)) is None
+        assert judge.judge([point(1), point(1), point(2)]) == [None] * 3
+        assert judge.take_counts() == JudgeCounts(asked=2, absent=3)
+        reason = judge.why_absent(point(1))
+        assert reason is not None and "no pictures here" in reason
+        script["answer"] = Answer(words="I'm sorry,\nbut no.")
+        assert judge.judge([point(1)]) == [None]
+        refused = 'the reply was refused (after 2 attempts); it ended with "I\'m sorry,\\nbut no."'
+        assert judge.why_absent(point(1)) == refused
+        script["answer"] = YES
+        assert choices(judge.judge([point(1)])) == ["yes"]
+        assert judge.why_absent(point(1)) is None
+        assert judge.why_absent(point(2)) == reason
 
 
 def test_a_choice_of_the_other_question_is_no_verdict():
@@ -147,7 +167,7 @@ def test_identical_questions_of_a_batch_are_asked_once():
         judge = PointwiseJudge(chat_for(server.url))
         questions = [point(200), point(1), point(200), point(13), point(13), point(200)]
         assert choices(judge.judge(questions)) == ["yes", "no", "yes", None, None, "yes"]
-        assert judge.take_counts() == JudgeCounts(asked=3, absent=2)
+        assert judge.take_counts() == JudgeCounts(asked=3, absent=2, unparsed=2)
     assert len(server.requests) == 2 + 2
 
 
@@ -186,7 +206,7 @@ def test_a_second_run_sends_nothing_but_what_was_absent(tmp_path):
         server.requests.clear()
         judge = PointwiseJudge(chat_for(server.url), cache=cache)
         assert judge.judge(questions) == first
-        assert judge.take_counts() == JudgeCounts(asked=1, cached=9, absent=1)
+        assert judge.take_counts() == JudgeCounts(asked=1, cached=9, absent=1, unparsed=1)
         assert [red(pictures_in(body)[0]) for body in server.requests] == [13, 13]
 
 
@@ -205,7 +225,7 @@ def test_a_run_resumed_after_half_pays_only_for_the_rest(tmp_path):
     with serving(by_brightness) as server, VerdictCache(path) as cache:
         judge = PairwiseJudge(chat_for(server.url), cache=cache)
         assert choices(judge.compare(questions)).count("second") == 19
-        assert judge.take_counts() == JudgeCounts(asked=10, cached=10, absent=1)
+        assert judge.take_counts() == JudgeCounts(asked=10, cached=10, absent=1, unparsed=1)
 
 
 def test_other_hints_models_and_orders_are_asked_anew(tmp_path):
@@ -272,4 +292,25 @@ def test_the_hybrid_reward_over_both_judges():
         records = reward.score(cases, seed=1)
     totals = [None if one.breakdown is None else one.breakdown.total for one in records]
     assert totals == [1.0, 0.0, None, 1.0]
+    assert [one.error for one in records] == [
+        None,
+        None,
+        "the reply was refused (after 2 attempts); it ended with "
+        '"I\'m sorry, but I cannot help with that."',
+        None,
+    ]
     assert {one.judge for record in records for one in [record.point_verdict] if one} == {"judge"}
+
+
+def test_where_only_a_comparison_is_missing_its_reason_is_the_rewards():
+    def mute_on_pairs(body, number) -> Answer:
+        return YES if len(pictures_in(body)) == 1 else Answer(status=400, words="one at a time")
+
+    with serving(mute_on_pairs) as server:
+        chat = chat_for(server.url)
+        case = RewardCase(
+            id="a", request="r", hints=(), pictures=(grey(1), grey(2)), format_error=False
+        )
+        [record] = HybridReward(PointwiseJudge(chat), PairwiseJudge(chat)).score([case], seed=1)
+    assert record.breakdown is None and record.point_verdict is not None
+    assert record.error is not None and "one at a time" in record.error

@@ -56,9 +56,9 @@ def rollout(
     return Rollout(trajectory=trajectory, tokens=tokens, turns=("t",), seed=number)
 
 
-def record(total: float | None) -> RewardRecord:
+def record(total: float | None, error: str | None = None) -> RewardRecord:
     breakdown = None if total is None else RewardBreakdown(total=total, point=0, pair=0, format=0)
-    return RewardRecord(breakdown=breakdown, point_verdict=None)
+    return RewardRecord(breakdown=breakdown, point_verdict=None, error=error)
 
 
 class Scorer:
@@ -153,8 +153,16 @@ def test_a_group_without_a_reward_is_not_learnt_from():
 
 def test_no_verdict_at_all_ends_the_run():
     attempts = [rollout(number) for number in range(4)]
-    with pytest.raises(RuntimeError, match="none of the 4 attempts of step 7 could be judged"):
-        keep_rewarded(attempts, Scorer(range(4)), GroupConfig(samples=2, keep=1), seed=0, step=7)
+    config = GroupConfig(samples=2, keep=1)
+    said = "none of the 4 attempts of step 7 could be judged; the last: "
+    with pytest.raises(RuntimeError, match=f"^{said}the judge does not say why$"):
+        keep_rewarded(attempts, Scorer(range(4)), config, seed=0, step=7)
+
+    def blind(cases):
+        return [record(None, "400: no pictures here") for _ in cases]
+
+    with pytest.raises(RuntimeError, match=f"^{said}400: no pictures here$"):
+        keep_rewarded(attempts, blind, config, seed=0, step=7)
 
 
 @given(

@@ -29,7 +29,6 @@ def test_endings_are_shares_and_errors_are_counts_by_name():
     assert ending_metrics(trajectories) == {
         "rollout/answer": 0.25,
         "rollout/out_of_rounds": 0.25,
-        "rollout/tool_failure": 0.125,
         "format_error/invalid_json": 1.0,
         "format_error/no_action": 2.0,
     }

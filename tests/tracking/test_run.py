@@ -226,6 +226,38 @@ def test_an_evaluation_is_made_once(tmp_path):
     assert logged(again, "eval/success") == [(0, 0.5)]
 
 
+def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, capsys):
+    run = make_run(tmp_path)
+
+    def partly(_: object) -> list[Outcome]:
+        good, bad, *unknown = outcomes(run, *["red", "blue"] * 2)
+        failed = replace(
+            unknown[0].trajectory,
+            rounds=(Round(thinking="t", tool_prompt="p", picture=None),),
+            ending="tool_failure",
+            error="500: no [memory]",
+        )
+        return [
+            good,
+            bad,
+            Outcome(trajectory=failed, passed=(), source="judge"),
+            Outcome(
+                trajectory=unknown[1].trajectory, passed=(None,), source="judge", why_absent="blind"
+            ),
+        ]
+
+    with run.recording(Learner()):
+        run.evaluate(0, world(), REQUESTS, partly)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "1 of 4 attempts were ended by the tool, which failed (the last: 500: no [memory]); they "
+        "count neither as success nor as failure"
+    ) in said
+    assert "1 of 3 pictures have no verdict (the last: blind); they count neither" in said
+    assert logged(run, "eval/success") == [(0, 0.5)]
+    assert logged(run, "eval/tool_failures") == [(0, 0.25)]
+
+
 def test_only_the_latest_state_is_kept_and_a_half_written_one_is_none(tmp_path):
     run, learner = make_run(tmp_path), Learner()
     assert run.state is None and run.saved_policy is None

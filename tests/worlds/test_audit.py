@@ -170,6 +170,13 @@ def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation():
     }
 
 
+def test_an_audit_is_of_those_whose_success_counts():
+    attempts = [trajectory(0, RED), trajectory(1, BLUE, None, ending="tool_failure")]
+    judged = world(ByColor(), truth=ByColor())
+    audit = audit_outcomes(judged, measure(judged, attempts))
+    assert audit == {"judged_success": 1.0, "false_reject": 0.0}
+
+
 def test_an_audit_of_an_evaluation_compares_no_pictures():
     pointed = Judges(point=ByColor(), pair=NeverAsked())
     outcomes = judge_outcomes([trajectory(0, BLUE, RED)], ByColor(), source="truth")

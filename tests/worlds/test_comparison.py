@@ -74,7 +74,16 @@ def test_a_comparison_is_named_after_who_says_what_success_is():
         return compare(before, after)
 
     true, judged = compared("truth"), compared("judge")
-    assert set(true) == {"after", "held_out", "success_before_95", "success_after_95", "p_value"}
+    assert set(true) == {
+        "after",
+        "held_out",
+        "success_before_95",
+        "success_before_n",
+        "success_after_95",
+        "success_after_n",
+        "p_value",
+        "p_value_n",
+    }
     assert (true["held_out"], true["p_value"]) == (10, pytest.approx(22 / 1024))
     assert true["success_before_95"] == pytest.approx((0.01787621, 0.40415), abs=1e-5)
     assert true["success_after_95"] == pytest.approx((0.59585, 0.98212379), abs=1e-5)
@@ -84,8 +93,11 @@ def test_a_comparison_is_named_after_who_says_what_success_is():
         "after",
         "held_out",
         "judged_success_before_95",
+        "judged_success_before_n",
         "judged_success_after_95",
+        "judged_success_after_n",
         "p_value",
+        "p_value_n",
     }
     assert (judged["after"]["judged_success"], judged["after"]["absent_verdicts"]) == (0.9, 0.0)
     assert "success" not in judged["after"]
@@ -119,7 +131,27 @@ def test_requests_of_one_task_need_no_second_row():
 def test_absent_verdicts_are_no_failures_in_a_row():
     before = [outcome(0, True), outcome(1, None), outcome(2, None), outcome(3, True)]
     [row] = result_rows(before, before)
-    assert (row["n"], row["before"], row["first before"]) == ("4", "100 [34-100]", "100 [34-100]")
+    assert (row["n"], row["before"]) == ("4", "100 [34-100] of 2")
+    [row] = result_rows(before[1:2], before[:1])
+    assert (row["before"], row["after"]) == ("unknown", "100 [21-100]")
+
+
+def test_what_the_tool_failed_is_no_change_and_no_failure():
+    failed: Ending = "tool_failure"
+    before = [*(outcome(i, False) for i in range(6)), outcome(6, ending=failed), outcome(7, True)]
+    after = [*(outcome(i, True) for i in range(6)), outcome(6, True), outcome(7, ending=failed)]
+    figures = compare(before, after)
+    assert (figures["success_before_n"], figures["success_after_n"]) == (7, 7)
+    assert (figures["p_value"], figures["p_value_n"]) == (pytest.approx(2 / 2**6), 6)
+    [row] = result_rows(before, after)
+    assert row == {
+        "task": "all",
+        "n": "8",
+        "before": "14 [3-51] of 7",
+        "after": "100 [65-100] of 7",
+        "first before": "14 [3-51] of 7",
+        "first after": "100 [65-100] of 7",
+    }
 
 
 def test_the_telling_pair_went_from_failure_to_success():

@@ -146,6 +146,7 @@ def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp
             "judge/asked": 3.0,
             "judge/cached": 0.0,
             "judge/absent": 0.0,
+            "judge/unparsed": 0.0,
         }
         with VerdictCache(folder / "verdicts.sqlite") as kept:
             assert len(kept) == 3

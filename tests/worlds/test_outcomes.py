@@ -65,6 +65,49 @@ def test_success_is_by_the_last_picture_and_none_without_one():
     assert (outcome().success, outcome().first_success) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("drawn", "passed", "success", "first"),
+    [
+        ((None,), (), None, None),
+        ((BLUE, None), (False,), None, False),
+        ((RED, None), (True,), None, True),
+        ((GRAY, None), (None,), None, None),
+    ],
+)
+def test_what_the_tool_failed_is_no_failure_of_the_agent(drawn, passed, success, first):
+    attempt = trajectory(0, *drawn, ending="tool_failure", error="no memory")
+    [one] = judge_outcomes([attempt], ByColor(), source="truth")
+    assert one.passed == passed and one.tool_failed
+    # A first picture that was drawn says what it says; there would have been another last one.
+    assert (one.success, one.first_success) == (success, first)
+
+
+TOOL_FAILED = [
+    trajectory(7, None, ending="tool_failure", error="no memory"),
+    trajectory(8, BLUE, None, ending="tool_failure", error="no memory"),
+]
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_figures_are_of_those_that_the_tool_did_not_fail(truth):
+    judged = world(NeverAsked(), truth=ByColor()) if truth else world(ByColor())
+    name = "success" if truth else "judged_success"
+    figures = summarize(measure(judged, [*ATTEMPTS, *TOOL_FAILED]))
+    assert figures == {
+        "tool_failures": pytest.approx(2 / 6),
+        # Last pictures of the four others: yes, yes, none drawn, yes.
+        name: 0.75,
+        # First ones of all that drew: no, yes, yes, no; and none drawn.
+        f"first_{name}": 0.4,
+        "rounds": 1.0,
+        "format_errors": 0.5,
+        "judgement_agreement": 0.75,
+        **({} if truth else {"absent_verdicts": 0.0}),
+    }
+    only = summarize(measure(judged, TOOL_FAILED[:1]))
+    assert only == {"tool_failures": 1.0, **({} if truth else {"absent_verdicts": 0.0})}
+
+
 def test_every_picture_is_asked_about_in_one_call():
     judge = ByColor()
     outcomes = judge_outcomes(iter(ATTEMPTS), judge, source="judge")
@@ -91,6 +134,7 @@ def test_where_the_truth_is_known_the_judge_is_not_asked():
         "format_errors": 0.5,
         # Of three pictures the agent went on from: right of both of the first, wrong of the last.
         "judgement_agreement": pytest.approx(2 / 3),
+        "tool_failures": 0.0,
     }
 
 
@@ -113,7 +157,19 @@ def test_without_a_truth_success_is_named_after_the_judge_and_absent_verdicts_ar
         # Pictures with both verdicts: agreed on 0's two, on 4's first; not on 3's and 6's last.
         "judgement_agreement": pytest.approx(3 / 5),
         "absent_verdicts": 3.0,
+        "tool_failures": 0.0,
     }
+
+
+def test_an_outcome_says_why_a_verdict_is_missing_where_the_judge_does():
+    class Frank(ByColor):
+        def why_absent(self, question) -> str | None:
+            return f"blind to {question.request}"
+
+    attempts = [trajectory(0, GRAY, RED), trajectory(1, RED)]
+    frank, plain = (judge_outcomes(attempts, one, source="judge") for one in (Frank(), ByColor()))
+    assert [one.why_absent for one in frank] == ["blind to red 0", None]
+    assert [one.why_absent for one in plain] == [None, None]
 
 
 def test_success_has_one_name_for_each_source():
@@ -149,13 +205,30 @@ def test_a_steps_figures_with_a_truth_are_of_all_attempts_by_the_truth():
         "rollout/rounds": 1.0,
         "rollout/format_errors": 0.5,
         "rollout/judgement_agreement": pytest.approx(2 / 3),
+        "rollout/tool_failures": 0.0,
     }
 
 
 def test_a_steps_figures_without_a_truth_ask_nobody():
     kept = [record("yes"), record("no"), record("no"), record(None), record(None)]
     figures = step_figures(world(NeverAsked()), ATTEMPTS, kept)
-    assert figures == {"rollout/judged_success": pytest.approx(1 / 3), "rollout/rounds": 1.0}
+    assert figures == {
+        "rollout/judged_success": pytest.approx(1 / 3),
+        "rollout/rounds": 1.0,
+        "rollout/format_errors": 0.5,
+        "rollout/tool_failures": 0.0,
+    }
+
+
+def test_a_steps_figures_are_of_those_that_the_tool_did_not_fail():
+    attempts = [*ATTEMPTS, *TOOL_FAILED]
+    judged = step_figures(world(NeverAsked()), attempts, [record("yes")])
+    true = step_figures(world(NeverAsked(), truth=ByColor()), attempts, [])
+    for figures in (judged, true):
+        assert figures["rollout/tool_failures"] == pytest.approx(2 / 6)
+        assert figures["rollout/rounds"] == 1.0
+        assert figures["rollout/format_errors"] == 0.5
+    assert true["rollout/success"] == 0.75
 
 
 def test_a_kept_attempt_that_drew_nothing_has_no_judged_success():
@@ -168,7 +241,12 @@ def test_an_outcome_is_read_as_it_was_written(tmp_path):
     store = PictureStore(tmp_path / "pictures")
     drawn = [store.put(picture.image) for picture in (BLUE, RED)]
     outcomes = [
-        Outcome(trajectory=trajectory(0, *drawn), passed=(False, None), source="judge"),
+        Outcome(
+            trajectory=trajectory(0, *drawn),
+            passed=(False, None),
+            source="judge",
+            why_absent="400: no pictures here",
+        ),
         Outcome(
             trajectory=trajectory(1, drawn[1], None, ending="tool_failure", error="no answer"),
             passed=(True,),

@@ -1,12 +1,14 @@
 """What a look at the servers costs, and what it says of those that are closed, slow or dead."""
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import judge_server
 from tests.http_server import Answer
 from tests.judge_server import YES, refused_url, serving
 from tests.picture_server import answering, paint, right
@@ -42,7 +44,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
         judge.token = TOKEN
         config = FilesAndEndpoints(**files, tool=images.url, judge=judge.url, judge_model="eyes")
         tool, chat = config.problems()
-        assert tool.startswith(f"the image server {images.url} does not draw (")
+        assert tool.startswith(f"the image server {images.url} does not draw; ")
         assert "401 who are you" in tool and "--world.tool-token-env" in tool
         assert chat.startswith(f"{judge.url} does not answer for model 'eyes'")
         assert "who are you" in chat and "--world.judge-token-env" in chat
@@ -86,6 +88,64 @@ def test_dead_servers_are_known_at_once(files):
     lines, seconds = timed(config.problems)
     assert len(lines) == 2
     assert seconds < 2
+
+
+def test_each_server_that_is_dead_is_named(files):
+    draw, ask = ([refused_url() for _ in range(2)] for _ in range(2))
+    with answering() as images, serving(YES) as judge:
+        config = FilesAndEndpoints(
+            **files,
+            tool=",".join([draw[0], images.url, draw[1]]),
+            judge=",".join([ask[0], judge.url, ask[1]]),
+            judge_model="eyes",
+        )
+        lines = config.problems()
+    assert [" ".join(line.split()[:4]) for line in lines[:2]] == [
+        f"the image server {url}" for url in draw
+    ]
+    assert [line.split()[0] for line in lines[2:]] == ask
+
+
+def test_a_fault_that_all_servers_share_is_one_line(files, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
+    with answering() as one, answering() as two, serving(YES) as judge:
+        config = FilesAndEndpoints(
+            **files,
+            tool=f"{one.url},{two.url}",
+            tool_token_env="NO_SUCH_TOKEN",
+            judge=judge.url,
+            judge_model="eyes",
+        )
+        assert config.problems() == [
+            "the environment variable NO_SUCH_TOKEN is not set; put the token in it"
+        ]
+
+
+def test_all_servers_are_looked_at_at_the_same_time(files):
+    meet = threading.Barrier(4, timeout=20)
+
+    def draws_when_all_are_there(body: dict[str, Any], number: int) -> Answer:
+        meet.wait()
+        return right(body, number)
+
+    def judges_when_all_are_there(body: dict[str, Any], number: int) -> judge_server.Answer:
+        meet.wait()
+        return YES
+
+    with (
+        answering(draws_when_all_are_there) as one,
+        answering(draws_when_all_are_there) as two,
+        serving(judges_when_all_are_there) as three,
+        serving(judges_when_all_are_there) as four,
+    ):
+        config = FilesAndEndpoints(
+            **files,
+            tool=f"{one.url},{two.url}",
+            judge=f"{three.url},{four.url}",
+            judge_model="eyes",
+        )
+        # Nobody answers before all four were asked.
+        assert config.problems() == []
 
 
 def test_a_server_that_takes_requests_and_never_answers_is_given_up(files):

@@ -105,9 +105,9 @@ def test_a_name_that_is_no_tool_is_held_against_the_profiles(good):
 def test_an_image_server_that_does_not_answer_is_named_with_the_remedy(good, images):
     dead = refused_url().removesuffix("/v1")
     found = line(good, tool=dead)
-    assert found.startswith(f"the image server {dead} does not draw (1 attempts failed; the last:")
-    assert found.endswith(
-        "; start it, or check --world.tool, --world.tool-model and --world.tool-token-env"
+    assert found.startswith(
+        f"the image server {dead} does not draw; start it, or check --world.tool, "
+        "--world.tool-model and --world.tool-token-env (1 attempts failed; the last:"
     )
     # Also where another one does.
     assert f"the image server {dead} does not draw" in line(good, tool=f"{images.url},{dead}")
@@ -116,11 +116,10 @@ def test_an_image_server_that_does_not_answer_is_named_with_the_remedy(good, ima
 def test_an_image_server_that_wants_a_token_is_named_with_the_remedy(good):
     with answering(token="another") as closed:
         found = line(good, tool=closed.url)
-        assert found.startswith(f"the image server {closed.url} does not draw (")
-        assert "401 who are you" in found
-        assert found.endswith(
-            "; start it, or check --world.tool, --world.tool-model and --world.tool-token-env"
-        )
+        assert found.startswith(f"the image server {closed.url} does not draw; start it, or check ")
+        # The option comes before the name that the tool has for it.
+        assert found.index("--world.tool-token-env") < found.index("401 who are you")
+        assert found.index("401 who are you") < found.index("api_key_env")
         assert len(closed.requests) == 1
 
 
@@ -206,8 +205,8 @@ def test_a_device_that_does_not_exist_is_named_with_its_option(good, tmp_path):
         named = {option: service}
         assert replace(good, **named, **{f"{option}_device": "cpu"}).problems() == []
         found = line(good, **named, **{f"{option}_device": "cuda:99"})
-        assert found.startswith(f"--world.{option}-device is 'cuda:99', and this machine has ")
-        assert found.endswith(" CUDA devices; give cpu")
+        assert found.startswith(f"--world.{option}-device is 'cuda:99'; this machine has ")
+        assert found.endswith(" cuda devices, give another, or cpu")
         assert line(good, **named, **{f"{option}_device": "gpu"}) == (
             f"--world.{option}-device is 'gpu'; give cpu, cuda or cuda:1"
         )

@@ -13,7 +13,7 @@ from genagent_miniworld.teacher import solve
 from genagent_miniworld.verifier import Verifier
 from genagent_miniworld.world import GrammarRequests
 from genagent_policy import Policy
-from genagent_rollout import RolloutEngine, evaluate
+from genagent_rollout import LocalEngine, evaluate
 from genagent_tools import ImageTool
 from genagent_worlds import Judges, Outcome, Rate, World, rate
 
@@ -83,7 +83,7 @@ def evaluate_truly(
     """One attempt at each request, by the exact verifier."""
     truth = Judges(point=Verifier(), pair=Verifier())
     world = World(train=GrammarRequests(), held_out=(), tool=tool, judges=truth, truth=truth)
-    engine = RolloutEngine(policy)
+    engine = LocalEngine(policy)
     return evaluate(engine, world, requests, seed=seed, max_rounds=max_rounds, pictures=store)
 
 

@@ -1,32 +1,60 @@
 """Pictures on disk: each is kept once as PNG, under the name that its pixels give it."""
 
 import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
 from genagent_rewards import Picture
 
+MAX_THREADS = 16
+"""A thread holds 7 MB of a picture of 1024x1024 while it writes it."""
+
 
 class PictureStore:
-    """A folder of ``ab/abcdef….png``; the same pixels get the same name."""
+    """A folder of ``ab/abcdef….png``; the same pixels get the same name.
+
+    Threads and processes may share it. A file has its name once it is whole, so that whoever is
+    killed leaves no half picture, only a ``.partial`` that nobody reads.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def put(self, image: Image.Image) -> Picture:
-        """Store a picture. Raises OSError where it cannot be written."""
+        """Store a picture, which is on disk when this returns.
+
+        Hashing and compression leave Python's lock to other threads:
+        ``await asyncio.to_thread(store.put, image)`` holds up no event loop.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         picture = Picture.of(image)
         path = self.path(picture.name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
+            partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
             try:
                 picture.image.save(partial, "PNG", compress_level=1)
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
         return picture
+
+    def put_all(self, images: Sequence[Image.Image]) -> list[Picture]:
+        """``put`` for each, in order, several at a time; all are on disk when this returns.
+
+        Raises:
+            OSError: one cannot be written; others may have been.
+        """
+        if len(images) < 2:
+            return [self.put(image) for image in images]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS, len(images))) as threads:
+            return list(threads.map(self.put, images))
 
     def get(self, name: str) -> Picture:
         """The picture of that name; its file is read when its pixels are looked at.

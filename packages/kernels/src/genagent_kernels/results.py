@@ -68,28 +68,10 @@ class GRPOLoss:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SharedPrefix:
-    """Keys and values that several sequences of a decoding batch begin with, in the same pages.
-
-    Example: 12 attempts at one request share the system message and the request; with
-    ``members=[[0, 1, …, 11]]`` their prefix is read once for all of them.
-    """
-
-    page_table: Int[Tensor, "groups prefix_pages"]
-    """Pages of each group's prefix, in order; what lies past its length is never read."""
-    lengths: Int[Tensor, " groups"]
-    """Tokens of each group's prefix."""
-    members: Int[Tensor, "groups members"]
-    """Rows of the batch that begin with it; -1 fills up. A row is in one group at most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SampledTokens:
     """Tokens drawn from logits, with what the trainer needs to know about the draw."""
 
     token: Int[Tensor, " rows"]
     logprob: Float[Tensor, " rows"]
-    """Under the whole softmax, as the trainer computes it; float32."""
-    log_kept: Float[Tensor, " rows"]
-    """Log of the probability that was not excluded: ``logprob - log_kept`` is the log-prob under
-    the distribution that was sampled from. 0 where nothing is excluded."""
+    """Under the distribution drawn from, ``softmax(logits / temperature)``; float32, or float64 for
+    float64 logits."""

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from genagent_kernels.arguments import form
-from genagent_kernels.results import SharedPrefix
+from genagent_kernels.results import SampledTokens
+
+MOST_COMPARED = 1024
+"""Slots up to which they are compared; a prefill's take as long to sort as to write."""
 
 
 def check_pages(key_pages: Tensor, value_pages: Tensor) -> None:
@@ -30,86 +33,78 @@ def check_pages(key_pages: Tensor, value_pages: Tensor) -> None:
             "key_pages and value_pages want the same strides, 1 in the last dimension; "
             f"have {key_pages.stride()} and {value_pages.stride()}"
         )
+    between_pages, between_tokens = key_pages.stride()[:2]
+    if len(key_pages) > 1 and between_pages != key_pages.shape[1] * between_tokens:
+        raise ValueError(
+            "key_pages wants one page right after the other, page_size token strides on; "
+            f"has strides {key_pages.stride()} for {list(key_pages.shape)}"
+        )
 
 
-def check_attention(
-    query: Tensor,
-    key_pages: Tensor,
-    page_table: Tensor,
-    lengths: Tensor,
-    shared: SharedPrefix | None,
-) -> None:
+def check_attention(query: Tensor, key_pages: Tensor, page_table: Tensor, lengths: Tensor) -> None:
     """Raises ValueError unless query, table and lengths fit the pages."""
+    _check_query(query, key_pages, "rows")
+    _check_rows("lengths", query, key_pages, page_table, lengths)
+    if not query.is_cuda and len(query):
+        _check_reach("lengths", lengths, page_table, key_pages, 0)
+
+
+def check_prefill(query: Tensor, key_pages: Tensor, page_table: Tensor, starts: Tensor) -> None:
+    """Raises ValueError unless query, table and starts fit the pages."""
+    _check_query(query, key_pages, "rows, new")
+    _check_rows("starts", query, key_pages, page_table, starts)
+    if not query.is_cuda and query.numel():
+        _check_reach("starts", starts, page_table, key_pages, 1)
+
+
+def _check_query(query: Tensor, key_pages: Tensor, leading: str) -> None:
     key_heads, width = key_pages.shape[2:]
-    if query.ndim != 3 or query.shape[2] != width or query.dtype != key_pages.dtype:
+    ndim = leading.count(",") + 3
+    if query.ndim != ndim or query.shape[-1] != width or query.dtype != key_pages.dtype:
         raise ValueError(
-            f"query wants {key_pages.dtype} [batch, query_heads, {width}], has {form(query)}"
+            f"query wants {key_pages.dtype} [{leading}, query_heads, {width}], has {form(query)}"
         )
-    if key_heads == 0 or query.shape[1] % key_heads:
+    if key_heads == 0 or query.shape[-2] % key_heads:
         raise ValueError(
-            f"query has {query.shape[1]} heads; wants a multiple of key_pages' {key_heads}"
+            f"query has {query.shape[-2]} heads; wants a multiple of key_pages' {key_heads}"
         )
-    if query.stride(2) != 1:
+    if query.stride(-1) != 1:
         raise ValueError(f"query wants stride 1 in the last dimension, has {query.stride()}")
     if query.device != key_pages.device:
         raise ValueError(f"query is on {query.device}; wants key_pages' {key_pages.device}")
-    batch = len(query)
-    _check_segment("page_table", "lengths", page_table, lengths, batch, key_pages)
-    if shared is None:
-        return
-    groups = len(shared.lengths)
-    _check_segment(
-        "shared.page_table",
-        "shared.lengths",
-        shared.page_table,
-        shared.lengths,
-        groups,
-        key_pages,
-    )
-    members = shared.members
-    if members.ndim != 2 or len(members) != groups or not _is_integer(members):
-        raise ValueError(f"shared.members wants integer [{groups}, members], has {form(members)}")
-    if not members.is_cuda and members.numel():
-        listed = members[members >= 0]
-        if len(listed) and int(listed.max()) >= batch:
-            raise ValueError(f"shared.members names row {int(listed.max())} of {batch}")
-        if len(listed.unique()) != len(listed):
-            raise ValueError("shared.members names a row twice; a row begins with one prefix")
 
 
-def _check_segment(
-    table_name: str,
-    lengths_name: str,
-    table: Tensor,
-    lengths: Tensor,
-    rows: int,
-    key_pages: Tensor,
+def _check_rows(
+    name: str, query: Tensor, key_pages: Tensor, page_table: Tensor, counts: Tensor
 ) -> None:
-    pages, page_size = key_pages.shape[:2]
-    for name, values, shape in (
-        (table_name, table, f"[{rows}, max_pages]"),
-        (lengths_name, lengths, f"[{rows}]"),
+    rows = len(query)
+    for label, values, ndim, shape in (
+        ("page_table", page_table, 2, f"[{rows}, max_pages]"),
+        (name, counts, 1, f"[{rows}]"),
     ):
-        ndim = 2 if values is table else 1
         if values.ndim != ndim or len(values) != rows or not _is_integer(values):
-            raise ValueError(f"{name} wants integer {shape}, has {form(values)}")
+            raise ValueError(f"{label} wants integer {shape}, has {form(values)}")
         if values.device != key_pages.device:
-            raise ValueError(f"{name} is on {values.device}; wants key_pages' {key_pages.device}")
-    if table.is_cuda or not len(lengths):
-        return
-    low, high = (int(bound) for bound in torch.aminmax(lengths))
-    if low < 0 or high > table.shape[1] * page_size:
+            raise ValueError(f"{label} is on {values.device}; wants key_pages' {key_pages.device}")
+
+
+def _check_reach(
+    name: str, counts: Tensor, page_table: Tensor, key_pages: Tensor, beyond: int
+) -> None:
+    """The first ``counts + beyond`` tokens of each row have a place in a page that exists."""
+    pages, page_size = key_pages.shape[:2]
+    room = page_table.shape[1] * page_size - beyond
+    low, high = (int(bound) for bound in torch.aminmax(counts))
+    if low < 0 or high > room:
         raise ValueError(
-            f"{lengths_name} reaches from {low} to {high}; wants 0 to "
-            f"{table.shape[1] * page_size}, what {table_name} has room for"
+            f"{name} reaches from {low} to {high}; wants 0 to {room}, what page_table has room for"
         )
-    used = torch.arange(table.shape[1]) * page_size < lengths[:, None]
-    if used.any():
-        low, high = (int(bound) for bound in torch.aminmax(table[used]))
-        if low < 0 or high >= pages:
-            raise ValueError(
-                f"{table_name} reaches from {low} to {high}; wants 0 to {pages - 1}, the pages"
-            )
+    begin = torch.arange(page_table.shape[1]) * page_size - beyond
+    wrong = (begin < counts[:, None]) & ((page_table < 0) | (page_table >= pages))
+    if wrong.any():
+        raise ValueError(
+            f"page_table names page {int(page_table[wrong][0])}; wants 0 to {pages - 1}, the pages"
+        )
 
 
 def check_slots(key: Tensor, value: Tensor, key_pages: Tensor, slots: Tensor) -> None:
@@ -132,9 +127,10 @@ def check_slots(key: Tensor, value: Tensor, key_pages: Tensor, slots: Tensor) ->
             raise ValueError(
                 f"slots reaches to {int(slots.max())}; the pages end at {pages * page_size - 1}"
             )
-        kept = slots[slots >= 0]
-        if len(kept.unique()) != len(kept):
-            raise ValueError("slots names a place twice; each token wants its own")
+        if len(slots) <= MOST_COMPARED:
+            ordered = slots.sort().values
+            if ((ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0)).any():
+                raise ValueError("slots names a place twice; each token wants its own")
 
 
 def check_rotation(
@@ -163,27 +159,31 @@ def check_rotation(
         raise ValueError(f"sections are {sections}; want three numbers with sum {width // 2}")
 
 
-def check_sampling(
-    logits: Tensor, seeds: Tensor, draw: int, temperature: float, excluded: tuple[int, ...]
-) -> None:
+def check_sampling(logits: Tensor, seeds: Tensor, draws: Tensor, temperature: float) -> None:
     """Raises ValueError unless there is something to sample from, and a seed for each row."""
     if logits.ndim != 2 or logits.shape[1] == 0 or not logits.is_floating_point():
         raise ValueError(f"logits wants floating [rows, vocabulary], has {form(logits)}")
     if logits.stride(1) != 1:
         raise ValueError(f"logits wants stride 1 in the last dimension, has {logits.stride()}")
-    if seeds.shape != logits.shape[:1] or seeds.dtype != torch.int64:
-        raise ValueError(f"seeds wants int64 [{len(logits)}], has {form(seeds)}")
-    if seeds.device != logits.device:
-        raise ValueError(f"seeds is on {seeds.device}; wants logits' {logits.device}")
-    if not 0 <= draw < 2**31:
-        raise ValueError(f"draw is {draw}; wants 0 to 2**31 - 1")
+    for name, values in (("seeds", seeds), ("draws", draws)):
+        if values.shape != logits.shape[:1] or values.dtype != torch.int64:
+            raise ValueError(f"{name} wants int64 [{len(logits)}], has {form(values)}")
+        if values.device != logits.device:
+            raise ValueError(f"{name} is on {values.device}; wants logits' {logits.device}")
+    if not draws.is_cuda and len(draws):
+        low, high = (int(bound) for bound in torch.aminmax(draws))
+        if low < 0 or high >= 2**31:
+            raise ValueError(f"draws reaches from {low} to {high}; wants 0 to 2**31 - 1")
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature is {temperature}; wants a number above 0")
-    wrong = [token for token in excluded if not 0 <= token < logits.shape[1]]
-    if wrong:
-        raise ValueError(f"excluded names {wrong[0]}; wants 0 to {logits.shape[1] - 1}")
-    if len(set(excluded)) >= logits.shape[1]:
-        raise ValueError("excluded names the whole vocabulary; nothing is left to draw")
+
+
+def check_drawn(drawn: SampledTokens) -> None:
+    """Raises ValueError where a row's logits gave no distribution."""
+    if drawn.logprob.is_cuda or (is_drawn := drawn.logprob.isfinite()).all():
+        return
+    row = int((~is_drawn).nonzero()[0])
+    raise ValueError(f"logits of row {row} hold nan, inf or no number at all; nothing can be drawn")
 
 
 def _is_integer(values: Tensor) -> bool:

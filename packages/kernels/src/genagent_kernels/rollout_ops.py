@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genagent_kernels import reference
+from genagent_kernels import reference, torch_paged
 from genagent_kernels.backends import Backend, choose_backend
-from genagent_kernels.results import SampledTokens, SharedPrefix
+from genagent_kernels.results import SampledTokens
 from genagent_kernels.rollout_arguments import (
     check_attention,
+    check_drawn,
     check_pages,
+    check_prefill,
     check_rotation,
     check_sampling,
     check_slots,
@@ -19,46 +21,78 @@ from genagent_kernels.rollout_arguments import (
 
 
 def decode_attention(
-    query: Float[Tensor, "batch query_heads width"],
+    query: Float[Tensor, "rows query_heads width"],
     key_pages: Float[Tensor, "pages page_size key_heads width"],
     value_pages: Float[Tensor, "pages page_size key_heads width"],
-    page_table: Int[Tensor, "batch max_pages"],
-    lengths: Int[Tensor, " batch"],
+    page_table: Int[Tensor, "rows max_pages"],
+    lengths: Int[Tensor, " rows"],
     *,
-    shared: SharedPrefix | None = None,
     scale: float | None = None,
     backend: Backend | None = None,
-) -> Float[Tensor, "batch query_heads width"]:
+) -> Float[Tensor, "rows query_heads width"]:
     """Softmax attention of one new token a sequence over keys and values that lie in pages.
+
+    Sequences share what they begin with by naming the same pages. On a CPU the pages must hold
+    finite numbers where no token was written yet, as zeros are.
 
     Args:
         query: of the new tokens; ``query_heads`` is a multiple of ``key_heads``, and query heads
             that share a key head are neighbours.
-        page_table: which pages hold a sequence's own keys, in order.
-        lengths: tokens of each sequence in its own pages, the new one among them.
-        shared: prefixes that come before some sequences' own pages. Attention has no order, so
-            positions must be in the keys already (see ``rotate_multimodal``).
+        page_table: which pages hold a sequence's keys, in order; past its length anything.
+        lengths: tokens of each sequence, the new one among them.
         scale: of the scores; ``width ** -0.5`` by default.
 
     Returns:
-        [batch, query_heads, width] in the query's dtype; zeros for a sequence without a key.
+        [rows, query_heads, width] in the query's dtype; zeros for a sequence without a key.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
     chosen = choose_backend(query, backend)
     check_pages(key_pages, value_pages)
-    check_attention(query, key_pages, page_table, lengths, shared)
-    factor = query.shape[2] ** -0.5 if scale is None else scale
-    if not math.isfinite(factor):
-        raise ValueError(f"scale is {factor}; wants a finite number")
+    check_attention(query, key_pages, page_table, lengths)
+    factor = finite_scale(query, scale)
     if chosen == "torch":
-        return reference.decode_attention(
-            query, key_pages, value_pages, page_table, lengths, shared=shared, scale=factor
+        return torch_paged.decode_attention(
+            query, key_pages, value_pages, page_table, lengths, scale=factor
         )
     from genagent_kernels.gpu.paged_attention import launch_attention
 
-    return launch_attention(query, key_pages, value_pages, page_table, lengths, shared, factor)
+    return launch_attention(query, key_pages, value_pages, page_table, lengths, factor)
+
+
+def prefill_attention(
+    query: Float[Tensor, "rows new query_heads width"],
+    key_pages: Float[Tensor, "pages page_size key_heads width"],
+    value_pages: Float[Tensor, "pages page_size key_heads width"],
+    page_table: Int[Tensor, "rows max_pages"],
+    starts: Int[Tensor, " rows"],
+    *,
+    scale: float | None = None,
+) -> Float[Tensor, "rows new query_heads width"]:
+    """Causal attention of sequences' new tokens, whose keys are in the pages already.
+
+    Query ``j`` of row ``r`` sees keys ``0`` to ``starts[r] + j``. Rows are padded on the right:
+    what a pad attends to means nothing, and need not have a page. PyTorch on every device; the
+    pages must hold finite numbers where no token was written yet, as zeros are.
+
+    Args:
+        page_table: which pages hold a sequence's keys, in order, with the columns that are needed
+            and no more: all of them are read. An entry below 0 is read as page 0.
+        starts: tokens of each sequence before its new ones.
+        scale: of the scores; ``width ** -0.5`` by default.
+
+    Returns:
+        [rows, new, query_heads, width] in the query's dtype.
+
+    Raises:
+        ValueError: a shape, dtype, device or value does not fit; the message names the argument.
+    """
+    check_pages(key_pages, value_pages)
+    check_prefill(query, key_pages, page_table, starts)
+    return torch_paged.prefill_attention(
+        query, key_pages, value_pages, page_table, starts, scale=finite_scale(query, scale)
+    )
 
 
 def write_pages(
@@ -72,7 +106,8 @@ def write_pages(
 ) -> None:
     """Put each new token's key and value at ``slots[n] = page * page_size + offset``, in place.
 
-    A negative slot drops the token, as padding wants it. No slot may be given twice.
+    A negative slot drops the token, as padding wants it. No slot may be given twice; on a CPU that
+    is checked for up to 1,024 tokens, as decoding writes them.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
@@ -81,7 +116,7 @@ def write_pages(
     check_pages(key_pages, value_pages)
     check_slots(key, value, key_pages, slots)
     if chosen == "torch":
-        reference.write_pages(key, value, key_pages, value_pages, slots)
+        torch_paged.write_pages(key, value, key_pages, value_pages, slots)
         return
     from genagent_kernels.gpu.paged_attention import launch_write_pages
 
@@ -120,30 +155,37 @@ def sample_tokens(
     logits: Float[Tensor, "rows vocabulary"],
     seeds: Int[Tensor, " rows"],
     *,
-    draw: int = 0,
+    draws: Int[Tensor, " rows"],
     temperature: float = 1.0,
-    excluded: tuple[int, ...] = (),
     backend: Backend | None = None,
 ) -> SampledTokens:
-    """One token a row from ``softmax(logits / temperature)`` without the excluded ones.
+    """One token a row from ``softmax(logits / temperature)``.
 
-    A row's token depends on its seed, ``draw`` and its own logits, on nothing else in the batch.
+    A row's token depends on its seed, its draw and its own logits, on nothing else in the batch.
 
     Args:
+        logits: minus infinity where a token must not be drawn, as top-p and top-k leave them.
         seeds: int64, one a row.
-        draw: which draw of the row's stream this is, such as the number of tokens before it.
-        excluded: tokens that are never drawn, such as the vision special tokens.
+        draws: int64, which draw of its stream each row takes, such as the number of tokens before
+            it; 0 to 2**31 - 1.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
     chosen = choose_backend(logits, backend)
-    check_sampling(logits, seeds, draw, temperature, excluded)
+    check_sampling(logits, seeds, draws, temperature)
     if chosen == "torch":
-        return reference.sample_tokens(
-            logits, seeds, draw=draw, temperature=temperature, excluded=excluded
-        )
+        drawn = reference.sample_tokens(logits, seeds, draws=draws, temperature=temperature)
+        check_drawn(drawn)
+        return drawn
     from genagent_kernels.gpu.sampler import launch_sampler
 
     with torch.no_grad():
-        return launch_sampler(logits, seeds, draw, temperature, excluded)
+        return launch_sampler(logits, seeds, draws, temperature)
+
+
+def finite_scale(query: Tensor, scale: float | None) -> float:
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    if not math.isfinite(factor):
+        raise ValueError(f"scale is {factor}; wants a finite number")
+    return factor

@@ -51,11 +51,9 @@ class Miniature(Services):
 
     def problems(self) -> list[str]:
         """See ``WorldConfig``."""
-        judged = (JUDGE, VERIFIER)
         return [
             *(line for path in (self.train, self.held_out) for line in _unfit(path)),
-            *self._tool_problems(),
-            *(() if self.judge in judged else self._judge_problems()),
+            *Services.problems(self),
         ]
 
     def open(self, run_folder: Path, *, seed: int) -> World:
@@ -83,6 +81,10 @@ class Miniature(Services):
             truth=truth,
             policies=self.policies,
         )
+
+    def _judge_problems(self) -> Iterator[str]:
+        if self.judge not in (JUDGE, VERIFIER):
+            yield from Services._judge_problems(self)
 
 
 class GrammarRequests:

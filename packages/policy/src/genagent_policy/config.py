@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_data import system_message
+from genagent_data.devices import device_problem
 from genagent_policy.checkpoint import check_architecture
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class PolicyConfig:
                 lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
             except ValueError as error:
                 lines.append(str(error))
-        if self.device.startswith("cuda"):
-            lines.extend(self._cuda_problems())
+        problem = device_problem(self.device)
+        if problem is not None:
+            lines.append(f"--device is {problem}")
         if self.attention == "flash_attention_2":
             lines.extend(self._flash_problems())
         return lines
@@ -102,13 +104,6 @@ class PolicyConfig:
             return []
         least = f"a picture of one token has {token}"
         return [f"--max-pixels is {self.max_pixels}, and {least}; give that or more"]
-
-    def _cuda_problems(self) -> list[str]:
-        import torch
-
-        if torch.cuda.is_available():
-            return []
-        return [f"--device is {self.device!r}, and torch finds no CUDA here; give cpu"]
 
     def _flash_problems(self) -> list[str]:
         lines = []

@@ -74,7 +74,8 @@ class GRPOUpdate:
         return GRPOReport.of(steps, norms, learning_rate=rate, seconds=seconds)
 
     def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
-        """Loss over ``groups`` as one optimizer step sees it; its gradient is put in ``.grad``.
+        """Loss over ``groups`` as one optimizer step sees it; its gradient waits in the optimizer,
+        which also clears what waited there before.
 
         Raises:
             ValueError: a trajectory was sampled greedily.

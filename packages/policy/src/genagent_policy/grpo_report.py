@@ -9,7 +9,7 @@ from genagent_policy.token_statistics import TokenStatistics
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gradient:
-    """What one pass over some groups left in the parameters' ``.grad``."""
+    """What one pass over some groups was like; its gradient waits in the optimizer."""
 
     loss: float
     statistics: TokenStatistics

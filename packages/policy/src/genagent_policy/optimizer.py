@@ -60,7 +60,8 @@ class Optimizer:
             weights.grad = None
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of one micro-batch's share of the loss."""
+        """Add the gradient of one micro-batch's share of the loss: to the masters' ``.grad`` where
+        there are masters, whose parameters are left without, and to the parameters' elsewhere."""
         # A parameter's own gradient goes as soon as its master has it, so that no two of them are
         # ever held; and no hook outlives the call, or it would rob another optimizer's.
         hooks = [

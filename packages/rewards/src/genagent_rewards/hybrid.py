@@ -25,6 +25,7 @@ from genagent_rewards.verdict import (
     PairQuestion,
     PointQuestion,
     Verdict,
+    why_absent,
 )
 
 SingleRound = Literal["zero", "literal", "if_passed", "none"]
@@ -169,6 +170,8 @@ class RewardRecord:
     """None where there was no picture to ask about, or no verdict could be had."""
     pair_verdicts: tuple[PairRecord, ...] = ()
     """One record a pair, or two with ``both_orders``; none where the pair reward is off."""
+    error: str | None = None
+    """Why the reward is absent, where the judge says."""
 
 
 class HybridReward:
@@ -201,11 +204,7 @@ class HybridReward:
         ]
 
     def _ask_points(self, cases: Sequence[RewardCase]) -> list[Verdict | None]:
-        questions = [
-            PointQuestion(request=case.request, hints=case.hints, picture=case.pictures[-1])
-            for case in cases
-            if case.pictures
-        ]
+        questions = [_point_question(case) for case in cases if case.pictures]
         answers = self.point_judge.judge(questions) if questions else []
         _check(answers, len(questions), ("yes", "no"))
         remaining = iter(answers)
@@ -253,17 +252,29 @@ class HybridReward:
     ) -> RewardRecord:
         wins = [pair.win for pair in pairs if pair.win is not None]
         is_absent = (case.pictures and point_verdict is None) or len(wins) < len(pairs)
-        breakdown = None
-        if not is_absent:
-            if case.pictures:
-                passed = point_verdict is not None and point_verdict.choice == "yes"
-                breakdown = _breakdown(self.config, passed, wins, case.format_error)
-            else:
-                # Not even the literal reading rewards a trajectory that drew nothing.
-                breakdown = _breakdown(self.config, False, [False], case.format_error)
+        breakdown = error = None
+        if is_absent:
+            error = self._why_absent(case, point_verdict, pairs)
+        elif case.pictures:
+            passed = point_verdict is not None and point_verdict.choice == "yes"
+            breakdown = _breakdown(self.config, passed, wins, case.format_error)
+        else:
+            # Not even the literal reading rewards a trajectory that drew nothing.
+            breakdown = _breakdown(self.config, False, [False], case.format_error)
         return RewardRecord(
-            breakdown=breakdown, point_verdict=point_verdict, pair_verdicts=tuple(pairs)
+            breakdown=breakdown,
+            point_verdict=point_verdict,
+            pair_verdicts=tuple(pairs),
+            error=error,
         )
+
+    def _why_absent(
+        self, case: RewardCase, point_verdict: Verdict | None, pairs: list[PairRecord]
+    ) -> str | None:
+        if point_verdict is None:
+            return why_absent(self.point_judge, _point_question(case))
+        missing = next(pair for pair in pairs if pair.win is None)
+        return why_absent(self.pair_judge, _pair_question(case, missing.index, missing.swapped))
 
 
 def _coin(seed: int, case_id: str, index: int) -> bool:
@@ -273,6 +284,10 @@ def _coin(seed: int, case_id: str, index: int) -> bool:
 
 def _is_same(case: RewardCase, index: int) -> bool:
     return case.pictures[index] == case.pictures[index + 1]
+
+
+def _point_question(case: RewardCase) -> PointQuestion:
+    return PointQuestion(request=case.request, hints=case.hints, picture=case.pictures[-1])
 
 
 def _pair_question(case: RewardCase, index: int, swapped: bool) -> PairQuestion:

@@ -4,6 +4,7 @@ Order within a pair, and asking both orders, are the hybrid reward's business: a
 question as it is put.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
@@ -27,6 +28,8 @@ class JudgeCounts:
     """Answered from the cache."""
     absent: int = 0
     """Left without a verdict, repeated ones included."""
+    unparsed: int = 0
+    """Of those, the ones that the model had words for, in which no verdict could be read."""
 
 
 class PointwiseJudge:
@@ -44,6 +47,10 @@ class PointwiseJudge:
             OSError: a picture's file cannot be read.
         """
         return self._docket.verdicts(questions, point_request)
+
+    def why_absent(self, question: PointQuestion | PairQuestion) -> str | None:
+        """As ``ExplainsAbsence``."""
+        return self._docket.why_absent(question)
 
     def take_counts(self) -> JudgeCounts:
         """Since the last call of this method."""
@@ -65,6 +72,10 @@ class PairwiseJudge:
             OSError: a picture's file cannot be read.
         """
         return self._docket.verdicts(questions, pair_request)
+
+    def why_absent(self, question: PointQuestion | PairQuestion) -> str | None:
+        """As ``ExplainsAbsence``."""
+        return self._docket.why_absent(question)
 
     def take_counts(self) -> JudgeCounts:
         """Since the last call of this method."""
@@ -101,6 +112,9 @@ class _Docket:
         self.cache = cache
         self.choices = choices
         self.counts = JudgeCounts()
+        # Groups of attempts are asked about from several threads.
+        self._counting = threading.Lock()
+        self._unanswered: dict[str, ChatReply] = {}
 
     def verdicts(
         self, questions: Sequence[Question], request: Callable[[Question], ChatRequest]
@@ -112,11 +126,14 @@ class _Docket:
         open_keys = [key for key in distinct if key not in found]
 
         def arrived(place: int, reply: ChatReply) -> None:
-            verdict = self._verdict(reply)
-            if verdict is not None:
-                found[open_keys[place]] = verdict
-                if self.cache is not None:
-                    self.cache.store(open_keys[place], verdict)
+            verdict, key = self._verdict(reply), open_keys[place]
+            if verdict is None:
+                self._unanswered[key] = reply
+                return
+            self._unanswered.pop(key, None)
+            found[key] = verdict
+            if self.cache is not None:
+                self.cache.store(key, verdict)
 
         if open_keys:
             replies = self.chat.reply(
@@ -129,15 +146,27 @@ class _Docket:
                 if open_keys[place] not in found:
                     arrived(place, reply)
         verdicts = [found.get(key) for key in keys]
-        self.counts = JudgeCounts(
-            asked=self.counts.asked + len(open_keys),
-            cached=self.counts.cached + cached,
-            absent=self.counts.absent + verdicts.count(None),
-        )
+        silent = [self._unanswered.get(key) for key in keys if key not in found]
+        unparsed = sum(reply is not None and reply.raw != "" for reply in silent)
+        with self._counting:
+            self.counts = JudgeCounts(
+                asked=self.counts.asked + len(open_keys),
+                cached=self.counts.cached + cached,
+                absent=self.counts.absent + verdicts.count(None),
+                unparsed=self.counts.unparsed + unparsed,
+            )
         return verdicts
 
+    def why_absent(self, question: PointQuestion | PairQuestion) -> str | None:
+        reply = self._unanswered.get(question_key(question, self.chat.name))
+        if reply is None:
+            return None
+        error = reply.error or "the reply holds no verdict"
+        return f"{error}; it ended with {reply.raw[-80:]!r}" if reply.raw else error
+
     def take_counts(self) -> JudgeCounts:
-        counts, self.counts = self.counts, JudgeCounts()
+        with self._counting:
+            counts, self.counts = self.counts, JudgeCounts()
         return counts
 
     def _verdict(self, reply: ChatReply) -> Verdict | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from genagent_rewards.picture import Picture
 
@@ -50,3 +50,19 @@ class ComparesPictures(Protocol):
     """Answers "first", "second" or "tie" for each pair; None is a verdict that could not be had."""
 
     def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]: ...
+
+
+@runtime_checkable
+class ExplainsAbsence(Protocol):
+    """A judge that can say why it gave no verdict; one that cannot need not."""
+
+    def why_absent(self, question: PointQuestion | PairQuestion) -> str | None:
+        """One line; None where the question was answered or never asked."""
+        ...
+
+
+def why_absent(
+    judge: JudgesPictures | ComparesPictures, question: PointQuestion | PairQuestion
+) -> str | None:
+    """The judge's reason for giving no verdict, where it has one."""
+    return judge.why_absent(question) if isinstance(judge, ExplainsAbsence) else None

@@ -1,4 +1,4 @@
-"""Acting: batched multi-turn generation with the KV cache kept across rounds, the agent loop."""
+"""Acting: engines that hold conversations, and the agent that uses them, round after round."""
 
 import lazy_loader
 

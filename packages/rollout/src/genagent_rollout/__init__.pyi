@@ -1,29 +1,35 @@
-from .agents import Rollout, RolloutBatch, RolloutTimings, run_agents
-from .config import EvaluationConfig, GroupConfig, SamplingConfig
-from .engine import Conversations, RolloutEngine, SampledTurn
+from .act import Rollout, act
+from .agents import RolloutBatch, RolloutTimings, run_agents
+from .config import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
+from .conversation import Conversation, Engine, SampledTurn
 from .evaluation import evaluate
-from .groups import KeptAttempts, keep_rewarded, sample_groups
+from .groups import KeptAttempts, RewardedGroups, sample_groups
+from .local_engine import EngineCounts, LocalEngine
 from .metrics import ending_metrics, rollout_metrics
 from .resample import fill_by_rounds, resample_by_rounds
 from .sampling import SeededSampler, TokenSampler
 
 __all__ = [
-    "Conversations",
+    "Conversation",
+    "Engine",
+    "EngineConfig",
+    "EngineCounts",
     "EvaluationConfig",
     "GroupConfig",
     "KeptAttempts",
+    "LocalEngine",
+    "RewardedGroups",
     "Rollout",
     "RolloutBatch",
-    "RolloutEngine",
     "RolloutTimings",
     "SampledTurn",
     "SamplingConfig",
     "SeededSampler",
     "TokenSampler",
+    "act",
     "ending_metrics",
     "evaluate",
     "fill_by_rounds",
-    "keep_rewarded",
     "resample_by_rounds",
     "rollout_metrics",
     "run_agents",

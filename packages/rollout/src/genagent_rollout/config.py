@@ -9,6 +9,12 @@ class SamplingConfig:
 
     temperature: float = 1.0
     """0 takes the likeliest token each time."""
+    top_p: float = 1.0
+    """Only the fewest likeliest tokens whose probabilities reach it are drawn; 1: all."""
+    top_k: int = 0
+    """Only so many likeliest tokens are drawn; 0: all."""
+    stop_tokens: tuple[int, ...] = ()
+    """Ids of tokens that end a turn, besides the end of turn."""
     max_turn_tokens: int = 96
     """A turn that has not ended by then is cut off."""
     max_response_tokens: int = 16_384
@@ -20,9 +26,23 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature}; wants 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; wants a number above 0, at most 1")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; wants 0 or more")
         for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+    def check_learnable(self) -> None:
+        """Raises ValueError where the trainer, which takes the whole softmax at this temperature,
+        would give other log-probs than these."""
+        if self.temperature == 0:
+            raise ValueError("sampling.temperature is 0; learning wants one above 0")
+        if self.top_p < 1:
+            raise ValueError(f"sampling.top_p is {self.top_p}; learning wants 1")
+        if self.top_k:
+            raise ValueError(f"sampling.top_k is {self.top_k}; learning wants 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,11 +56,16 @@ class GroupConfig:
     """G: attempts that are kept, rounds as even as possible."""
     max_rounds: int = 3
     """Pictures the agent may draw in training."""
+    draw_batch: int | None = None
+    """Pictures that a tool in this process draws at once, while the agent goes on with others;
+    None: all that are asked for until no turn is being sampled. Servers batch themselves."""
 
     def __post_init__(self) -> None:
         for name in ("requests_per_step", "samples", "keep", "max_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.draw_batch is not None and self.draw_batch < 1:
+            raise ValueError(f"draw_batch is {self.draw_batch}; wants 1 or more, or None")
         if self.samples < self.keep:
             raise ValueError(f"cannot keep {self.keep} of {self.samples} samples; raise samples")
 
@@ -58,3 +83,25 @@ class EvaluationConfig:
         for name in ("held_out", "evaluation_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """The engine that conversations are held with."""
+
+    cache_gib: float | None = None
+    """Memory for keys and values, GiB; None: 2 on a CPU, a fifth of a GPU's. A token of the 7B
+    policy takes 56 KiB in bfloat16, one of the miniature 2; who finds no room waits."""
+    page_tokens: int | None = None
+    """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
+    without copying."""
+    chunk_tokens: int = 8192
+    """Tokens of prompts and pictures computed in one pass, at most, unless one alone has more."""
+
+    def __post_init__(self) -> None:
+        if self.cache_gib is not None and not 0 < self.cache_gib < float("inf"):
+            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0, or None")
+        for name in ("page_tokens", "chunk_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")

@@ -1,15 +1,18 @@
 """How an agent does on requests it never learns from."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from genagent_data import PictureStore, Request, derive_seed
+from genagent_rollout.act import Rollout
 from genagent_rollout.agents import require_pictures, run_agents
-from genagent_rollout.engine import RolloutEngine
+from genagent_rollout.conversation import Engine
+from genagent_rollout.groups import JUDGED_AT_ONCE
 from genagent_worlds import Outcome, World, measure
 
 
 def evaluate(
-    engine: RolloutEngine,
+    engine: Engine,
     world: World,
     requests: Sequence[Request],
     *,
@@ -23,8 +26,24 @@ def evaluate(
     same noise.
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
-    batch = run_agents(
-        engine, world.tool, requests, seeds=seeds, max_rounds=max_rounds, store=pictures
-    )
-    require_pictures(batch.rollouts)
+    at_once = world.truth is None and world.judges.at_once
+    with ThreadPoolExecutor(JUDGED_AT_ONCE) as threads:
+        judging: dict[int, Future[list[Outcome]]] = {}
+
+        def ended(place: int, rollout: Rollout) -> None:
+            if at_once:
+                judging[place] = threads.submit(measure, world, [rollout.trajectory])
+
+        batch = run_agents(
+            engine,
+            world.tool,
+            requests,
+            seeds=seeds,
+            max_rounds=max_rounds,
+            store=pictures,
+            ended=ended,
+        )
+        require_pictures(batch.rollouts)
+        if at_once:
+            return [outcome for place in sorted(judging) for outcome in judging[place].result()]
     return measure(world, (rollout.trajectory for rollout in batch.rollouts))

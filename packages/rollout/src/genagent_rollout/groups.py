@@ -2,19 +2,24 @@
 
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from genagent_data import PictureStore, Request, derive_seed, reward_case
 from genagent_policy import GRPOGroup
 from genagent_rewards import RewardCase, RewardRecord
-from genagent_rollout.agents import Rollout, RolloutBatch, require_pictures, run_agents
+from genagent_rollout.act import Rollout
+from genagent_rollout.agents import RolloutBatch, require_pictures, run_agents
 from genagent_rollout.config import GroupConfig
-from genagent_rollout.engine import RolloutEngine
+from genagent_rollout.conversation import Engine
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
-from genagent_tools import ImageTool
+from genagent_tools import AsyncImageTool, ImageTool
 
 Score = Callable[[Sequence[RewardCase]], Sequence[RewardRecord]]
 """From cases to their rewards, in order."""
+
+JUDGED_AT_ONCE = 32
+"""Groups whose judges are being asked at the same time; endpoints bound the requests themselves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +57,20 @@ class KeptAttempts:
 
 
 def sample_groups(
-    engine: RolloutEngine,
-    tool: ImageTool,
+    engine: Engine,
+    tool: ImageTool | AsyncImageTool,
     requests: Sequence[Request],
     config: GroupConfig,
     *,
     seed: int,
     step: int,
     pictures: PictureStore,
+    ended: Callable[[int, Rollout], None] | None = None,
 ) -> RolloutBatch:
     """G' attempts at each request, request by request.
+
+    Args:
+        ended: told of each attempt as it ends, as ``RewardedGroups.ended`` wants it.
 
     Raises:
         ToolError: the tool drew nothing at all.
@@ -69,44 +78,92 @@ def sample_groups(
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
     batch = run_agents(
-        engine, tool, repeated, seeds=seeds, max_rounds=config.max_rounds, store=pictures
+        engine,
+        tool,
+        repeated,
+        seeds=seeds,
+        max_rounds=config.max_rounds,
+        store=pictures,
+        batch=config.draw_batch,
+        ended=ended,
     )
     require_pictures(batch.rollouts)
     return batch
 
 
-def keep_rewarded(
-    rollouts: Sequence[Rollout], score: Score, config: GroupConfig, *, seed: int, step: int
-) -> KeptAttempts:
+class RewardedGroups:
     """G of each request's G' attempts with their rewards, round counts as even as can be.
 
     Attempts that a failed tool ended are left out before. Where a verdict cannot be had, another
     attempt at the same request is asked about instead, while there is one: absent verdicts and
     failed tools are rare round counts, which would be preferred and then be lost.
-
-    Raises:
-        RuntimeError: no verdict at all could be had.
     """
-    rng = random.Random(derive_seed(seed, "resample", step))
-    groups = [
-        _Group(rollouts[start : start + config.samples], config.keep, rng)
-        for start in range(0, len(rollouts), config.samples)
-    ]
-    asked: list[RewardRecord] = []
-    while wanted := [(group, index) for group in groups for index in group.unasked()]:
-        records = score([_case(group.attempts[index]) for group, index in wanted])
-        for (group, index), record in zip(wanted, records, strict=True):
-            group.records[index] = record
-        asked.extend(records)
-        for group in groups:
-            group.replace_absent(rng)
-    if asked and all(record.breakdown is None for record in asked):
-        raise RuntimeError(f"none of the {len(asked)} attempts of step {step} could be judged")
-    return KeptAttempts(
-        groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
-        records=tuple(group.records[index] for group in groups for index in group.kept),
-        asked=tuple(asked),
-    )
+
+    def __init__(
+        self, score: Score, config: GroupConfig, *, seed: int, step: int, at_once: bool = False
+    ) -> None:
+        """
+        Args:
+            at_once: judges are asked about a group as soon as its last attempt has ended, on a
+                thread, while others still run; for judges behind endpoints. One in this process
+                answers all groups together, at the end.
+        """
+        self._score = score
+        self._config = config
+        self._seed = seed
+        self._step = step
+        self._ended: dict[int, dict[int, Rollout]] = {}
+        self._groups: dict[int, _Group] = {}
+        self._threads = ThreadPoolExecutor(JUDGED_AT_ONCE) if at_once else None
+        self._judging: list[Future[list[RewardRecord]]] = []
+
+    def ended(self, place: int, rollout: Rollout) -> None:
+        """Take in the attempt at ``place`` among all, request by request."""
+        index, attempt = divmod(place, self._config.samples)
+        attempts = self._ended.setdefault(index, {})
+        attempts[attempt] = rollout
+        if len(attempts) == self._config.samples:
+            rng = random.Random(derive_seed(self._seed, "resample", self._step, index))
+            ordered = [attempts[place] for place in sorted(attempts)]
+            group = self._groups[index] = _Group(ordered, self._config.keep, rng)
+            if self._threads is not None:
+                self._judging.append(self._threads.submit(self._judge, [group]))
+
+    def kept(self) -> KeptAttempts:
+        """What is learnt from, when all attempts have ended.
+
+        Raises:
+            RuntimeError: no verdict at all could be had; says why the last could not.
+        """
+        groups = [self._groups[index] for index in sorted(self._groups)]
+        if self._threads is None:
+            asked = self._judge(groups)
+        else:
+            asked = [record for judging in self._judging for record in judging.result()]
+            self._threads.shutdown()
+        if asked and all(record.breakdown is None for record in asked):
+            reason = asked[-1].error or "the judge does not say why"
+            raise RuntimeError(
+                f"none of the {len(asked)} attempts of step {self._step} could be judged; the "
+                f"last: {reason}"
+            )
+        return KeptAttempts(
+            groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
+            records=tuple(group.records[index] for group in groups for index in group.kept),
+            asked=tuple(asked),
+        )
+
+    def _judge(self, groups: Sequence["_Group"]) -> list[RewardRecord]:
+        """Every record that was asked for until each group has what it can have."""
+        asked: list[RewardRecord] = []
+        while wanted := [(group, index) for group in groups for index in group.unasked()]:
+            records = self._score([_case(group.attempts[index]) for group, index in wanted])
+            for (group, index), record in zip(wanted, records, strict=True):
+                group.records[index] = record
+            asked.extend(records)
+            for group in groups:
+                group.replace_absent()
+        return asked
 
 
 class _Group:
@@ -114,6 +171,7 @@ class _Group:
 
     def __init__(self, attempts: Sequence[Rollout], keep: int, rng: random.Random) -> None:
         self.attempts = attempts
+        self._rng = rng
         self.records: dict[int, RewardRecord] = {}
         self._rounds = [len(attempt.trajectory.rounds) for attempt in attempts]
         usable = [
@@ -130,13 +188,13 @@ class _Group:
     def unasked(self) -> list[int]:
         return [index for index in self.kept if index not in self.records]
 
-    def replace_absent(self, rng: random.Random) -> None:
+    def replace_absent(self) -> None:
         present = [index for index in self.kept if self.records[index].breakdown is not None]
         chosen = fill_by_rounds(
             [self._rounds[index] for index in present],
             [self._rounds[index] for index in self._others],
             len(self.kept) - len(present),
-            rng,
+            self._rng,
         )
         filled = [self._others[place] for place in chosen]
         self._others = [index for index in self._others if index not in filled]

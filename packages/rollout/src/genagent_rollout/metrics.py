@@ -18,14 +18,13 @@ def rollout_metrics(
         kept: rewards of those that are learnt from.
     """
     trajectories = [rollout.trajectory for rollout in batch.rollouts]
-    seconds = batch.timings.policy + batch.timings.tool
     sampled = sum(rollout.tokens.num_policy_tokens for rollout in batch.rollouts)
     return {
         **step_figures(world, trajectories, kept),
         **ending_metrics(trajectories),
         "seconds/policy": batch.timings.policy,
         "seconds/tool": batch.timings.tool,
-        "throughput/sampled_tokens_per_second": sampled / seconds,
+        "throughput/sampled_tokens_per_second": sampled / batch.timings.total,
     }
 
 
@@ -36,7 +35,7 @@ def ending_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     """
     endings = {
         f"rollout/{ending}": sum(t.ending == ending for t in trajectories) / len(trajectories)
-        for ending in ("answer", "out_of_rounds", "tool_failure")
+        for ending in ("answer", "out_of_rounds")
     }
     errors = Counter(t.error or "" for t in trajectories if t.ending == "format_error")
     return endings | {f"format_error/{name}": float(n) for name, n in sorted(errors.items())}

@@ -1,74 +1,80 @@
-"""Choosing tokens, each row from its own stream of random numbers.
+"""Choosing tokens, each conversation from its own stream of random numbers.
 
-A row's draws depend on its seed and on how many tokens it has sampled, not on which other rows
-are in the batch. Training wants the whole softmax, without top-p and without forbidden tokens: the
+A conversation's draws depend on its seed and on how many tokens it has, not on which others are in
+the batch. Training wants the whole softmax, without top-p and without forbidden tokens: the
 trainer's log-probs are over the whole vocabulary, and only then is the ratio unbiased. A picture
 token that the policy samples is a format error, not something that cannot happen.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from genagent_kernels import sample_tokens
 from genagent_rollout.config import SamplingConfig
 
-BLOCK = 256
-"""Random numbers that a row draws at once, at most: a long turn may end early."""
+if TYPE_CHECKING:
+    from genagent_rollout.sequence import Sequence as EngineSequence
 
 
 class TokenSampler(Protocol):
-    """Chooses the next token of some rows."""
+    """Chooses the next token of some conversations."""
 
     def choose(
-        self, logits: Float[Tensor, "rows vocabulary"], rows: np.ndarray, step: int
+        self, logits: Float[Tensor, "rows vocabulary"], sequences: "Sequence[EngineSequence]"
     ) -> tuple[Int64[Tensor, " rows"], Float[Tensor, " rows"]]:
         """Tokens and their float32 log-probs under the distribution sampled from.
 
         Args:
             logits: float32.
-            rows: which conversation each row of logits belongs to.
-            step: how many tokens this turn has; 0 begins a new turn.
+            sequences: the conversation of each row.
         """
         ...
 
 
 class SeededSampler:
-    """Inverse-CDF sampling with one Philox stream for each conversation."""
+    """By the conversations' seeds and the numbers of tokens before, with the kernels' sampler."""
 
-    def __init__(self, seeds: Sequence[int], config: SamplingConfig) -> None:
+    def __init__(self, config: SamplingConfig) -> None:
         self._config = config
-        self._streams = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
-        self._uniforms = np.zeros((len(seeds), min(config.max_turn_tokens, BLOCK)))
 
     def choose(
-        self, logits: Float[Tensor, "rows vocabulary"], rows: np.ndarray, step: int
+        self, logits: Float[Tensor, "rows vocabulary"], sequences: "Sequence[EngineSequence]"
     ) -> tuple[Int64[Tensor, " rows"], Float[Tensor, " rows"]]:
-        temperature = self._config.temperature
-        if temperature == 0:
-            logprobs = torch.log_softmax(logits, dim=-1)
+        config = self._config
+        if config.temperature == 0:
             tokens = logits.argmax(dim=-1)
-        else:
-            place = step % BLOCK
-            if place == 0:
-                count = min(BLOCK, self._config.max_turn_tokens - step)
-                for row in rows:
-                    self._streams[row].random(out=self._uniforms[row, :count])
-            logprobs = torch.log_softmax(logits / temperature, dim=-1)
-            uniforms = torch.from_numpy(self._uniforms[rows, place])
-            tokens = inverse_cdf(logprobs, uniforms.to(logits.device))
-        return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)
+            logprobs = torch.log_softmax(logits, dim=-1)
+            return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)
+        if config.top_k or config.top_p < 1:
+            logits = likeliest(logits / config.temperature, top_k=config.top_k, top_p=config.top_p)
+        drawn = sample_tokens(
+            logits,
+            torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
+            draws=torch.tensor(
+                [len(sequence.record.ids) for sequence in sequences], device=logits.device
+            ),
+            temperature=1.0 if config.top_k or config.top_p < 1 else config.temperature,
+        )
+        return drawn.token, drawn.logprob
 
 
-def inverse_cdf(
-    logprobs: Float[Tensor, "rows vocabulary"], uniforms: Float[Tensor, " rows"]
-) -> Int64[Tensor, " rows"]:
-    """The token at which the cumulated probability passes the uniform number in [0, 1)."""
-    cumulated = logprobs.to(torch.float64).exp_().cumsum(dim=-1)
-    # Scaled by the total, which rounding leaves a little off 1.
-    targets = uniforms.to(torch.float64)[:, None] * cumulated[:, -1:]
-    tokens = torch.searchsorted(cumulated, targets, right=True).squeeze(1)
-    return tokens.clamp_max_(logprobs.shape[1] - 1)
+def likeliest(
+    logits: Float[Tensor, "rows vocabulary"], *, top_k: int, top_p: float
+) -> Float[Tensor, "rows vocabulary"]:
+    """Logits with all but the likeliest tokens at minus infinity.
+
+    Args:
+        top_k: so many tokens are left; 0 leaves all.
+        top_p: of those, the fewest whose probabilities reach it.
+    """
+    ordered, places = logits.sort(dim=-1, descending=True, stable=True)
+    if top_k:
+        ordered[:, top_k:] = -torch.inf
+    before = ordered.softmax(dim=-1).cumsum(dim=-1).roll(1, dims=-1)
+    before[:, 0] = 0
+    ordered[before >= top_p] = -torch.inf
+    return torch.empty_like(logits).scatter_(1, places, ordered)

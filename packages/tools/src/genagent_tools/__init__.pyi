@@ -3,11 +3,19 @@ from .http_config import HttpToolConfig
 from .http_tool import HttpImageTool
 from .profiles import PROFILES
 from .server import BatchConfig, ServedModel, ServerConfig, build_app, serve
-from .tool import DrawingTool, DrawSettings, ImageTool, PartialFailure, ToolError
+from .tool import (
+    AsyncImageTool,
+    DrawingTool,
+    DrawSettings,
+    ImageTool,
+    PartialFailure,
+    ToolError,
+)
 from .tool_profile import Lora, ToolProfile
 
 __all__ = [
     "PROFILES",
+    "AsyncImageTool",
     "BatchConfig",
     "DiffusersTool",
     "DrawSettings",

@@ -94,6 +94,13 @@ class HttpImageTool:
             raise results[0]
         raise PartialFailure(results)
 
+    async def draw_one(self, prompt: str, seed: int) -> Image.Image:
+        """One picture, awaited from any event loop; as ``generate``."""
+        result = await asyncio.wrap_future(self._loop.start(self._draw(prompt, seed)))
+        if isinstance(result, ToolError):
+            raise result
+        return result
+
     def words(self) -> int | None:
         """Words of a prompt that its servers say they read, the fewest where they differ; None
         where none says so, as only those of dialect "genagent" do.

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from genagent_tools.devices import device_problem
 from genagent_tools.profiles import PROFILES
 from genagent_tools.tool_profile import TRAITS, Lora, ToolProfile
 
@@ -148,18 +149,14 @@ def load_tools(
 
 
 def _choose_devices(given: Sequence[str]) -> list[str]:
-    import torch
-
     if not given:
+        import torch
+
         return ["cuda:0" if torch.cuda.is_available() else "cpu"]
     for name in given:
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise ValueError(f"no device {name!r}; give cpu, or cuda:0, cuda:1, …") from error
-        count = torch.cuda.device_count()
-        if device.type == "cuda" and (device.index or 0) >= count:
-            raise ValueError(f"no device {name!r}; this machine has {count} GPUs, and cpu")
+        problem = device_problem(name)
+        if problem is not None:
+            raise ValueError(f"no device {problem}")
     return list(given)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -26,6 +26,15 @@ class ImageTool(Protocol):
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One picture for each prompt. Raises ToolError where the tool fails."""
+        ...
+
+
+@runtime_checkable
+class AsyncImageTool(Protocol):
+    """A tool whose pictures are asked for one by one, as servers want it that batch themselves."""
+
+    async def draw_one(self, prompt: str, seed: int) -> Image.Image:
+        """One picture, from any event loop. Raises ToolError where the tool fails."""
         ...
 
 

@@ -21,6 +21,30 @@ def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[di
     return rows
 
 
+def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """What an evaluation could not find out of the agent, and why, a line each.
+
+    Example: ``["3 of 450 attempts were ended by the tool, which failed (the last: no memory); they
+    count neither as success nor as failure"]``
+    """
+    lines = []
+    failed = [outcome for outcome in outcomes if outcome.tool_failed]
+    if failed:
+        lines.append(
+            f"{len(failed)} of {len(outcomes)} attempts were ended by the tool, which failed (the "
+            f"last: {failed[-1].trajectory.error}); they count neither as success nor as failure"
+        )
+    verdicts = [passed for outcome in outcomes for passed in outcome.passed]
+    if absent := verdicts.count(None):
+        reasons = [outcome.why_absent for outcome in outcomes if outcome.why_absent]
+        why = f" (the last: {reasons[-1]})" if reasons else ""
+        lines.append(
+            f"{absent} of {len(verdicts)} pictures have no verdict{why}; they count neither as "
+            "success nor as failure"
+        )
+    return lines
+
+
 def draw_example(path: Path, before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:
     """One request's pictures before and after; False where nothing was drawn."""
     pair = telling_pair(before, after)

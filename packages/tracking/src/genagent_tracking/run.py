@@ -31,7 +31,7 @@ from genagent_tracking.console import print_line, step_progress
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
-from genagent_tracking.results import draw_example, eval_grid, show_results
+from genagent_tracking.results import draw_example, eval_grid, show_results, unknown_lines
 from genagent_tracking.run_folder import lock_folder, make_run_folder, write_text
 from genagent_tracking.states import (
     Learner,
@@ -237,6 +237,8 @@ class Run:
             return read_outcomes(path, self.pictures)
         print_line(f"evaluating after {step} steps on {len(requests)} held-out requests")
         outcomes = evaluation(requests)
+        for line in unknown_lines(outcomes):
+            print_line(line)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
         if grid := eval_grid(outcomes):

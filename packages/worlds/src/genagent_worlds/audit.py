@@ -17,11 +17,11 @@ from genagent_worlds.world import World
 
 def audit_outcomes(world: World, outcomes: Sequence[Outcome]) -> dict[str, float]:
     """The judge's success beside the true one on the last pictures of an evaluation:
-    ``judged_success``, ``false_accept``, ``false_reject``, as ``audit_metrics`` has them. Nothing
-    where no truth is known."""
+    ``judged_success``, ``false_accept``, ``false_reject``, as ``audit_metrics`` has them, of
+    attempts that the tool did not fail. Nothing where no truth is known."""
     if world.truth is None:
         return {}
-    cases = [reward_case(outcome.trajectory) for outcome in outcomes]
+    cases = [reward_case(outcome.trajectory) for outcome in outcomes if not outcome.tool_failed]
     points_only = RewardConfig(single_round="none")
     judged, true = (
         HybridReward(judges.point, judges.pair, points_only).score(cases, seed=0)

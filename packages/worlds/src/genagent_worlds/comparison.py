@@ -7,21 +7,27 @@ from genagent_worlds.rates import rate
 
 
 def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, object]:
-    """Figures for a run's summary: means, 95 % intervals, sample size, p of the paired test."""
+    """Figures for a run's summary: means, 95 % intervals, p of the paired test, and how many
+    requests each of them is of."""
     name = success_name(before[0].source)
+    first, last = (rate([o.success for o in outcomes]) for outcomes in (before, after))
     return {
         "after": summarize(after),
         "held_out": len(after),
-        f"{name}_before_95": rate([o.success for o in before]).interval,
-        f"{name}_after_95": rate([o.success for o in after]).interval,
+        f"{name}_before_95": first.interval,
+        f"{name}_before_n": first.trials,
+        f"{name}_after_95": last.interval,
+        f"{name}_after_n": last.trials,
         "p_value": paired_p_value(before, after),
+        "p_value_n": len(_known_pairs(before, after)),
     }
 
 
 def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float:
     """Exact McNemar test, two-sided: how likely so uneven a change of single outcomes is by chance.
 
-    Requests without a verdict on either side do not count.
+    Requests that one of the sides knows nothing of, for want of a verdict or because the tool
+    failed, do not count.
 
     Raises:
         ValueError: the two are not the same requests in the same order.
@@ -30,13 +36,14 @@ def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float
         raise ValueError("a paired test wants the same requests in the same order")
     from scipy.stats import binomtest
 
-    changes = [(b.success, a.success) for b, a in zip(before, after, strict=True)]
-    won, lost = changes.count((False, True)), changes.count((True, False))
+    known = _known_pairs(before, after)
+    won, lost = known.count((False, True)), known.count((True, False))
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
 def result_rows(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
-    """Success over all requests and by task type, percent with 95 % intervals.
+    """Success over all requests and by task type, percent with 95 % intervals; where less than
+    ``n`` are known, of how many.
 
     Example: ``{"task": "all", "n": "450", "before": "57 [52-61]", "after": "64 [60-69]",
     "first before": "44 [40-49]", "first after": "54 [50-59]"}``
@@ -75,7 +82,17 @@ def telling_pair(
     return max(won or pairs, key=rank, default=None)
 
 
+def _known_pairs(
+    before: Sequence[Outcome], after: Sequence[Outcome]
+) -> list[tuple[bool | None, bool | None]]:
+    pairs = [(b.success, a.success) for b, a in zip(before, after, strict=True)]
+    return [pair for pair in pairs if None not in pair]
+
+
 def _percent(values: Sequence[bool | None]) -> str:
     share = rate(values)
+    if not share.trials:
+        return "unknown"
     low, high = share.interval
-    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
+    shown = f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
+    return shown if share.trials == len(values) else f"{shown} of {share.trials}"

@@ -2,6 +2,9 @@
 
 With a truth, success is the truth's and is called ``success``. Without one it is what the judge
 says, and is called ``judged_success`` wherever it is printed or logged.
+
+An attempt that a failed tool ended says nothing of the agent: it is neither a success nor a
+failure, and figures are of the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +22,7 @@ from genagent_data import (
     write_jsonl,
 )
 from genagent_rewards import JudgesPictures, PointQuestion, RewardRecord
+from genagent_rewards.verdict import why_absent
 from genagent_worlds.rates import rate
 from genagent_worlds.world import World
 
@@ -33,19 +37,33 @@ class Outcome:
     passed: tuple[bool | None, ...]
     """Whether each picture meets the request, in order; None where a verdict could not be had."""
     source: Source
+    why_absent: str | None = None
+    """Why the last verdict that is missing could not be had, where the judge says."""
 
     @property
     def request(self) -> Request:
         return self.trajectory.request
 
     @property
+    def tool_failed(self) -> bool:
+        """The tool ended it, not the agent."""
+        return self.trajectory.ending == "tool_failure"
+
+    @property
     def success(self) -> bool | None:
-        """By the last picture; without a picture there is none."""
+        """By the last picture; without one there is none. None where that is not known, or where
+        the tool failed to draw what would have been the last."""
+        if self.tool_failed:
+            return None
         return self.passed[-1] if self.passed else False
 
     @property
     def first_success(self) -> bool | None:
-        return self.passed[0] if self.passed else False
+        """By the first picture, which counts also where the tool failed a later one: leaving it out
+        would leave out those that the agent took for wrong."""
+        if self.passed:
+            return self.passed[0]
+        return None if self.tool_failed else False
 
     @property
     def agreements(self) -> list[bool]:
@@ -69,22 +87,26 @@ def judge_outcomes(
 ) -> list[Outcome]:
     """Ask about every picture, all in one call."""
     attempts = list(trajectories)
-    verdicts = iter(
-        judge.judge(
-            [
-                PointQuestion(
-                    request=attempt.request.prompt, hints=attempt.request.hints, picture=picture
-                )
-                for attempt in attempts
-                for picture in attempt.pictures
-            ]
-        )
-    )
+    questions = [
+        PointQuestion(request=attempt.request.prompt, hints=attempt.request.hints, picture=picture)
+        for attempt in attempts
+        for picture in attempt.pictures
+    ]
+    answered = zip(questions, judge.judge(questions), strict=True)
     outcomes = []
     for attempt in attempts:
-        answers = [next(verdicts) for _ in attempt.pictures]
-        passed = tuple(None if answer is None else answer.choice == "yes" for answer in answers)
-        outcomes.append(Outcome(trajectory=attempt, passed=passed, source=source))
+        own = [next(answered) for _ in attempt.pictures]
+        absent = [question for question, answer in own if answer is None]
+        outcomes.append(
+            Outcome(
+                trajectory=attempt,
+                passed=tuple(
+                    None if answer is None else answer.choice == "yes" for _, answer in own
+                ),
+                source=source,
+                why_absent=why_absent(judge, absent[-1]) if absent else None,
+            )
+        )
     return outcomes
 
 
@@ -96,16 +118,17 @@ def success_name(source: Source) -> str:
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Mean figures of an evaluation, by metric name; a share of nothing is left out.
 
+    ``tool_failures`` is the share of attempts that a failed tool ended; ``rounds``,
+    ``format_errors`` and success are of the others.
+
     Example: ``{"success": 0.8, "first_success": 0.5, "rounds": 1.5, …}``, and without a truth
     ``{"judged_success": 0.8, "first_judged_success": 0.5, …, "absent_verdicts": 2.0}``
     """
     source = outcomes[0].source
-    name, n = success_name(source), len(outcomes)
+    name = success_name(source)
     agreements = [agreed for outcome in outcomes for agreed in outcome.agreements]
-    errors = sum(outcome.trajectory.ending == "format_error" for outcome in outcomes)
     figures = {
-        "rounds": sum(len(outcome.passed) for outcome in outcomes) / n,
-        "format_errors": errors / n,
+        **_ending_figures([outcome.trajectory for outcome in outcomes]),
         **_shares(
             **{
                 name: [outcome.success for outcome in outcomes],
@@ -126,7 +149,8 @@ def step_figures(
     """Figures of a training step's attempts, under ``rollout/``.
 
     With a truth, of all attempts. Without one no verdict is asked for that is not paid for anyway:
-    ``judged_success`` is of the attempts that were kept, whose round counts were evened out.
+    ``judged_success`` is of the attempts that were kept, whose round counts were evened out. What a
+    failed tool ended counts as in ``summarize``.
 
     Args:
         trajectories: all attempts.
@@ -135,14 +159,23 @@ def step_figures(
     if world.truth is not None:
         figures = summarize(measure(world, trajectories))
     else:
-        rounds = sum(len(t.pictures) for t in trajectories) / len(trajectories)
         passed = [
             record.point_verdict is not None and record.point_verdict.choice == "yes"
             for record in kept
             if record.breakdown is not None
         ]
-        figures = {"rounds": rounds, **_shares(judged_success=passed)}
+        figures = {**_ending_figures(trajectories), **_shares(judged_success=passed)}
     return {f"rollout/{name}": value for name, value in figures.items()}
+
+
+def _ending_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
+    drawn = [one for one in trajectories if one.ending != "tool_failure"]
+    figures = {"tool_failures": (len(trajectories) - len(drawn)) / len(trajectories)}
+    if drawn:
+        figures["rounds"] = sum(len(one.pictures) for one in drawn) / len(drawn)
+        errors = sum(one.ending == "format_error" for one in drawn)
+        figures["format_errors"] = errors / len(drawn)
+    return figures
 
 
 def _shares(**values: Sequence[bool | None]) -> dict[str, float]:
@@ -155,7 +188,8 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     write_jsonl(
         path,
         (
-            trajectory_to_row(one.trajectory) | {"passed": one.passed, "source": one.source}
+            trajectory_to_row(one.trajectory)
+            | {"passed": one.passed, "source": one.source, "why_absent": one.why_absent}
             for one in outcomes
         ),
     )
@@ -171,11 +205,14 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
 
     def outcome(row: dict[str, Any]) -> Outcome:
         passed, source = row.pop("passed", None), row.pop("source", None)
+        reason = row.pop("why_absent", None)
         trajectory = trajectory_from_row(row, pictures)
         if not isinstance(passed, list) or len(passed) != len(trajectory.pictures):
             raise ValueError(f'"passed" is {passed!r} for {len(trajectory.pictures)} pictures')
         if source not in ("truth", "judge"):
             raise ValueError(f'"source" is {source!r}; wants truth or judge')
-        return Outcome(trajectory=trajectory, passed=tuple(passed), source=source)
+        return Outcome(
+            trajectory=trajectory, passed=tuple(passed), source=source, why_absent=reason
+        )
 
     return read_jsonl(path, outcome)

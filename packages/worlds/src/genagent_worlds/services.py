@@ -5,9 +5,8 @@ A service is named by one text: URLs with commas between, the name of something 
 """
 
 import importlib
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,11 +20,11 @@ from genagent_rewards import (
     VerdictCache,
 )
 from genagent_tools import HttpImageTool, HttpToolConfig, ImageTool, ToolError
+from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
+from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
 from genagent_worlds.world import Judges
-
-PROBE = "a red circle on a white background"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +65,17 @@ class Services:
 
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
-        return [*self._tool_problems(), *self._judge_problems()]
+        lines: list[str] = []
+        probes: list[Probe] = []
+        if known := list(self._tool_problems()):
+            lines += known
+        elif is_url(self.tool):
+            probes += tool_probes(self.image_servers(), seconds=self.tool_probe_seconds)
+        if known := list(self._judge_problems()):
+            lines += known
+        elif is_url(self.judge):
+            probes += judge_probes(self.judge_endpoints())
+        return [*lines, *look(probes)]
 
     def open_tool(self) -> ImageTool:
         """The tool, ready to draw. Raises ValueError where it cannot be had."""
@@ -142,14 +151,14 @@ class Services:
                 "module:callable"
             )
         elif is_url(self.tool):
-            yield from _tried(self._draw_once)
+            yield from _tried(self.image_servers)
         elif is_code(self.tool):
             yield from _tried(lambda: locate(self.tool))
         elif self.tool not in known_profiles():
             known = ", ".join(known_profiles())
             yield f"no tool {self.tool!r}; give a URL, module:callable or one of {known}"
         else:
-            yield from device_problems("--world.tool-device", self.tool_device)
+            yield from _device_problems("--world.tool-device", self.tool_device)
 
     def _judge_problems(self) -> Iterator[str]:
         if not self.judge:
@@ -160,49 +169,23 @@ class Services:
         elif is_url(self.judge) and not self.judge_model:
             yield f"--world.judge-model is missing: the name by which {self.judge} knows the judge"
         elif is_url(self.judge):
-            yield from _tried(self._ask_once)
+            yield from _tried(self.judge_endpoints)
         elif is_code(self.judge):
             yield from _tried(lambda: locate(self.judge))
         elif not (Path(self.judge) / "config.json").is_file():
             yield f"no judge {self.judge!r}; give a URL, a model folder or module:callable"
         else:
-            yield from device_problems("--world.judge-device", self.judge_device)
-
-    def _draw_once(self) -> None:
-        """One picture from each server. Raises ValueError where one does not draw it in time."""
-        config, seconds = self.image_servers(), self.tool_probe_seconds
-        for url in config.base_urls:
-            patience = {"attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
-            alone = replace(config, base_urls=(url,), **patience)
-            with HttpImageTool(alone) as tool:
-                begun = time.monotonic()
-                try:
-                    tool.generate([PROBE], [0])
-                except ToolError as error:
-                    if time.monotonic() - begun >= seconds:
-                        raise ValueError(
-                            f"the image server {url} does not draw within {seconds:g} s; wait "
-                            "until it does, or allow it more with --world.tool-probe-seconds"
-                        ) from error
-                    raise ValueError(
-                        f"the image server {url} does not draw ({error}); start it, or check "
-                        "--world.tool, --world.tool-model and --world.tool-token-env"
-                    ) from error
-
-    def _ask_once(self) -> None:
-        """A word from each endpoint. Raises ValueError where one does not say it."""
-        chat = OpenAIChat(self.judge_endpoints())
-        try:
-            chat.check()
-        except ValueError as error:
-            options = "--world.judge, --world.judge-model and --world.judge-token-env"
-            raise ValueError(f"{error}: {options}") from error
+            yield from _device_problems("--world.judge-device", self.judge_device)
 
 
 def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
     """One model as both judges, with one cache for both."""
     kept = VerdictCache(cache)
-    return Judges(point=PointwiseJudge(chat, cache=kept), pair=PairwiseJudge(chat, cache=kept))
+    return Judges(
+        point=PointwiseJudge(chat, cache=kept),
+        pair=PairwiseJudge(chat, cache=kept),
+        at_once=isinstance(chat, OpenAIChat),
+    )
 
 
 def is_url(name: str) -> bool:
@@ -232,18 +215,10 @@ def call(name: str) -> object:
     return locate(name)()
 
 
-def device_problems(option: str, device: str) -> Iterator[str]:
-    """A line where this machine has no such device."""
-    import torch
-
-    try:
-        wanted = torch.device(device)
-    except RuntimeError:
-        yield f"{option} is {device!r}; give cpu, cuda or cuda:1"
-        return
-    count = torch.cuda.device_count()
-    if wanted.type == "cuda" and (wanted.index or 0) >= count:
-        yield f"{option} is {device!r}, and this machine has {count} CUDA devices; give cpu"
+def _device_problems(option: str, device: str) -> Iterator[str]:
+    problem = device_problem(device)
+    if problem is not None:
+        yield f"{option} is {problem}"
 
 
 def _urls(text: str) -> tuple[str, ...]:
@@ -254,5 +229,4 @@ def _tried(attempt: Callable[[], object]) -> Iterator[str]:
     try:
         attempt()
     except ValueError as error:
-        # Words of a server may be a page.
         yield " ".join(str(error).split())

@@ -28,16 +28,19 @@ class Judges:
 
     point: JudgesPictures
     pair: ComparesPictures
+    at_once: bool = False
+    """Whether they are asked about a trajectory as soon as it has ended, while others still run:
+    for judges behind endpoints. One in this process would only get in the others' way."""
 
     def take_counts(self) -> dict[str, float]:
-        """``judge/asked``, ``judge/cached``, ``judge/absent`` since the last call; nothing for
-        judges that ask no model."""
+        """``judge/asked``, ``judge/cached``, ``judge/absent`` and of these ``judge/unparsed`` since
+        the last call; nothing for judges that ask no model."""
         counts = [
             judge.take_counts()
             for judge in (self.point, self.pair)
             if isinstance(judge, PointwiseJudge | PairwiseJudge)
         ]
-        names = ("asked", "cached", "absent")
+        names = ("asked", "cached", "absent", "unparsed")
         return {f"judge/{n}": float(sum(getattr(c, n) for c in counts)) for n in names if counts}
 
 

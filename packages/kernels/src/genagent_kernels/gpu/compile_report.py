@@ -146,35 +146,33 @@ def variants(architecture: int) -> Iterator[Variant]:
         num_warps=ratio.GPU_BLOCK["num_warps"],
         loose=("rows",),
     )
-    for rows in (16, 64):
-        yield Variant(
-            name=f"attend_spans bf16 {rows} rows",
-            kernel=paged_attention.attend_spans,
-            constants={
-                "SCALE": 128**-0.5,
-                "GROUP": 7,
-                "PAGE_SIZE": 16,
-                "SPAN": paged_attention.SPAN,
-                "BLOCK_ROWS": rows,
-                "BLOCK_KEYS": paged_attention.GPU_BLOCK_KEYS,
-                "BLOCK_WIDTH": 128,
-                "WIDEN": False,
-            },
-            pointers={
-                **{key: "bf16" for key in ("query", "key_pages", "value_pages")},
-                **{key: "i32" for key in ("page_table", "lengths")},
-                "members": "i64",
-                "outputs": "fp32",
-                "normalizers": "fp32",
-            },
-            loose=("num_members", "slots", "first_slot", "row_tiles", "stride_table"),
-        )
+    yield Variant(
+        name="attend_spans bf16",
+        kernel=paged_attention.attend_spans,
+        constants={
+            "SCALE": 128**-0.5,
+            "GROUP": 7,
+            "PAGE_SIZE": 16,
+            "SPAN": paged_attention.SPAN,
+            "BLOCK_HEADS": 16,
+            "BLOCK_KEYS": paged_attention.GPU_BLOCK_KEYS,
+            "BLOCK_WIDTH": 128,
+            "WIDEN": False,
+        },
+        pointers={
+            **{key: "bf16" for key in ("query", "key_pages", "value_pages")},
+            **{key: "i32" for key in ("page_table", "lengths")},
+            "outputs": "fp32",
+            "normalizers": "fp32",
+        },
+        loose=("stride_table",),
+    )
     yield Variant(
         name="merge_attention bf16",
         kernel=paged_attention.merge_attention,
         constants={"BLOCK_WIDTH": 128},
         pointers={"outputs": "fp32", "normalizers": "fp32", "result": "bf16"},
-        loose=("slots",),
+        loose=("spans",),
     )
     yield Variant(
         name="write_tokens bf16",
@@ -203,13 +201,11 @@ def variants(architecture: int) -> Iterator[Variant]:
         pointers={
             "logits": "fp32",
             "seeds": "i64",
-            "excluded": "i32",
+            "draws": "i64",
             "tokens": "i64",
             "logprobs": "fp32",
-            "log_kept": "fp32",
         },
         num_warps=sampler.GPU_BLOCK["num_warps"],
-        loose=("draw", "num_excluded"),
     )
 
 

@@ -1,11 +1,10 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false
-"""Attention of one new token a sequence over paged keys and values, a shared prefix read once.
+"""Attention of one new token a sequence over paged keys and values.
 
-A segment is a run of pages with the sequences that attend to it: each sequence's own pages, and
-each group's prefix with all its members, whose queries then share the tile that the keys are
-multiplied with. Segments are cut into spans of a fixed number of keys, one program each; a second
-kernel merges a sequence's spans in order. Span sizes do not depend on the batch, so neither does a
-row's result.
+A sequence is cut into spans of a fixed number of keys, one program for each span and key head, with
+the query heads that share the key head in one tile; a second kernel merges a sequence's spans in
+order. Span sizes do not depend on the batch, so neither does a row's result. Nothing waits for the
+device, and shapes depend on shapes alone, so that a CUDA graph can hold the launches.
 """
 
 import torch
@@ -14,82 +13,71 @@ import triton.language as tl
 from torch import Tensor
 
 from genagent_kernels.gpu.launch import is_interpreted
-from genagent_kernels.results import SharedPrefix
 
 SPAN = 512
 """Keys a program."""
 
 GPU_BLOCK_KEYS = 32
-"""Keys a step; with 64, a tile of 64 queries of width 128 spills on sm_80."""
+"""Keys a step."""
 
 
 @triton.jit
 def attend_spans(
-    query,  # [batch, query_heads, width]
+    query,  # [rows, query_heads, width]
     key_pages,  # [pages, page_size, key_heads, width], as are the values
     value_pages,
-    page_table,  # [segments, max_pages]
-    lengths,  # [segments]
-    members,  # [segments, num_members], -1 for none
-    outputs,  # [batch, query_heads, slots, width], float32
-    normalizers,  # [batch, query_heads, slots], float32, -inf where nothing was read
+    page_table,  # [rows, max_pages]
+    lengths,  # [rows]
+    outputs,  # [rows, query_heads, spans, width], float32
+    normalizers,  # [rows, query_heads, spans], float32, -inf where nothing was read
     width,
-    num_members,
-    slots,
-    first_slot,
-    row_tiles,
     stride_query_row,
     stride_query_head,
     stride_page,
     stride_token,
     stride_key_head,
     stride_table,
-    stride_members,
     SCALE: tl.constexpr,
     GROUP: tl.constexpr,  # query heads a key head
     PAGE_SIZE: tl.constexpr,
     SPAN: tl.constexpr,
-    BLOCK_ROWS: tl.constexpr,
+    BLOCK_HEADS: tl.constexpr,
     BLOCK_KEYS: tl.constexpr,
     BLOCK_WIDTH: tl.constexpr,
     WIDEN: tl.constexpr,
 ):
-    segment = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     key_head = tl.program_id(1)
-    span = tl.program_id(2) // row_tiles
-    tile = tl.program_id(2) % row_tiles
-    length = tl.load(lengths + segment)
+    span = tl.program_id(2)
+    length = tl.load(lengths + row)
     begin = span * SPAN
-    if begin < length:
-        row = tile * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-        member = tl.load(
-            members + segment * stride_members + row // GROUP,
-            mask=row < num_members * GROUP,
-            other=-1,
-        ).to(tl.int64)
-        is_row = member >= 0
-        head = key_head * GROUP + row % GROUP
+    member = tl.arange(0, BLOCK_HEADS)
+    is_head = member < GROUP
+    head = key_head * GROUP + member
+    slot = (row * tl.num_programs(1) * GROUP + head) * tl.num_programs(2) + span
+    if begin >= length:
+        tl.store(
+            normalizers + slot, tl.full((BLOCK_HEADS,), float("-inf"), tl.float32), mask=is_head
+        )
+    else:
         lane = tl.arange(0, BLOCK_WIDTH)
         is_lane = lane < width
         queries = tl.load(
-            query
-            + member[:, None] * stride_query_row
-            + head[:, None] * stride_query_head
-            + lane[None, :],
-            mask=is_row[:, None] & is_lane[None, :],
+            query + row * stride_query_row + head[:, None] * stride_query_head + lane[None, :],
+            mask=is_head[:, None] & is_lane[None, :],
             other=0.0,
         )
         if WIDEN:
             queries = queries.to(tl.float32)
-        maximum = tl.full((BLOCK_ROWS,), float("-inf"), tl.float32)
-        total = tl.zeros((BLOCK_ROWS,), tl.float32)
-        output = tl.zeros((BLOCK_ROWS, BLOCK_WIDTH), tl.float32)
+        maximum = tl.full((BLOCK_HEADS,), float("-inf"), tl.float32)
+        total = tl.zeros((BLOCK_HEADS,), tl.float32)
+        output = tl.zeros((BLOCK_HEADS, BLOCK_WIDTH), tl.float32)
         stop = tl.minimum(begin + SPAN, length)
         for start in range(begin, stop, BLOCK_KEYS):
             position = start + tl.arange(0, BLOCK_KEYS)
             is_key = position < stop
             page = tl.load(
-                page_table + segment * stride_table + position // PAGE_SIZE, mask=is_key, other=0
+                page_table + row * stride_table + position // PAGE_SIZE, mask=is_key, other=0
             ).to(tl.int64)
             place = (
                 page * stride_page
@@ -117,13 +105,12 @@ def attend_spans(
             output = output * shrink[:, None]
             output = tl.dot(shares.to(values.dtype), values, output, input_precision="ieee")
             maximum = new_maximum
-        slot = (member * tl.num_programs(1) * GROUP + head) * slots + first_slot + span
         tl.store(
             outputs + slot[:, None] * width + lane[None, :],
             output / total[:, None],
-            mask=is_row[:, None] & is_lane[None, :],
+            mask=is_head[:, None] & is_lane[None, :],
         )
-        tl.store(normalizers + slot, maximum + tl.log(total), mask=is_row)
+        tl.store(normalizers + slot, maximum + tl.log(total), mask=is_head)
 
 
 @triton.jit
@@ -132,22 +119,22 @@ def merge_attention(
     normalizers,
     result,
     width,
-    slots,
+    spans,
     BLOCK_WIDTH: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK_WIDTH)
     is_lane = lane < width
     maximum = float("-inf")
-    for slot in range(slots):
-        maximum = tl.maximum(maximum, tl.load(normalizers + row * slots + slot))
+    for span in range(spans):
+        maximum = tl.maximum(maximum, tl.load(normalizers + row * spans + span))
     total = 0.0
     output = tl.zeros((BLOCK_WIDTH,), tl.float32)
-    for slot in range(slots):
-        normalizer = tl.load(normalizers + row * slots + slot)
+    for span in range(spans):
+        normalizer = tl.load(normalizers + row * spans + span)
         if normalizer > float("-inf"):
             share = tl.exp(normalizer - maximum)
-            part = tl.load(outputs + (row * slots + slot) * width + lane, mask=is_lane, other=0.0)
+            part = tl.load(outputs + (row * spans + span) * width + lane, mask=is_lane, other=0.0)
             output += share * part
             total += share
     # A sequence without a key has no output.
@@ -198,68 +185,46 @@ def launch_attention(
     value_pages: Tensor,
     page_table: Tensor,
     lengths: Tensor,
-    shared: SharedPrefix | None,
     scale: float,
 ) -> Tensor:
-    """``reference.decode_attention``; pages as ``arguments.check_pages`` wants them."""
-    batch, query_heads, width = query.shape
-    page_size = key_pages.shape[1]
+    """``reference.decode_attention``; pages as ``rollout_arguments.check_pages`` wants them."""
+    rows, query_heads, width = query.shape
+    page_size, key_heads = key_pages.shape[1:3]
+    spans = triton.cdiv(page_table.shape[1] * page_size, SPAN)
     result = torch.empty_like(query, memory_format=torch.contiguous_format)
-    if batch == 0:
-        return result
-    own_spans = triton.cdiv(page_table.shape[1] * page_size, SPAN)
-    shared_spans = 0
-    if shared is not None:
-        shared_spans = triton.cdiv(shared.page_table.shape[1] * page_size, SPAN)
-    slots = shared_spans + own_spans
-    outputs = query.new_empty(batch, query_heads, slots, width, dtype=torch.float32)
-    normalizers = query.new_full((batch, query_heads, slots), -torch.inf, dtype=torch.float32)
-    itself = torch.arange(batch, device=query.device)[:, None]
-    segments = [(page_table, lengths, itself, shared_spans, own_spans)]
-    if shared is not None:
-        segments.insert(0, (shared.page_table, shared.lengths, shared.members, 0, shared_spans))
-    key_heads = key_pages.shape[2]
+    if rows == 0 or spans == 0:
+        return result.zero_()
+    outputs = query.new_empty(rows, query_heads, spans, width, dtype=torch.float32)
+    normalizers = query.new_empty(rows, query_heads, spans, dtype=torch.float32)
     group = query_heads // key_heads
-    for table, counts, members, first_slot, spans in segments:
-        num_members = members.shape[1]
-        if len(table) == 0 or spans == 0 or num_members == 0:
-            continue
-        # 16 rows are the least a tensor core takes, and 64 keep the tile in registers.
-        block_rows = min(64, max(16, triton.next_power_of_2(num_members * group)))
-        row_tiles = triton.cdiv(num_members * group, block_rows)
-        attend_spans[len(table), key_heads, spans * row_tiles](
-            query,
-            key_pages,
-            value_pages,
-            table,
-            counts,
-            members,
-            outputs,
-            normalizers,
-            width,
-            num_members,
-            slots,
-            first_slot,
-            row_tiles,
-            *query.stride()[:2],
-            *key_pages.stride()[:3],
-            table.stride(0),
-            members.stride(0),
-            SCALE=scale,
-            GROUP=group,
-            PAGE_SIZE=page_size,
-            SPAN=SPAN,
-            BLOCK_ROWS=block_rows,
-            BLOCK_KEYS=16 if is_interpreted() else GPU_BLOCK_KEYS,
-            BLOCK_WIDTH=max(16, triton.next_power_of_2(width)),
-            WIDEN=is_interpreted(),
-        )
-    merge_attention[(batch * query_heads,)](
+    attend_spans[rows, key_heads, spans](
+        query,
+        key_pages,
+        value_pages,
+        page_table,
+        lengths,
+        outputs,
+        normalizers,
+        width,
+        *query.stride()[:2],
+        *key_pages.stride()[:3],
+        page_table.stride(0),
+        SCALE=scale,
+        GROUP=group,
+        PAGE_SIZE=page_size,
+        SPAN=SPAN,
+        # 16 rows are the least a tensor core takes.
+        BLOCK_HEADS=max(16, triton.next_power_of_2(group)),
+        BLOCK_KEYS=16 if is_interpreted() else GPU_BLOCK_KEYS,
+        BLOCK_WIDTH=max(16, triton.next_power_of_2(width)),
+        WIDEN=is_interpreted(),
+    )
+    merge_attention[(rows * query_heads,)](
         outputs,
         normalizers,
         result,
         width,
-        slots,
+        spans,
         BLOCK_WIDTH=triton.next_power_of_2(width),
     )
     return result

@@ -1,6 +1,9 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false
-"""A token and its log-prob from logits in one pass: the exponential race of
-``reference.sample_tokens`` runs along with the online softmax."""
+"""A token and its log-prob from logits: ``reference.sample_tokens``, whose sums run in blocks.
+
+The first pass is the online softmax, the second finds the block in which the cumulative probability
+passes the row's number, and the place in it.
+"""
 
 import torch
 import triton
@@ -17,83 +20,74 @@ GPU_BLOCK = {"BLOCK": 1024, "num_warps": 8}
 def sample_rows(
     logits,
     seeds,
-    excluded,  # [num_excluded]
+    draws,
     tokens,
     logprobs,
-    log_kept,
     vocabulary,
-    draw,
-    num_excluded,
     stride_row,
     TEMPERATURE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     seed = tl.load(seeds + row)
+    draw = tl.load(draws + row).to(tl.int32)
+    zero = draw * 0
+    bits, _, _, _ = tl.philox(seed, draw, zero, zero, zero)
+    uniform = (bits.to(tl.float32) + 0.5) * 2.3283064365386963e-10
     maximum = tl.full((BLOCK,), float("-inf"), tl.float32)
-    whole = tl.zeros((BLOCK,), tl.float32)
-    kept = tl.zeros((BLOCK,), tl.float32)
-    best = tl.full((BLOCK,), float("-inf"), tl.float32)
-    best_column = tl.zeros((BLOCK,), tl.int32)
-    best_logit = tl.zeros((BLOCK,), tl.float32)
+    total = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, vocabulary, BLOCK):
         column = start + tl.arange(0, BLOCK)
-        is_column = column < vocabulary
-        z = tl.load(logits + row * stride_row + column, mask=is_column, other=float("-inf"))
+        z = tl.load(
+            logits + row * stride_row + column, mask=column < vocabulary, other=float("-inf")
+        )
         z = z.to(tl.float32) / TEMPERATURE
-        allowed = is_column
-        for index in range(num_excluded):
-            allowed = allowed & (column != tl.load(excluded + index))
-        zero = column * 0
-        bits, _, _, _ = tl.philox(seed, column, zero + draw, zero, zero)
-        uniform = (bits.to(tl.float32) + 0.5) * 2.3283064365386963e-10
-        # -log(1 - u): 1 - u has lost u's digits where u is small, and there the winner is decided.
-        series = uniform * (1.0 + uniform * (0.5 + uniform * (1 / 3 + uniform * 0.25)))
-        clock = tl.where(uniform < 1e-2, series, -tl.log(1.0 - uniform))
-        score = tl.where(allowed, z - tl.log(clock), float("-inf"))
-        is_better = score > best
-        best = tl.where(is_better, score, best)
-        best_column = tl.where(is_better, column, best_column)
-        best_logit = tl.where(is_better, z, best_logit)
         new_maximum = tl.maximum(maximum, z)
         base = tl.where(new_maximum > float("-inf"), new_maximum, 0.0)
-        shrink, exponential = tl.exp(maximum - base), tl.exp(z - base)
-        whole = whole * shrink + exponential
-        kept = kept * shrink + tl.where(allowed, exponential, 0.0)
+        total = total * tl.exp(maximum - base) + tl.exp(z - base)
         maximum = new_maximum
-    winner = tl.argmax(best, axis=0)
-    is_winner = tl.arange(0, BLOCK) == winner
     peak = tl.max(maximum, axis=0)
-    shrink = tl.where(whole > 0, tl.exp(maximum - peak), 0.0)
-    log_whole = tl.log(tl.sum(whole * shrink, axis=0))
-    log_allowed = tl.log(tl.sum(kept * shrink, axis=0))
-    logit = tl.sum(tl.where(is_winner, best_logit, 0.0), axis=0)
-    tl.store(tokens + row, tl.sum(tl.where(is_winner, best_column, 0), axis=0).to(tl.int64))
-    tl.store(logprobs + row, logit - peak - log_whole)
-    tl.store(log_kept + row, log_allowed - log_whole)
+    whole = tl.sum(tl.where(total > 0, total * tl.exp(maximum - peak), 0.0), axis=0)
+    bound = uniform * whole
+    before = 0.0
+    token = vocabulary
+    last = 0
+    for start in range(0, vocabulary, BLOCK):
+        column = start + tl.arange(0, BLOCK)
+        z = tl.load(
+            logits + row * stride_row + column, mask=column < vocabulary, other=float("-inf")
+        )
+        share = tl.exp(z.to(tl.float32) / TEMPERATURE - peak)
+        cumulative = before + tl.cumsum(share, axis=0)
+        # Sums of a scan may differ by an ulp where nothing is added.
+        passes = (cumulative > bound) & (share > 0)
+        token = tl.minimum(token, tl.min(tl.where(passes, column, vocabulary), axis=0))
+        last = tl.maximum(last, tl.max(tl.where(share > 0, column, 0), axis=0))
+        before += tl.sum(share, axis=0)
+    # In float32 the number may be 1, or the sums end an ulp apart.
+    token = tl.where(token < vocabulary, token, last)
+    logit = tl.load(logits + row * stride_row + token).to(tl.float32) / TEMPERATURE
+    tl.store(tokens + row, token.to(tl.int64))
+    tl.store(logprobs + row, logit - peak - tl.log(whole))
 
 
 def launch_sampler(
-    logits: Tensor, seeds: Tensor, draw: int, temperature: float, excluded: tuple[int, ...]
+    logits: Tensor, seeds: Tensor, draws: Tensor, temperature: float
 ) -> SampledTokens:
     """``reference.sample_tokens`` in float32."""
     rows, vocabulary = logits.shape
     token = torch.empty(rows, dtype=torch.int64, device=logits.device)
-    logprob, log_kept = torch.empty(2, rows, dtype=torch.float32, device=logits.device)
+    logprob = torch.empty(rows, dtype=torch.float32, device=logits.device)
     if rows:
-        listed = torch.tensor(excluded or (-1,), dtype=torch.int32, device=logits.device)
         sample_rows[(rows,)](
             logits,
             seeds,
-            listed,
+            draws,
             token,
             logprob,
-            log_kept,
             vocabulary,
-            draw,
-            len(excluded),
             logits.stride(0),
             TEMPERATURE=temperature,
             **({"BLOCK": 128} if is_interpreted() else GPU_BLOCK),
         )
-    return SampledTokens(token=token, logprob=logprob, log_kept=log_kept)
+    return SampledTokens(token=token, logprob=logprob)

@@ -3,7 +3,7 @@
 Written to be read, not to be fast. Arguments are not checked.
 """
 
-from genagent_kernels.reference.attention import decode_attention, write_pages
+from genagent_kernels.reference.attention import decode_attention, prefill_attention, write_pages
 from genagent_kernels.reference.loss import (
     grpo_loss,
     grpo_stats,
@@ -21,6 +21,7 @@ __all__ = [
     "linear_logprob",
     "logprob_ratio",
     "philox_uniforms",
+    "prefill_attention",
     "rotate_multimodal",
     "sample_tokens",
     "statistics_dtype",

@@ -1,44 +1,56 @@
-"""Attention of one new token a sequence over keys and values that lie in pages."""
+"""Attention of new tokens over keys and values that lie in pages."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from genagent_kernels.reference.loss import statistics_dtype
-from genagent_kernels.results import SharedPrefix
 
 
 def decode_attention(
-    query: Float[Tensor, "batch query_heads width"],
+    query: Float[Tensor, "rows query_heads width"],
     key_pages: Float[Tensor, "pages page_size key_heads width"],
     value_pages: Float[Tensor, "pages page_size key_heads width"],
-    page_table: Int[Tensor, "batch max_pages"],
-    lengths: Int[Tensor, " batch"],
+    page_table: Int[Tensor, "rows max_pages"],
+    lengths: Int[Tensor, " rows"],
     *,
-    shared: SharedPrefix | None = None,
     scale: float | None = None,
-) -> Float[Tensor, "batch query_heads width"]:
-    """Softmax attention, a sequence at a time, over its shared prefix and then its own tokens."""
+) -> Float[Tensor, "rows query_heads width"]:
+    """Softmax attention of one new token a sequence, a sequence at a time."""
     dtype = statistics_dtype(query)
     num_query_heads, width = query.shape[1:]
     factor = width**-0.5 if scale is None else scale
     group = num_query_heads // key_pages.shape[2]
     result = torch.zeros_like(query)
-    for row in range(len(query)):
-        pieces = [(page_table[row], int(lengths[row]))]
-        if shared is not None:
-            for index in (shared.members == row).any(1).nonzero().flatten().tolist():
-                pieces.insert(0, (shared.page_table[index], int(shared.lengths[index])))
-        keys, values = (
-            torch.cat([_gather(pages, table, length) for table, length in pieces]).to(dtype)
-            for pages in (key_pages, value_pages)
-        )  # [length, key_heads, width]
-        if len(keys) == 0:
+    for row, length in enumerate(lengths.tolist()):
+        if length == 0:
             continue
-        keys, values = (x.repeat_interleave(group, dim=1) for x in (keys, values))
+        keys, values = (
+            _gather(pages, page_table[row], length).to(dtype).repeat_interleave(group, dim=1)
+            for pages in (key_pages, value_pages)
+        )  # [length, query_heads, width]
         scores = torch.einsum("hd,lhd->hl", query[row].to(dtype), keys) * factor
         result[row] = torch.einsum("hl,lhd->hd", scores.softmax(-1), values).to(query.dtype)
     return result
+
+
+def prefill_attention(
+    query: Float[Tensor, "rows new query_heads width"],
+    key_pages: Float[Tensor, "pages page_size key_heads width"],
+    value_pages: Float[Tensor, "pages page_size key_heads width"],
+    page_table: Int[Tensor, "rows max_pages"],
+    starts: Int[Tensor, " rows"],
+    *,
+    scale: float | None = None,
+) -> Float[Tensor, "rows new query_heads width"]:
+    """Each new token as if it were the one that is decoded."""
+    columns = [
+        decode_attention(
+            query[:, column], key_pages, value_pages, page_table, starts + column + 1, scale=scale
+        )
+        for column in range(query.shape[1])
+    ]
+    return torch.stack(columns, 1)
 
 
 def write_pages(

@@ -1,8 +1,10 @@
-"""Sampling by an exponential race: the token whose exponential clock, sped up by its probability,
-rings first. It is the Gumbel-max trick, written so that small numbers keep their digits.
+"""Sampling by the inverse of the distribution function: the first token whose cumulative
+probability passes a uniform number.
 
-The random numbers are Philox4x32-10 (Salmon et al., SC 2011) with the row's seed as the key and
-(token, draw) as the counter, so a draw depends on nothing but seed, draw and the row's own logits.
+The number is the first word of Philox4x32-10 (Salmon et al., SC 2011) with the row's seed as the
+key and its draw as the counter, so a token depends on nothing but seed, draw and the row's own
+logits. One number a row: an exponential race wants one a token of the vocabulary, and costs a CPU
+ten times as much.
 """
 
 import numpy as np
@@ -18,38 +20,25 @@ def sample_tokens(
     logits: Float[Tensor, "rows vocabulary"],
     seeds: Int[Tensor, " rows"],
     *,
-    draw: int = 0,
+    draws: Int[Tensor, " rows"],
     temperature: float = 1.0,
-    excluded: tuple[int, ...] = (),
 ) -> SampledTokens:
-    """One token a row from ``softmax(logits / temperature)`` without the excluded tokens."""
-    scaled = logits.to(statistics_dtype(logits)) / temperature
-    allowed = scaled.clone()
-    allowed[:, list(excluded)] = -torch.inf
-    uniforms = philox_uniforms(seeds, logits.shape[1], draw).to(scaled)
-    clocks = -torch.log1p(-uniforms)
-    token = (allowed - clocks.log()).argmax(-1)
-    whole = scaled.logsumexp(-1)
-    return SampledTokens(
-        token=token,
-        logprob=scaled.gather(1, token[:, None]).squeeze(1) - whole,
-        log_kept=allowed.logsumexp(-1) - whole,
-    )
+    """One token a row from ``softmax(logits / temperature)``."""
+    logprob = (logits.to(statistics_dtype(logits)) / temperature).log_softmax(-1)
+    cumulative = logprob.exp().cumsum(-1, dtype=torch.float64)
+    bound = philox_uniforms(seeds, draws).to(logits.device)[:, None] * cumulative[:, -1:]
+    token = (cumulative > bound).int().argmax(-1)
+    return SampledTokens(token=token, logprob=logprob.gather(1, token[:, None]).squeeze(1))
 
 
 def philox_uniforms(
-    seeds: Int[Tensor, " rows"], count: int, draw: int
-) -> Float[Tensor, "rows {count}"]:
-    """Numbers in (0, 1), float64: the first word of Philox at counter (column, draw, 0, 0)."""
-    key = seeds.cpu().numpy().astype(np.uint64)[:, None]
+    seeds: Int[Tensor, " rows"], draws: Int[Tensor, " rows"]
+) -> Float[Tensor, " rows"]:
+    """Numbers in (0, 1), float64: the first word of Philox at counter (draw, 0, 0, 0)."""
     low, mask = np.uint64(32), np.uint64(0xFFFFFFFF)
+    key = seeds.cpu().numpy().astype(np.uint64)
     key0, key1 = key & mask, key >> low
-    counter = [
-        np.arange(count, dtype=np.uint64)[None, :],
-        np.uint64(draw),
-        np.uint64(0),
-        np.uint64(0),
-    ]
+    counter = [draws.cpu().numpy().astype(np.uint64), np.uint64(0), np.uint64(0), np.uint64(0)]
     for _ in range(10):
         product0 = counter[0] * np.uint64(0xD2511F53)
         product2 = counter[2] * np.uint64(0xCD9E8D57)

@@ -1,0 +1,142 @@
+"""One trajectory as one coroutine: think, call the tool, look, judge, reflect, round after round.
+
+Section 3.1 of the method (GenAgent, 2601.18543). Hundreds of them run at once; each waits for its
+own turns and its own pictures only.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from genagent_data import (
+    Ending,
+    Picture,
+    Request,
+    Round,
+    Trajectory,
+    Turn,
+    derive_seed,
+    parse_turn,
+)
+from genagent_policy import TokenTrajectory
+from genagent_rollout.activity import Activity
+from genagent_rollout.conversation import Engine, SampledTurn
+from genagent_rollout.drawing import Drawing
+from genagent_tools import ToolError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """One attempt at one request, as messages and as tokens."""
+
+    trajectory: Trajectory
+    tokens: TokenTrajectory
+    turns: tuple[str, ...]
+    """The agent's words of each turn, to the letter, broken ones included."""
+    seed: int
+
+
+async def act(
+    engine: Engine,
+    tool: Drawing,
+    request: Request,
+    *,
+    seed: int,
+    max_rounds: int,
+    activity: Activity | None = None,
+) -> Rollout:
+    """Let the agent answer a request once.
+
+    Args:
+        seed: tokens and pictures follow from it alone, up to float noise from batch composition.
+        max_rounds: pictures allowed; the agent still judges the last one.
+        activity: what many trajectories at once wait for.
+
+    Raises:
+        ValueError: the engine has no room for such a conversation.
+        OSError: a picture cannot be stored.
+    """
+    activity = Activity() if activity is None else activity
+    attempt = _Attempt(request=request, seed=seed, max_rounds=max_rounds)
+    conversation = engine.open(request.prompt, seed=seed)
+    try:
+        while attempt.ending is None:
+            with activity.turn():
+                sampled = await conversation.turn()
+            call = attempt.hear(sampled)
+            if call is not None and (picture := await attempt.draw(call, tool)) is not None:
+                conversation.observe(picture)
+        return attempt.rollout(conversation.tokens())
+    finally:
+        conversation.close()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Attempt:
+    """A trajectory in the making."""
+
+    request: Request
+    seed: int
+    max_rounds: int
+    rounds: list[Round] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    ending: Ending | None = None
+    answer: str | None = None
+    error: str | None = None
+
+    @property
+    def pictures(self) -> int:
+        return sum(round.picture is not None for round in self.rounds)
+
+    def hear(self, sampled: SampledTurn) -> Turn | None:
+        """Take in a turn; returns it where it calls the tool, and sets the ending elsewhere."""
+        turn = parse_turn(
+            sampled.text,
+            images_so_far=self.pictures,
+            max_rounds=self.max_rounds,
+            cut_off=sampled.cut_off,
+        )
+        self.turns.append(sampled.text)
+        if self.rounds and turn.judgement is not None:
+            self.rounds[-1] = replace(self.rounds[-1], judgement=turn.judgement)
+        if turn.error is not None:
+            self.ending, self.error = "format_error", turn.error
+        elif turn.answer is not None:
+            self.ending, self.answer = "answer", turn.answer
+        elif self.pictures >= self.max_rounds:
+            self.ending = "out_of_rounds"
+        return turn if self.ending is None else None
+
+    async def draw(self, call: Turn, tool: Drawing) -> Picture | None:
+        """The picture that a turn asks for; a tool that fails ends the trajectory."""
+        assert call.tool_prompt is not None
+        seed = derive_seed(self.seed, "tool", len(self.rounds))
+        started = time.perf_counter()
+        picture = None
+        try:
+            picture = await tool.draw(call.tool_prompt, seed=seed)
+        except ToolError as error:
+            self.ending, self.error = "tool_failure", str(error)
+        self.rounds.append(
+            Round(
+                thinking=call.thinking,
+                tool_prompt=call.tool_prompt,
+                picture=picture,
+                seed=seed,
+                tool_seconds=time.perf_counter() - started,
+            )
+        )
+        return picture
+
+    def rollout(self, tokens: TokenTrajectory) -> Rollout:
+        """All of it, when it has ended."""
+        assert self.ending is not None
+        trajectory = Trajectory(
+            request=self.request,
+            rounds=tuple(self.rounds),
+            answer=self.answer,
+            ending=self.ending,
+            error=self.error,
+        )
+        return Rollout(
+            trajectory=trajectory, tokens=tokens, turns=tuple(self.turns), seed=self.seed
+        )

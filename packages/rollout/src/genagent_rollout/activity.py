@@ -1,0 +1,92 @@
+"""What trajectories that run side by side wait for, and where the time goes."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger("genagent_rollout")
+
+PATIENCE = 60.0
+"""Seconds without a turn or a picture after which it is said what is waited for."""
+
+
+class Waits:
+    """Waits of one kind: how many there are now, and the seconds in which there was any."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.ended = 0
+        self._seconds = 0.0
+        self._since = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds + (time.perf_counter() - self._since if self.now else 0.0)
+
+    def begin(self) -> None:
+        if self.now == 0:
+            self._since = time.perf_counter()
+        self.now += 1
+
+    def end(self) -> None:
+        self.now -= 1
+        self.ended += 1
+        if self.now == 0:
+            self._seconds += time.perf_counter() - self._since
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Around a wait."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+
+class Activity:
+    """Turns and pictures that are waited for; of one event loop."""
+
+    def __init__(self) -> None:
+        self.turns = Waits()
+        self.pictures = Waits()
+        self.when_no_turn: Callable[[], None] | None = None
+        """Called when no turn is waited for any more, after who had the last one has gone on."""
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Around the wait for a turn."""
+        with self.turns.one():
+            yield
+        if self.turns.now == 0 and self.when_no_turn is not None:
+            asyncio.get_running_loop().call_soon(self.when_no_turn)
+
+    @contextmanager
+    def watched(self, patience: float = PATIENCE) -> Iterator[None]:
+        """Inside, a line is logged whenever nothing has come for ``patience`` seconds."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            before = -1
+            while not ended.wait(patience):
+                now = self.turns.ended + self.pictures.ended
+                if now == before:
+                    logger.warning(
+                        "no turn and no picture has come for %g s; %d turns and %d pictures are "
+                        "waited for",
+                        patience,
+                        self.turns.now,
+                        self.pictures.now,
+                    )
+                before = now
+
+        watcher = threading.Thread(target=watch, name="rollout-watchdog", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()

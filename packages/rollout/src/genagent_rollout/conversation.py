@@ -1,0 +1,62 @@
+"""The seam of an engine: conversations that sample turns and are shown pictures.
+
+Everything about tokens lies behind it; what acts knows turns and pictures.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from genagent_policy import TokenTrajectory
+from genagent_rewards import Picture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledTurn:
+    """One turn as it was sampled."""
+
+    ids: tuple[int, ...]
+    """Its end-of-turn token included, where it has one."""
+    text: str
+    """The same without the end-of-turn token."""
+    cut_off: bool
+    """The turn, or the whole response, ran out of length before it ended."""
+
+
+class Conversation(Protocol):
+    """One conversation with the policy: turn, picture, turn, …"""
+
+    async def turn(self) -> SampledTurn:
+        """Sample the agent's next turn."""
+        ...
+
+    def observe(self, picture: Picture) -> None:
+        """Show a picture, as the answer to the turn that has just ended.
+
+        Raises:
+            ValueError: no turn has ended.
+        """
+        ...
+
+    def tokens(self) -> TokenTrajectory:
+        """Everything said so far, exactly as it was sampled."""
+        ...
+
+    def close(self) -> None:
+        """Give up what the engine holds for it; tokens stay readable. Closing twice is closing."""
+        ...
+
+
+class Engine(Protocol):
+    """What conversations are held with."""
+
+    def open(self, prompt: str, *, seed: int) -> Conversation:
+        """A conversation; its tokens follow from prompt, pictures and seed, up to float noise.
+
+        Raises:
+            ValueError: it could grow longer than the engine has room for.
+        """
+        ...
+
+    def publish(self) -> None:
+        """The policy's weights have changed: from now on turns are sampled with the new ones."""
+        ...
