@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.rollout.conversations import picture
 from tests.rollout.fake_vllm import logprob
-from tests.rollout.vllm_talk import Serve, engine_of, expected, serve, talk
+from tests.rollout.vllm_talk import Serve, engine_of, expected, picture, serve, talk
 
 from genagent_policy import Policy
 from genagent_rewards import Picture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.rollout.conversations import picture
+from tests.rollout.vllm_talk import picture
 
 from genagent_policy import Policy
 from genagent_rewards import Picture

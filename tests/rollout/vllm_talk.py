@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.rollout.conversations import picture
+from PIL import Image
 from tests.rollout.fake_vllm import FakeVllm, spoken
 
 from genagent_data import derive_seed
@@ -17,6 +18,13 @@ from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmEngine
 
 Serve = Callable[..., FakeVllm]
+
+
+def picture(seed: int) -> Image.Image:
+    """Noise of 64x32 or of 48x48 pixels, so that observations differ in length."""
+    height, width = (48, 48) if seed % 2 else (32, 64)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
 
 
 @pytest.fixture
