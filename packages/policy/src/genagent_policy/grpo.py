@@ -15,12 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genagent_kernels import grpo_loss
 from genagent_policy.batching import Batch, collate, plan_micro_batches
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
+from genagent_policy.mismatch import (
+    EngineMismatch,
+    importance_weights,
+    turns_of,
+    with_trainer_logprobs,
+)
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.token_statistics import TokenStatistics
@@ -52,6 +59,10 @@ class GRPOUpdate:
         refuse_greedy(groups)
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
+        if self.config.truncate_at is not None:
+            groups = with_trainer_logprobs(
+                self.policy, groups, max_tokens=self.config.micro_batch_tokens
+            )
         steps: list[Gradient] = []
         norms: list[float] = []
         for part in self._parts(groups):
@@ -74,19 +85,21 @@ class GRPOUpdate:
         every = weigh(groups, normalization=self.config.normalization)
         weighted = [item for item in every if item.advantage != 0.0]
         trajectories = [item.trajectory for item in weighted]
-        loss, statistics = 0.0, []
+        loss, statistics, mismatches = 0.0, [], []
         lengths = [len(trajectory) for trajectory in trajectories]
         for indices in plan_micro_batches(
             lengths,
             max_tokens=self.config.micro_batch_tokens,
             temperatures=[trajectory.temperature for trajectory in trajectories],
         ):
-            share, part = self._micro_batch([weighted[index] for index in indices])
+            share, part, mismatch = self._micro_batch([weighted[index] for index in indices])
             loss += share
             statistics.append(part)
+            mismatches.append(mismatch)
         return Gradient(
             loss=loss,
             statistics=TokenStatistics.pool(statistics),
+            mismatch=EngineMismatch.pool(mismatches),
             trajectories=len(trajectories),
             tokens=sum(lengths),
         )
@@ -106,7 +119,9 @@ class GRPOUpdate:
             for indices in np.array_split(np.arange(len(groups)), parts):
                 yield [groups[index] for index in indices]
 
-    def _micro_batch(self, items: Sequence[Weighted]) -> tuple[float, TokenStatistics]:
+    def _micro_batch(
+        self, items: Sequence[Weighted]
+    ) -> tuple[float, TokenStatistics, EngineMismatch]:
         """Loss and statistics of trajectories of one temperature."""
         policy, config = self.policy, self.config
         batch: Batch = collate(
@@ -119,12 +134,16 @@ class GRPOUpdate:
         row = batch.policy_mask[:, 1:].nonzero()[:, 0]
         advantage = torch.tensor([item.advantage for item in items], device=policy.device)[row]
         weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
+        old = sampled = batch.logprobs[batch.policy_mask]
+        if config.truncate_at is not None:
+            old = _trainer_logprobs(items).to(policy.device)
+            weight = weight * importance_weights(old, sampled, truncate_at=config.truncate_at)
         states, targets = policy.policy_states(batch)
         result = grpo_loss(
             states,
             policy.head_weight,
             targets,
-            old_logprob=batch.logprobs[batch.policy_mask],
+            old_logprob=old,
             advantage=advantage,
             mask=torch.ones_like(targets, dtype=torch.bool),
             token_weight=weight,
@@ -133,4 +152,14 @@ class GRPOUpdate:
             temperature=items[0].trajectory.temperature,
         )
         self._optimizer.backward(result.loss)
-        return float(result.loss.detach()), TokenStatistics.of(result.stats)
+        mismatch = EngineMismatch.of(result.logprob, sampled, turns_of(batch.policy_mask))
+        return float(result.loss.detach()), TokenStatistics.of(result.stats), mismatch
+
+
+def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
+    """Of the tokens that the policy chose, row by row; the engine's where nobody has asked."""
+    parts = []
+    for trajectory in (item.trajectory for item in items):
+        own = trajectory.trainer_logprobs
+        parts.append((trajectory.logprobs if own is None else own)[trajectory.policy_mask])
+    return torch.cat(parts)

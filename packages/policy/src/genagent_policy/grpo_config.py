@@ -21,6 +21,10 @@ class GRPOConfig:
     """The ratio counts down to ``1 - clip_low``."""
     clip_high: float = 0.2
     """The ratio counts up to ``1 + clip_high``."""
+    truncate_at: float | None = None
+    """Correct for an engine whose log-probs differ from the trainer's: each token counts by
+    the ratio of the two, at most this, 2 for example, at the price of one more forward pass. None:
+    the engine's are taken for the trainer's own."""
     normalization: Normalization = "sequence"
     """Mean over each trajectory's tokens, then over the group, then over groups (the paper), or
     over all policy tokens of the step (DAPO)."""
@@ -49,6 +53,9 @@ class GRPOConfig:
                 f"clips are {self.clip_low} and {self.clip_high}; wants clip_low from 0 to 1 and "
                 "clip_high of 0 or more"
             )
+        # Below 1 a token that both find equally likely would count less.
+        if self.truncate_at is not None and not 1 <= self.truncate_at < float("inf"):
+            raise ValueError(f"truncate_at is {self.truncate_at}; wants 1 or more, or None")
         for name in ("updates_per_batch", "epochs", "micro_batch_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")

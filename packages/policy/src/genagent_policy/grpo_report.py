@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from genagent_policy.mismatch import EngineMismatch
 from genagent_policy.token_statistics import TokenStatistics
 
 
@@ -12,6 +13,8 @@ class Gradient:
 
     loss: float
     statistics: TokenStatistics
+    mismatch: EngineMismatch
+    """Of the policy as it was in this pass, and the engine."""
     trajectories: int
     tokens: int
 
@@ -37,6 +40,8 @@ class GRPOReport:
     """Fewer than asked for where all advantages of a part were zero."""
     trained_trajectories: int
     """Trajectories with an advantage, counted once per epoch."""
+    mismatch: EngineMismatch
+    """Before anything was learnt: over the first optimizer step's tokens."""
     learning_rate: float
     seconds: float
     tokens_per_second: float
@@ -44,10 +49,11 @@ class GRPOReport:
 
     def metrics(self) -> dict[str, float]:
         """Its figures by metric name."""
-        counts = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps")
+        others = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps", "mismatch")
         figures = asdict(self)
         return {
-            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in counts},
+            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in others},
+            **self.mismatch.metrics(),
             "seconds/update": self.seconds,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
         }
@@ -76,6 +82,7 @@ class GRPOReport:
             policy_tokens=pooled.tokens,
             optimizer_steps=len(steps),
             trained_trajectories=sum(gradient.trajectories for gradient in steps),
+            mismatch=steps[0].mismatch if steps else EngineMismatch(),
             learning_rate=learning_rate,
             seconds=seconds,
             tokens_per_second=sum(gradient.tokens for gradient in steps) / seconds,

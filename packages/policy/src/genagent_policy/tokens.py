@@ -26,6 +26,8 @@ class TokenTrajectory:
     """Levels of all pictures, in order, in the patches of ``PatchFormat``."""
     grids: Int64[Tensor, "pictures 3"]
     """Patches in time, height and width of each picture."""
+    trainer_logprobs: Float[Tensor, " tokens"] | None = None
+    """The same under the trainer's own policy before it learns; None: nobody has asked."""
     temperature: float = 1.0
     """What it was sampled at: 0 where each token is the likeliest, 1 where it was rendered."""
 

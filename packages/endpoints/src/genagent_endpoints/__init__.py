@@ -1,0 +1,40 @@
+"""Several servers of one kind: who is next, who rests, retries, deadlines, bounds."""
+
+from genagent_endpoints.answer import Answer, clean
+from genagent_endpoints.config import EndpointsConfig
+from genagent_endpoints.endpoints import Endpoints
+from genagent_endpoints.exchange import Exchange
+from genagent_endpoints.failures import (
+    Busy,
+    EndpointError,
+    Exhausted,
+    Lost,
+    Refused,
+    Rejected,
+    Trouble,
+    TurnedAway,
+    Unwanted,
+)
+from genagent_endpoints.loop import together
+from genagent_endpoints.request import Counts, Question, Session
+
+__all__ = [
+    "Answer",
+    "Busy",
+    "Counts",
+    "EndpointError",
+    "Endpoints",
+    "EndpointsConfig",
+    "Exchange",
+    "Exhausted",
+    "Lost",
+    "Question",
+    "Refused",
+    "Rejected",
+    "Session",
+    "Trouble",
+    "TurnedAway",
+    "Unwanted",
+    "clean",
+    "together",
+]

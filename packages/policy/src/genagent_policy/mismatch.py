@@ -1,0 +1,139 @@
+"""An engine whose log-probs are not the trainer's: how far they are apart, and what to do about it.
+
+Another kernel, another precision or another machine gives the same weights other log-probs: in
+bfloat16 a token's may be .1 apart. Then the tokens come from another distribution than the one the
+ratio is taken against. The correction (truncated importance sampling, Yao et al. 2025) takes the
+ratio against the trainer's own log-probs from before the update and weighs each token by
+``min(p_trainer / p_engine, truncate_at)``, which has no gradient.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from genagent_kernels import logprob_ratio
+from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.model import Policy
+from genagent_policy.tokens import TokenTrajectory
+from genagent_policy.weighting import GRPOGroup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineMismatch:
+    """Differences between trainer and engine in the log-probs of sampled tokens, turn by turn.
+
+    Example: tokens of the first turn .01 and .03 apart and one of the second .2 give ``tokens``
+    (2, 1), ``total`` (.04, .2) and ``largest`` .2.
+    """
+
+    tokens: tuple[int, ...] = ()
+    total: tuple[float, ...] = ()
+    """Sums of absolute differences."""
+    largest: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        trainer: Float[Tensor, " chosen"],
+        engine: Float[Tensor, " chosen"],
+        turns: Int64[Tensor, " chosen"],
+    ) -> "EngineMismatch":
+        """
+        Args:
+            turns: of its trajectory that each token belongs to, from 0.
+        """
+        apart = (trainer - engine).abs()
+        return cls(
+            tokens=tuple(torch.bincount(turns).tolist()),
+            total=tuple(torch.bincount(turns, weights=apart.double()).tolist()),
+            largest=float(apart.max()) if len(apart) else 0.0,
+        )
+
+    @classmethod
+    def pool(cls, parts: Sequence["EngineMismatch"]) -> "EngineMismatch":
+        """That of all tokens together."""
+        tokens = zip_longest(*(part.tokens for part in parts), fillvalue=0)
+        total = zip_longest(*(part.total for part in parts), fillvalue=0.0)
+        return cls(
+            tokens=tuple(sum(counts) for counts in tokens),
+            total=tuple(math.fsum(sums) for sums in total),
+            largest=max((part.largest for part in parts), default=0.0),
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """The mean over all tokens and over each turn's, and the largest, in nats; nothing where
+        there is no token."""
+        if not sum(self.tokens):
+            return {}
+        by_turn = enumerate(zip(self.total, self.tokens, strict=True), start=1)
+        return {
+            "mismatch/logprob": math.fsum(self.total) / sum(self.tokens),
+            "mismatch/logprob_max": self.largest,
+            **{f"mismatch/logprob_turn_{n}": s / tokens for n, (s, tokens) in by_turn if tokens},
+        }
+
+
+def turns_of(policy_mask: Bool[Tensor, "rows tokens"]) -> Int64[Tensor, " chosen"]:
+    """Which turn each token that the policy chose belongs to, from 0, row by row; the environment's
+    tokens stand between two turns."""
+    begins = policy_mask.clone()
+    begins[:, 1:] &= ~policy_mask[:, :-1]
+    return (begins.cumsum(dim=1) - 1)[policy_mask]
+
+
+def with_trainer_logprobs(
+    policy: Policy, groups: Sequence[GRPOGroup], *, max_tokens: int
+) -> list[GRPOGroup]:
+    """The same groups, in which each trajectory that can teach something knows what the policy, as
+    it is now, makes of its tokens; from equal rewards nothing is learnt.
+
+    Args:
+        max_tokens: padded tokens run through the model at once.
+    """
+    teaches = [len(set(group.rewards)) > 1 for group in groups]
+    every = [
+        trajectory
+        for group, is_wanted in zip(groups, teaches, strict=True)
+        if is_wanted
+        for trajectory in group.trajectories
+    ]
+    scored: list[TokenTrajectory] = list(every)
+    for indices in plan_micro_batches(
+        [len(trajectory) for trajectory in every],
+        max_tokens=max_tokens,
+        temperatures=[trajectory.temperature for trajectory in every],
+    ):
+        batch = collate(
+            every,
+            indices,
+            image_token_id=policy.chat.image_token_id,
+            merge_size=policy.chat.merge_size,
+            pad_id=policy.chat.pad_id,
+        ).to(policy.device)
+        with torch.no_grad():
+            logprobs = policy.logprobs(batch, every[indices[0]].temperature).cpu()
+        for row, index in enumerate(indices):
+            own = logprobs[row, : len(every[index])].clone()
+            scored[index] = replace(every[index], trainer_logprobs=own)
+    rest = iter(scored)
+    return [
+        replace(group, trajectories=tuple(next(rest) for _ in group.trajectories))
+        if is_wanted
+        else group
+        for group, is_wanted in zip(groups, teaches, strict=True)
+    ]
+
+
+def importance_weights(
+    trainer: Float[Tensor, " chosen"], engine: Float[Tensor, " chosen"], *, truncate_at: float
+) -> Float[Tensor, " chosen"]:
+    """``min(p_trainer / p_engine, truncate_at)`` of each token; exactly 1 where they agree."""
+    everywhere = torch.ones_like(trainer, dtype=torch.bool)
+    found = logprob_ratio(trainer, engine, everywhere, truncate_at=truncate_at)
+    assert found.importance_weight is not None
+    return found.importance_weight

@@ -1,0 +1,98 @@
+"""Whether vLLM servers can be sampled from, asked before anything loads."""
+
+import asyncio
+from collections.abc import Iterable
+
+from genagent_endpoints import Answer, EndpointError, Endpoints, Trouble, TurnedAway
+from genagent_rollout.config import SamplingConfig
+from genagent_rollout.vllm_config import VllmConfig
+
+SECONDS = 60.0
+"""That a server may take for one token."""
+
+
+def vllm_problems(config: VllmConfig, sampling: SamplingConfig) -> list[str]:
+    """What keeps turns from being sampled, a line for each server.
+
+    Args:
+        sampling: decides whether the servers' kind of log-probs matters.
+    """
+    try:
+        endpoints = Endpoints(config.endpoints(config.urls))
+    except ValueError as error:
+        return [str(error)]
+    with endpoints:
+        return endpoints.run(_problems(endpoints, config, sampling))
+
+
+async def _problems(
+    endpoints: Endpoints, config: VllmConfig, sampling: SamplingConfig
+) -> list[str]:
+    checks = (_problem(endpoints, url.rstrip("/"), config, sampling) for url in config.urls)
+    return [line for line in await asyncio.gather(*checks) if line is not None]
+
+
+async def _problem(
+    endpoints: Endpoints, url: str, config: VllmConfig, sampling: SamplingConfig
+) -> str | None:
+    try:
+        first = await _one_token(endpoints, url, temperature=1.0)
+        if not _is_plain(sampling):
+            second = await _one_token(endpoints, url, temperature=2.0)
+            if not _halved(first, second):
+                return (
+                    f"{url}: its log-probs know nothing of the temperature, which is "
+                    f"{sampling.temperature} (top_p {sampling.top_p}, top_k {sampling.top_k}); "
+                    "start vLLM with --logprobs-mode processed_logprobs"
+                )
+    except TurnedAway as error:
+        return f"{error}; start vLLM with --enable-scale-out, 0.28 or newer"
+    except (Trouble, EndpointError) as error:
+        return _named(url, error)
+    try:
+        if config.weights is not None:
+            await endpoints.send("GET", f"{url}/weight_info", seconds=SECONDS)
+    except TurnedAway as error:
+        return (
+            f"{error}; new weights need vLLM 0.32 or newer, started with VLLM_SERVER_DEV_MODE=1 in "
+            "its environment"
+        )
+    except (Trouble, EndpointError) as error:
+        return _named(url, error)
+    return None
+
+
+def _is_plain(sampling: SamplingConfig) -> bool:
+    """Whether the distribution sampled from is the model's own."""
+    return sampling.temperature in (0, 1) and sampling.top_p == 1 and sampling.top_k == 0
+
+
+async def _one_token(endpoints: Endpoints, url: str, *, temperature: float) -> Answer:
+    # Of the token that was sampled and of the two likeliest, which it need not be one of.
+    params = {"temperature": temperature, "seed": 0, "max_tokens": 1, "logprobs": 3}
+    body = {"token_ids": [1], "sampling_params": params}
+    return await endpoints.send("POST", f"{url}/inference/v1/generate", body, seconds=SECONDS)
+
+
+def _halved(first: Answer, second: Answer) -> bool:
+    """Whether the two likeliest tokens are half as far apart at twice the temperature."""
+    near, far = _distance(second), _distance(first)
+    return abs(near - far / 2) < 0.1 * far
+
+
+def _distance(answer: Answer) -> float:
+    said = answer.json()
+    try:
+        tokens: Iterable[dict[str, float]] = said["choices"][0]["logprobs"]["content"][0][  # pyright: ignore
+            "top_logprobs"
+        ]
+        likeliest, next_one = sorted((item["logprob"] for item in tokens), reverse=True)[:2]
+    except (TypeError, LookupError, ValueError) as error:
+        raise Trouble(f"its answer has no log-probs: {str(said)[:200]}") from error
+    return likeliest - next_one
+
+
+def _named(url: str, error: Exception) -> str:
+    """Some errors name their server and some do not."""
+    text = str(error)
+    return text if text.startswith(url) else f"{url}: {text}"

@@ -1,0 +1,78 @@
+"""One turn of one conversation, asked of whichever vLLM server can."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from genagent_endpoints import Answer, Exchange, Lost, Refused, TurnedAway
+from genagent_rollout.vllm_wire import PATH, Choice, Generated, Prompt
+
+
+class PromptMismatch(Refused):
+    """A server reads another prompt than was meant; so would the next one started like it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledTokens:
+    """What a server sampled."""
+
+    url: str
+    choice: Choice
+
+
+class TurnQuestion:
+    """What is sent for a turn, and which answers are taken."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        compose: Callable[[], Mapping[str, object]],
+        *,
+        is_current: Callable[[str], bool],
+    ) -> None:
+        """
+        Args:
+            compose: the request's body; writes pictures as PNG, so it runs in a thread.
+            is_current: whether tokens may come from weights of that version.
+        """
+        self._prompt = prompt
+        self._compose = compose
+        self._is_current = is_current
+        self.stale: dict[str, str] = {}
+        """Servers that sampled with weights of another version, and which."""
+
+    async def body(self) -> Mapping[str, object]:
+        return await asyncio.to_thread(self._compose)
+
+    async def read(self, answer: Answer, exchange: Exchange) -> SampledTokens:
+        """
+        Raises:
+            Lost: not a whole turn.
+            TurnedAway: its weights are of another version.
+            PromptMismatch: it has read another prompt.
+        """
+        server = answer.url.removesuffix(PATH)
+        try:
+            generated = Generated.model_validate(answer.json())
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise Lost(
+                f"not an answer of /inference/v1/generate: {place}: {first['msg']}"
+            ) from error
+        if difference := self._prompt.difference(generated):
+            raise PromptMismatch(
+                f"{server}: {difference}; the server's pixel limits differ from the trainer's: "
+                "start it from the policy's own folder, or give it --mm-processor-kwargs with the "
+                "size in that folder's processor_config.json"
+            )
+        (choice,) = generated.choices
+        if choice.finish_reason not in ("stop", "length"):
+            raise Lost(f"the turn ended as {choice.finish_reason!r}")
+        spans = choice.weight_versions or []
+        if old := [span.version for span in spans if not self._is_current(span.version)]:
+            self.stale[server] = old[0]
+            raise TurnedAway(f"{server}: samples with weights of version {old[0]!r}")
+        return SampledTokens(url=server, choice=choice)

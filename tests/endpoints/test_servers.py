@@ -1,0 +1,174 @@
+"""Several servers of one kind: the least loaded is asked, the failing one rests."""
+
+import pytest
+
+from genagent_endpoints import Rejected
+from genagent_endpoints.servers import Past, Servers
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def servers(clock, *urls):
+    """They rest 10 s after two requests that they failed."""
+    return Servers(urls or ("http://a",), quarantine_after=2, quarantine_seconds=10.0, clock=clock)
+
+
+def take(all_of_them, number=0):
+    """One that is free."""
+    server = all_of_them.take(Past(number=number))
+    assert server is not None
+    return server
+
+
+def fail(all_of_them, *requests):
+    for number in requests:
+        all_of_them.failed(take(all_of_them, number), Past(number=number))
+
+
+def test_the_least_loaded_is_asked_and_of_equals_the_one_that_waited_longest():
+    several = servers(Clock(), "http://a", "http://b", "http://c")
+    a, b, c = several.all
+    assert [take(several) for _ in range(4)] == [a, b, c, a]
+    several.answered(c)
+    assert take(several) is c
+    assert several.in_flight == 4
+
+
+def test_a_request_goes_where_it_has_failed_least():
+    several = servers(Clock(), "http://a", "http://b")
+    a, b = several.all
+    past = Past(number=0)
+    several.failed(take(several), past)
+    b.in_flight = 7
+    assert several.take(past) is b
+    assert several.take(Past(number=1)) is a
+
+
+def test_a_session_stays_where_it_was_while_that_server_is_free_and_does_not_fail_it():
+    several = servers(Clock(), "http://a/", "http://b")
+    a, b = several.all
+    a.in_flight = 7
+    past = Past(number=0, home="http://a")
+    assert several.take(past) is a
+    several.failed(a, past)
+    assert several.take(past) is b
+    assert several.take(Past(number=1)) is b
+
+
+def test_after_its_rest_a_server_gets_one_request_and_others_once_that_is_answered():
+    clock = Clock()
+    lone = servers(clock)
+    fail(lone, 1, 2)
+    clock.now = 9.9
+    assert lone.take(Past(number=3)) is None
+    assert lone.next_end_of_rest() == 10.0
+    clock.now = 10.0
+    probe = take(lone)
+    assert [lone.take(Past(number=number)) for number in range(16)] == [None] * 16
+    lone.answered(probe)
+    assert take(lone) is take(lone) is probe
+    assert lone.quarantines == 1
+
+
+def test_a_server_whose_one_request_fails_rests_again():
+    clock = Clock()
+    lone = servers(clock)
+    fail(lone, 1, 2)
+    clock.now = 10.0
+    fail(lone, 3)
+    assert lone.quarantines == 2
+    clock.now = 19.9
+    assert lone.take(Past(number=4)) is None
+    clock.now = 20.0
+    take(lone)
+
+
+def test_one_request_that_fails_everywhere_sends_no_server_to_rest():
+    lone = servers(Clock())
+    fail(lone, 1, 1, 1, 1)
+    take(lone)
+    assert lone.quarantines == 0
+
+
+def test_an_answer_makes_up_for_earlier_failures():
+    lone = servers(Clock())
+    fail(lone, 1)
+    lone.answered(take(lone))
+    fail(lone, 2)
+    assert lone.quarantines == 0
+    take(lone)
+
+
+def test_asking_for_a_short_pause_does_not_end_a_rest():
+    clock = Clock()
+    lone = servers(clock)
+    busy = take(lone)
+    fail(lone, 1, 2)
+    lone.busy(busy, 3.0)
+    clock.now = 5.0
+    assert lone.take(Past(number=3)) is None
+    assert lone.none_before() == 10.0
+
+
+def test_a_failure_may_ask_for_a_pause_too():
+    clock = Clock()
+    lone = servers(clock)
+    lone.failed(take(lone), Past(number=0), seconds=4.0)
+    clock.now = 3.9
+    assert lone.take(Past(number=1)) is None
+    clock.now = 4.0
+    take(lone)
+
+
+def test_failures_in_flight_at_once_are_one_rest():
+    lone = servers(Clock())
+    flights = [take(lone, number) for number in range(5)]
+    for number, server in enumerate(flights):
+        lone.failed(server, Past(number=number))
+    assert lone.quarantines == 1
+    assert lone.in_flight == 0
+
+
+def test_a_server_that_rejects_us_is_not_asked_twice_by_one_request():
+    several = servers(Clock(), "http://a", "http://b")
+    a, b = several.all
+    past = Past(number=0)
+    several.failed(take(several), past, rejection="a: 404")
+    assert several.take(past) is b
+    several.failed(b, past, rejection="b: 401")
+    with pytest.raises(Rejected, match=r"^a: 404; b: 401$"):
+        several.take(past)
+    # For others it may have been mended.
+    assert take(several, 1) is a
+
+
+def test_where_all_that_do_not_reject_us_rest_a_request_waits_and_else_it_ends():
+    clock = Clock()
+    several = servers(clock, "http://a", "http://b")
+    a, b = several.all
+    for number in range(2):
+        several.failed(a, Past(number=number), rejection="a: 401")
+        several.failed(b, Past(number=number))
+    a.in_flight = b.in_flight = 0
+    assert several.take(Past(number=2)) is None
+    b.rejection = "b: 403"
+    with pytest.raises(Rejected, match="a: 401; b: 403"):
+        several.take(Past(number=3))
+    clock.now = 10.0
+    several.answered(take(several, 4))
+    take(several, 5)
+
+
+def test_a_request_that_was_given_up_teaches_nothing():
+    lone = servers(Clock())
+    fail(lone, 1)
+    lone.let_go(take(lone))
+    fail(lone, 2)
+    assert lone.quarantines == 1
+    assert lone.in_flight == 0

@@ -1,0 +1,123 @@
+"""New weights reach servers that speak as vLLM does, or the server is left out."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.rollout.vllm_talk import Serve, engine_of, expected, serve, talk
+
+from genagent_policy import Policy
+from genagent_rollout.vllm_engine import EngineError
+
+__all__ = ["serve"]
+
+
+def test_after_a_publication_turns_are_the_new_weights_own(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    server = serve()
+    engine = engine_of(tiny_policy, server, weights=tmp_path)
+    for version in (1, 2):
+        asyncio.run(engine.publish(tiny_policy, version))
+        tokens = asyncio.run(talk(engine))
+        assert tokens.ids.tolist() == expected(tiny_policy, str(version))
+    assert [body["cache_salt"] for body in server.bodies] == ["1", "1", "2", "2"]
+    assert [path.name for path in tmp_path.iterdir()] == ["policy-2"]
+    assert engine.counts.stale_tokens == 0
+
+
+def test_caches_are_reset_until_they_are_before_the_server_goes_on(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    server = serve()
+    server.held = 2
+    asyncio.run(engine_of(tiny_policy, server, weights=tmp_path).publish(tiny_policy, 7))
+    assert server.calls == [
+        "/pause",
+        "/collective_rpc",
+        *["/reset_prefix_cache"] * 3,
+        "/reset_mm_cache",
+        "/reset_encoder_cache",
+        "/update_weight_version",
+        "/resume",
+        "/weight_info",
+    ]
+
+
+def test_a_conversation_goes_on_with_the_new_weights(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    engine = engine_of(tiny_policy, serve(), weights=tmp_path)
+    asyncio.run(engine.publish(tiny_policy, 1))
+    conversation = engine.open("red", seed=3)
+    first = asyncio.run(conversation.turn())
+    asyncio.run(engine.publish(tiny_policy, 2))
+    second = asyncio.run(conversation.turn())
+    prompt = len(tiny_policy.chat.prompt_ids("red"))
+    middle, end = prompt + len(first.ids), prompt + len(first.ids) + len(second.ids)
+    spans = [(each.version, each.start, each.end) for each in conversation.weight_versions]
+    assert spans == [("1", prompt, middle), ("2", middle, end)]
+
+
+def test_a_server_that_was_started_again_is_left_out_and_named(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    servers = serve(), serve()
+    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
+    asyncio.run(engine.publish(tiny_policy, 1))
+    servers[0].version = "default"
+    for seed in range(4):
+        tokens = asyncio.run(talk(engine, seed=seed))
+        assert tokens.ids.tolist() == expected(tiny_policy, "1", seed=seed)
+    assert list(engine.left_out) == [servers[0].url]
+    assert "version 'default'" in engine.left_out[servers[0].url]
+    assert len(servers[0].bodies) == 1
+    asyncio.run(engine.publish(tiny_policy, 2))
+    assert engine.left_out == {}
+    for seed in range(2):
+        asyncio.run(talk(engine, seed=seed))
+    assert len(servers[0].bodies) == 3
+
+
+def test_a_turn_is_not_taken_from_old_weights_where_there_are_no_others(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    server = serve()
+    engine = engine_of(tiny_policy, server, weights=tmp_path)
+    asyncio.run(engine.publish(tiny_policy, 1))
+    server.version = "default"
+    with pytest.raises(EngineError, match=f"{server.url}: samples with .* version 'default'"):
+        asyncio.run(talk(engine))
+
+
+def test_a_server_that_does_not_take_weights_is_asked_again_with_the_next_ones(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    servers = serve(), serve()
+    servers[1].refuses_weights = True
+    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
+    asyncio.run(engine.publish(tiny_policy, 1))
+    assert list(engine.left_out) == [servers[1].url]
+    assert "/collective_rpc: 500 no such weights" in engine.left_out[servers[1].url]
+    asyncio.run(talk(engine))
+    assert servers[1].bodies == []
+    servers[1].refuses_weights = False
+    asyncio.run(engine.publish(tiny_policy, 2))
+    assert engine.left_out == {}
+
+
+def test_weights_that_nobody_takes_end_it(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+) -> None:
+    servers = serve(), serve(dev_mode=False)
+    servers[0].stop()
+    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
+    with pytest.raises(EngineError) as error:
+        asyncio.run(engine.publish(tiny_policy, 1))
+    assert all(server.url in str(error.value) for server in servers)
+    assert engine.version is None
+
+
+def test_without_a_folder_there_is_no_publication(serve: Serve, tiny_policy: Policy) -> None:
+    with pytest.raises(ValueError, match="name a folder that the servers see"):
+        asyncio.run(engine_of(tiny_policy, serve()).publish(tiny_policy, 1))
