@@ -16,7 +16,8 @@ from genagent_endpoints.failures import (
     Unwanted,
 )
 from genagent_endpoints.loop import together
-from genagent_endpoints.request import Counts, Question
+from genagent_endpoints.request import Question
+from genagent_endpoints.servers import Counts
 
 __all__ = [
     "Answer",

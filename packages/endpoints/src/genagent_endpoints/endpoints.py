@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -11,8 +12,8 @@ from genagent_endpoints.config import EndpointsConfig, authorization
 from genagent_endpoints.exchange import Exchange, Proxies, within
 from genagent_endpoints.line import Line
 from genagent_endpoints.loop import RequestLoop
-from genagent_endpoints.request import Connections, Counts, Question, Request
-from genagent_endpoints.servers import Servers
+from genagent_endpoints.request import Question, Request
+from genagent_endpoints.servers import Counts, Servers
 
 Result = TypeVar("Result")
 
@@ -33,17 +34,14 @@ class Endpoints:
     def __init__(self, config: EndpointsConfig, *, optional_key: bool = False) -> None:
         self.config = config
         self.counts = Counts()
-        variable = config.api_key_env
-        key = None if variable is None else authorization(variable, optional=optional_key)
-        self._loop = RequestLoop(
-            "endpoints", partial(_connect, config, key, Proxies(config.base_urls))
+        exchange = partial(
+            Exchange,
+            key=authorization(config.api_key_env, optional=optional_key),
+            proxies=Proxies(config.base_urls),
+            max_bytes=config.max_answer_bytes,
         )
+        self._loop = RequestLoop(partial(_connect, exchange, config, self.counts))
         self._numbers = itertools.count()
-
-    @property
-    def quarantines(self) -> int:
-        """Rests so far of servers that kept failing."""
-        return self._loop.tenant.line.servers.quarantines
 
     async def ask(self, path: str, question: Question[Result]) -> Result:
         """What an answer of one of the servers comes to.
@@ -66,20 +64,24 @@ class Endpoints:
         url: str,
         body: Mapping[str, object] | None = None,
         *,
-        seconds: float | None = None,
+        taken: Sequence[int] = (200,),
     ) -> Answer:
         """The answer of one server of the caller's choice, asked once; with the key.
 
         Args:
             url: with its path.
-            seconds: that it may take; those of one attempt by default.
+            taken: statuses that are answers.
 
         Raises:
             Refused, Trouble: there is none.
             ValueError: closed.
         """
-        seconds = seconds or self.config.timeout_seconds
-        return await self._loop.join(self._send(method, url, body, seconds))
+
+        async def work() -> Answer:
+            async with within(self.config.timeout_seconds):
+                return await self._loop.tenant.exchange.send(method, url, body, taken=taken)
+
+        return await self._loop.join(work())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work comes to, on the connections' event loop; for callers without one.
@@ -101,39 +103,39 @@ class Endpoints:
             path,
             question,
             number=next(self._numbers),
-            connections=self._loop.tenant,
+            exchange=self._loop.tenant.exchange,
+            line=self._loop.tenant.line,
             config=self.config,
-            counts=self.counts,
         ).result()
-
-    async def _send(
-        self, method: str, url: str, body: Mapping[str, object] | None, seconds: float
-    ) -> Answer:
-        async with within(seconds):
-            return await self._loop.tenant.exchange.send(method, url, body)
 
 
 class _Plain:
     """JSON whose answer is taken as it is."""
 
-    def __init__(self, body: Mapping[str, object]) -> None:
-        self._body = body
+    def __init__(self, json: Mapping[str, object]) -> None:
+        self._json = json
 
     async def body(self) -> Mapping[str, object]:
-        return self._body
+        return self._json
 
     async def read(self, answer: Answer, exchange: Exchange) -> Answer:
         return answer
 
 
-async def _connect(config: EndpointsConfig, key: str | None, proxies: Proxies) -> Connections:
-    servers = Servers(
-        config.base_urls,
-        quarantine_after=config.quarantine_after,
-        quarantine_seconds=config.quarantine_seconds,
-        clock=asyncio.get_running_loop().time,
-    )
-    return Connections(
-        exchange=Exchange(key=key, proxies=proxies, max_bytes=config.max_answer_bytes),
-        line=Line(servers, places=config.max_concurrency, deadline_seconds=config.deadline_seconds),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Connections:
+    """What requests share on their event loop."""
+
+    exchange: Exchange
+    line: Line
+
+    async def close(self) -> None:
+        await self.exchange.close()
+
+
+async def _connect(
+    exchange: "partial[Exchange]", config: EndpointsConfig, counts: Counts
+) -> _Connections:
+    servers = Servers(config, counts=counts, clock=asyncio.get_running_loop().time)
+    line = Line(servers, places=config.max_concurrency, deadline_seconds=config.deadline_seconds)
+    return _Connections(exchange=exchange(), line=line)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -78,8 +79,9 @@ class Exchange:
         body: Mapping[str, object] | None = None,
         *,
         with_key: bool = True,
+        taken: Sequence[int] = (200,),
     ) -> Answer:
-        """The answer with status 200.
+        """The answer, if it is of a status that is taken for one.
 
         Args:
             url: sent as it is.
@@ -114,19 +116,18 @@ class Exchange:
                     body=await read_bounded(
                         response.content.iter_any(),
                         response.headers.get("content-encoding", "").strip().lower(),
-                        self._max_bytes if response.status == 200 else MAX_ERROR_BYTES,
+                        self._max_bytes if response.status in taken else MAX_ERROR_BYTES,
                     ),
                 )
         # ValueError: what cannot be written into a header or a URL.
         except (aiohttp.ClientError, ValueError) as error:
             raise Lost(self._strike(f"{type(error).__name__} {error}".strip())) from error
-        self._check(answer)
+        if answer.status not in taken:
+            self._refuse(answer)
         return answer
 
-    def _check(self, answer: Answer) -> None:
+    def _refuse(self, answer: Answer) -> NoReturn:
         status, seconds = answer.status, answer.retry_after()
-        if status == 200:
-            return
         message = self._strike(f"{status} {answer.words()}".strip())
         if status == 429 or (status == 503 and seconds is not None):
             raise Busy(message, seconds)

@@ -172,7 +172,7 @@ class Services:
         """One picture from each server. Raises ValueError where one does not draw it in time."""
         config, seconds = self.image_servers(), self.tool_probe_seconds
         for url in config.base_urls:
-            patience = {"attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
+            patience = {"max_attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
             alone = replace(config, base_urls=(url,), **patience)
             with HttpImageTool(alone) as tool:
                 begun = time.monotonic()
