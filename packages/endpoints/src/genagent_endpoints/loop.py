@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import selectors
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
@@ -18,6 +19,9 @@ class Closable(Protocol):
 
 
 Tenant = TypeVar("Tenant", bound=Closable)
+
+_OF_PARENTS: list[Closable] = []
+"""Kept, because only their own process may close them."""
 
 _STARTING = threading.Lock()
 # Else a fork in the midst of a start leaves the child with a lock that nobody opens.
@@ -50,6 +54,7 @@ class RequestLoop(Generic[Tenant]):
             with _STARTING:
                 if self._process != os.getpid():
                     self._end.detach()
+                    _OF_PARENTS.append(self._tenant)
                     self._start()
         return self._tenant
 
@@ -84,7 +89,9 @@ class RequestLoop(Generic[Tenant]):
         self._end()
 
     def _start(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        # A fork shares the kernel's memory of epoll: what the child closes, the parent never hears
+        # of again. Poll has none.
+        self._loop = asyncio.SelectorEventLoop(selectors.PollSelector())
         workers = ThreadPoolExecutor(thread_name_prefix="endpoints-work")
         self._loop.set_default_executor(workers)
         thread = threading.Thread(target=self._loop.run_forever, name="endpoints", daemon=True)
