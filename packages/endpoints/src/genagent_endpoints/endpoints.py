@@ -1,19 +1,18 @@
 """Requests to several servers of one kind: each is answered by whichever can."""
 
-import asyncio
 import itertools
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
+from urllib.request import getproxies
 
 from genagent_endpoints.answer import Answer
 from genagent_endpoints.config import EndpointsConfig, authorization
-from genagent_endpoints.exchange import Exchange, Proxies, within
+from genagent_endpoints.exchange import Exchange, proxy_for, within
 from genagent_endpoints.line import Line
 from genagent_endpoints.loop import RequestLoop
 from genagent_endpoints.request import Question, Request
-from genagent_endpoints.servers import Counts, Servers
+from genagent_endpoints.servers import Counts
 
 Result = TypeVar("Result")
 
@@ -34,13 +33,11 @@ class Endpoints:
     def __init__(self, config: EndpointsConfig, *, optional_key: bool = False) -> None:
         self.config = config
         self.counts = Counts()
-        exchange = partial(
-            Exchange,
-            key=authorization(config.api_key_env, optional=optional_key),
-            proxies=Proxies(config.base_urls),
-            max_bytes=config.max_answer_bytes,
-        )
-        self._loop = RequestLoop(partial(_connect, exchange, config, self.counts))
+        key = authorization(config.api_key_env, optional=optional_key)
+        proxies = getproxies()
+        for url in config.base_urls:
+            proxy_for(url, proxies)
+        self._loop = RequestLoop(partial(_connect, config, key, proxies, self.counts))
         self._numbers = itertools.count()
 
     async def ask(self, path: str, question: Question[Result]) -> Result:
@@ -79,7 +76,7 @@ class Endpoints:
 
         async def work() -> Answer:
             async with within(self.config.timeout_seconds):
-                return await self._loop.tenant.exchange.send(method, url, body, taken=taken)
+                return await self._loop.line.exchange.send(method, url, body, taken=taken)
 
         return await self._loop.join(work())
 
@@ -99,14 +96,8 @@ class Endpoints:
         self.close()
 
     async def _ask(self, path: str, question: Question[Result]) -> Result:
-        return await Request(
-            path,
-            question,
-            number=next(self._numbers),
-            exchange=self._loop.tenant.exchange,
-            line=self._loop.tenant.line,
-            config=self.config,
-        ).result()
+        number, line = next(self._numbers), self._loop.line
+        return await Request(number=number, line=line, path=path, question=question).result()
 
 
 class _Plain:
@@ -122,20 +113,8 @@ class _Plain:
         return answer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Connections:
-    """What requests share on their event loop."""
-
-    exchange: Exchange
-    line: Line
-
-    async def close(self) -> None:
-        await self.exchange.close()
-
-
 async def _connect(
-    exchange: "partial[Exchange]", config: EndpointsConfig, counts: Counts
-) -> _Connections:
-    servers = Servers(config, counts=counts, clock=asyncio.get_running_loop().time)
-    line = Line(servers, places=config.max_concurrency, deadline_seconds=config.deadline_seconds)
-    return _Connections(exchange=exchange(), line=line)
+    config: EndpointsConfig, key: str | None, proxies: dict[str, str], counts: Counts
+) -> Line:
+    exchange = Exchange(key=key, proxies=proxies, max_bytes=config.max_answer_bytes)
+    return Line(config, exchange, counts)

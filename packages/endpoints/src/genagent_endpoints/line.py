@@ -6,37 +6,40 @@ deadline does not pass while it waits.
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from genagent_endpoints.config import EndpointsConfig
+from genagent_endpoints.exchange import Exchange
 from genagent_endpoints.failures import Late, Refused, Rejected, Trouble
-from genagent_endpoints.servers import Past, Server, Servers
+from genagent_endpoints.servers import Counts, Past, Server, Servers
 
 AHEAD = 4
 """Requests that are made ready before their turn. Writing the PNG of a large picture takes
 tens of milliseconds, in which its place at the server would be empty."""
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Ticket(Past):
     """One request in line."""
 
-    prepare: Callable[[], None]
-    """Called when its turn comes near, perhaps more than once."""
     deadline: float | None = None
     """On the event loop's clock; None until it had a place or would have had one."""
     turn: "asyncio.Future[Server]" = field(init=False)
     patience: asyncio.Timeout = field(init=False)
 
+    def prepare(self) -> None:
+        """Called when its turn comes near, perhaps more than once."""
+
 
 class Line:
     """Hands out places and servers. Lives on one event loop."""
 
-    def __init__(self, servers: Servers, *, places: int, deadline_seconds: float) -> None:
-        self.servers = servers
-        self._places = places
-        self._deadline_seconds = deadline_seconds
+    def __init__(self, config: EndpointsConfig, exchange: Exchange, counts: Counts) -> None:
+        self.config = config
+        self.exchange = exchange
+        self.servers = Servers(config, counts=counts, clock=asyncio.get_running_loop().time)
         self._waiting: list[Ticket] = []
         self._loop = asyncio.get_running_loop()
         self._is_called = False
@@ -61,6 +64,10 @@ class Line:
             raise
         finally:
             self._settle(server, ticket, ended)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.exchange.close()
 
     async def _take(self, ticket: Ticket) -> Server:
         ticket.turn = self._loop.create_future()
@@ -96,7 +103,7 @@ class Line:
             self._alarm.cancel()
         waiting, self._waiting = self._waiting, []
         for place, ticket in enumerate(waiting):
-            if self.servers.in_flight >= self._places:
+            if self.servers.in_flight >= self.config.max_concurrency:
                 self._waiting += waiting[place:]
                 break
             # One that was given up is done, and about to say so.
@@ -116,7 +123,7 @@ class Line:
             ticket.turn.set_exception(error)
             return True
         if ticket.deadline is None:
-            ticket.deadline = self._loop.time() + self._deadline_seconds
+            ticket.deadline = self._loop.time() + self.config.deadline_seconds
             ticket.patience.reschedule(ticket.deadline)
         if server is not None:
             ticket.prepare()

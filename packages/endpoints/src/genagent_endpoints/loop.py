@@ -7,20 +7,14 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
+
+from genagent_endpoints.line import Line
 
 Result = TypeVar("Result")
 
 
-class Closable(Protocol):
-    """What lives on the loop."""
-
-    async def close(self) -> None: ...
-
-
-Tenant = TypeVar("Tenant", bound=Closable)
-
-_OF_PARENTS: list[Closable] = []
+_OF_PARENTS: list[Line] = []
 """Kept, because only their own process may close them."""
 
 _STARTING = threading.Lock()
@@ -33,20 +27,20 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class RequestLoop(Generic[Tenant]):
-    """Runs work beside its tenant until it is closed; one that nobody uses closes itself. A fork
-    of the process gets a loop and a tenant of its own at its first use.
+class RequestLoop:
+    """Runs work beside its line until it is closed; one that nobody uses closes itself. A fork
+    of the process gets a loop and a line of its own at its first use.
 
     Args:
-        settle: makes the tenant, on the loop.
+        connect: makes the line, on the loop.
     """
 
-    def __init__(self, settle: Callable[[], Coroutine[Any, Any, Tenant]]) -> None:
-        self._settle = settle
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, Line]]) -> None:
+        self._connect = connect
         self._start()
 
     @property
-    def tenant(self) -> Tenant:
+    def line(self) -> Line:
         """What lives on the loop; touch it only there. Raises ValueError where that is closed."""
         if not self._end.alive:
             raise ValueError("the client is closed; make another one")
@@ -54,14 +48,14 @@ class RequestLoop(Generic[Tenant]):
             with _STARTING:
                 if self._process != os.getpid():
                     self._end.detach()
-                    _OF_PARENTS.append(self._tenant)
+                    _OF_PARENTS.append(self._line)
                     self._start()
-        return self._tenant
+        return self._line
 
     def start(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Begin the work, from any thread. Raises ValueError where the loop is closed."""
         try:
-            _ = self.tenant
+            _ = self.line
         except ValueError:
             work.close()
             raise
@@ -96,8 +90,8 @@ class RequestLoop(Generic[Tenant]):
         self._loop.set_default_executor(workers)
         thread = threading.Thread(target=self._loop.run_forever, name="endpoints", daemon=True)
         thread.start()
-        self._tenant = asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result()
-        self._end = weakref.finalize(self, _end, self._loop, thread, self._tenant, workers)
+        self._line = asyncio.run_coroutine_threadsafe(self._connect(), self._loop).result()
+        self._end = weakref.finalize(self, _end, self._loop, thread, self._line, workers)
         # Last: until then other threads of a fork wait.
         self._process = os.getpid()
 
@@ -120,18 +114,18 @@ async def together(works: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
 def _end(
     loop: asyncio.AbstractEventLoop,
     thread: threading.Thread,
-    tenant: Closable,
+    line: Line,
     workers: ThreadPoolExecutor,
 ) -> None:
     if threading.current_thread() is thread:
         # A request on its way was the last to hold the client, and the loop cannot wait for itself.
-        loop.create_task(_hang_up(tenant)).add_done_callback(lambda _: loop.stop())
+        loop.create_task(_hang_up(line)).add_done_callback(lambda _: loop.stop())
         return
     if not thread.is_alive():
         # A fork of the process has the client and not its thread.
         return
     try:
-        asyncio.run_coroutine_threadsafe(_hang_up(tenant), loop).result()
+        asyncio.run_coroutine_threadsafe(_hang_up(line), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -139,9 +133,9 @@ def _end(
         loop.close()
 
 
-async def _hang_up(tenant: Closable) -> None:
+async def _hang_up(line: Line) -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await tenant.close()
+    await line.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from tenacity import (
@@ -13,7 +13,6 @@ from tenacity import (
 )
 
 from genagent_endpoints.answer import Answer
-from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.exchange import Exchange, within
 from genagent_endpoints.failures import (
     Busy,
@@ -48,41 +47,23 @@ class Question(Protocol[Read]):
         ...
 
 
-class Request(Generic[Result]):
-    """Runs once, on the connections' event loop.
+@dataclass(kw_only=True, eq=False)
+class Request(Ticket, Generic[Result]):
+    """Runs once, on the connections' event loop."""
 
-    Args:
-        number: its place in the order of all requests.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        question: Question[Result],
-        *,
-        number: int,
-        exchange: Exchange,
-        line: Line,
-        config: EndpointsConfig,
-    ) -> None:
-        self._path = path
-        self._question = question
-        self._exchange = exchange
-        self._line = line
-        self._config = config
-        self._ticket = Ticket(number=number, prepare=self._prepare)
-        self._body: asyncio.Task[Mapping[str, object]] | None = None
-        self._attempts = 0
-        self._clock = asyncio.get_running_loop().time
-        first, longest = config.backoff_seconds
-        # Full jitter: many clients that failed together must not come back together.
-        self._jitter = wait_random_exponential(multiplier=first, max=longest)
+    path: str
+    question: Question[Result]
+    line: Line
+    attempts: int = 0
+    body: asyncio.Task[Mapping[str, object]] | None = None
 
     async def result(self) -> Result:
         """Raises EndpointError, and what the question raises beside it."""
+        first, longest = self.line.config.backoff_seconds
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Trouble),
-            wait=self._pause,
+            # Full jitter: many clients that failed together must not come back together.
+            wait=_Pause(multiplier=first, max=longest),
             stop=self._is_over,
             sleep=_sleep,
             retry_error_callback=self._give_up,
@@ -90,46 +71,51 @@ class Request(Generic[Result]):
         try:
             return await retrying(self._attempt)
         except EndpointError as error:
-            error.attempts = self._attempts
+            error.attempts = self.attempts
             raise
         finally:
-            if self._body is not None:
-                self._body.cancel()
-
-    def _pause(self, state: RetryCallState) -> float:
-        trouble = _trouble(state)
-        # The line knows when a server wants to be asked again, and another may be free.
-        told = isinstance(trouble, Busy) and trouble.retry_after is not None
-        return self._jitter(state) if isinstance(trouble, Busy | Lost) and not told else 0.0
+            if self.body is not None:
+                self.body.cancel()
 
     def _is_over(self, state: RetryCallState) -> bool:
-        then = self._clock() + state.upcoming_sleep
-        is_late = isinstance(_trouble(state), Late) or then >= (self._ticket.deadline or then + 1)
-        return is_late or self._ticket.tries >= self._config.max_attempts
+        then = asyncio.get_running_loop().time() + state.upcoming_sleep
+        is_late = isinstance(_trouble(state), Late) or then >= (self.deadline or then + 1)
+        return is_late or self.tries >= self.line.config.max_attempts
 
     def _give_up(self, state: RetryCallState) -> Result:
-        why = f"the deadline of {self._config.deadline_seconds:g} s is over"
-        if self._ticket.tries >= self._config.max_attempts:
-            why = f"after {self._ticket.tries} attempts"
+        why = f"the deadline of {self.line.config.deadline_seconds:g} s is over"
+        if self.tries >= self.line.config.max_attempts:
+            why = f"after {self.tries} attempts"
         raise Exhausted(f"{_trouble(state)} ({why})") from _trouble(state)
 
-    def _prepare(self) -> None:
-        if self._body is None:
-            self._body = asyncio.ensure_future(self._question.body())
+    def prepare(self) -> None:
+        """As ``Ticket.prepare``."""
+        if self.body is None:
+            self.body = asyncio.ensure_future(self.question.body())
 
     async def _attempt(self) -> Result:
-        async with self._line.server_for(self._ticket) as server:
-            assert self._body is not None and self._ticket.deadline is not None
-            body, self._body = await self._body, None
-            self._attempts += 1
-            left = self._ticket.deadline - self._clock()
+        async with self.line.server_for(self) as server:
+            assert self.body is not None and self.deadline is not None
+            body, self.body = await self.body, None
+            self.attempts += 1
+            left = self.deadline - asyncio.get_running_loop().time()
             try:
-                async with within(max(0.001, min(self._config.timeout_seconds, left))):
-                    answer = await self._exchange.send("POST", server.url + self._path, body)
-                    answer = replace(answer, attempts=self._attempts)
-                    return await self._question.read(answer, self._exchange)
+                async with within(max(0.001, min(self.line.config.timeout_seconds, left))):
+                    answer = await self.line.exchange.send("POST", server.url + self.path, body)
+                    answer = replace(answer, attempts=self.attempts)
+                    return await self.question.read(answer, self.line.exchange)
             except (Busy, Lost, Unwanted) as trouble:
-                raise type(trouble)(f"{server.url}: {trouble}", trouble.retry_after) from trouble
+                said = self.line.exchange.strike(f"{server.url}: {trouble}")
+                raise type(trouble)(said, trouble.retry_after) from trouble
+
+
+class _Pause(wait_random_exponential):
+    def __call__(self, retry_state: RetryCallState) -> float:
+        trouble = _trouble(retry_state)
+        # The line knows when a server wants to be asked again, and another may be free.
+        told = isinstance(trouble, Busy) and trouble.retry_after is not None
+        is_paused = isinstance(trouble, Busy | Lost) and not told
+        return super().__call__(retry_state) if is_paused else 0.0
 
 
 def _trouble(state: RetryCallState) -> BaseException | None:

@@ -39,7 +39,7 @@ class Server:
     last_asked: int = -1
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Past:
     """What one request has met with so far."""
 

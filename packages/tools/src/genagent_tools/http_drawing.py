@@ -1,11 +1,11 @@
 """One picture on its way from one of several servers."""
 
 import asyncio
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from PIL import Image
 
-from genagent_endpoints import Answer, Busy, Exchange, Lost, Refused, TurnedAway
+from genagent_endpoints import PORTS, Answer, Busy, Exchange, Lost, Refused, TurnedAway, host_of
 from genagent_tools.http_config import HttpToolConfig
 from genagent_tools.http_dialects import request_body
 from genagent_tools.http_picture import decode_base64, decode_data_url, decode_picture, read_answer
@@ -16,7 +16,6 @@ SMALL_ANSWER = 16 * 1024
 """Bytes that are read without a thread, which costs 0.1 ms: half a millisecond where the picture
 shows something, 11 for a million pixels of one colour."""
 
-_PORTS = {"http": 80, "https": 443}
 _URL_SIGNS = "%/:?#[]@!$&'()*+,;="
 """What a URL may hold beside letters, digits and ``-._~`` (RFC 3986, section 2)."""
 
@@ -72,11 +71,11 @@ class Drawing:
         """The bytes behind a picture's URL, from a host that may be asked."""
         try:
             target, own = urlsplit(urljoin(server + "/", url)), urlsplit(server)
-            host, own_host = _host(target), _host(own)
+            host, own_host = host_of(target), host_of(own)
         except ValueError as error:
             raise Lost(f"the picture's URL cannot be read ({error})") from error
         is_own = (target.scheme, host) == (own.scheme, own_host)
-        if target.scheme not in _PORTS or not (is_own or host in self._config.url_hosts):
+        if target.scheme not in PORTS or not (is_own or host in self._config.url_hosts):
             raise Refused(f"{server}: the picture is at {host}; add that to url_hosts to allow it")
         try:
             # Else as it came: a signed URL is another one when it is quoted anew.
@@ -93,8 +92,3 @@ class Drawing:
         # What that host thinks of us says nothing of the server.
         except (ValueError, Busy, TurnedAway, Refused) as error:
             raise Lost(f"the picture's URL cannot be fetched ({error})") from error
-
-
-def _host(parts: SplitResult) -> str:
-    """``host:port``, the port spelled out. Raises ValueError where the port is none."""
-    return f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
