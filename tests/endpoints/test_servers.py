@@ -66,6 +66,17 @@ def test_a_request_goes_where_it_has_failed_least():
     assert several.take(Past(number=1)) is a
 
 
+def test_a_session_stays_where_it_was_while_that_server_is_free_and_does_not_fail_it():
+    several = servers(Clock(), "http://a/", "http://b")
+    a, b = several.all
+    a.in_flight = 7
+    past = Past(number=0, home="http://a")
+    assert several.take(past) is a
+    several.settle(a, past, Lost("ill"))
+    assert several.take(past) is b
+    assert several.take(Past(number=1)) is b
+
+
 def test_after_its_rest_a_server_gets_one_request_and_others_once_that_is_answered():
     clock = Clock()
     lone = servers(clock)

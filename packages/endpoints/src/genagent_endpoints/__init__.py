@@ -16,7 +16,7 @@ from genagent_endpoints.failures import (
     Unwanted,
 )
 from genagent_endpoints.loop import together
-from genagent_endpoints.request import Question
+from genagent_endpoints.request import Question, Session
 from genagent_endpoints.servers import Counts
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Question",
     "Refused",
     "Rejected",
+    "Session",
     "Trouble",
     "TurnedAway",
     "Unwanted",

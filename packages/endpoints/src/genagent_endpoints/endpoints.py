@@ -11,7 +11,7 @@ from genagent_endpoints.config import EndpointsConfig, authorization
 from genagent_endpoints.exchange import Exchange, proxy_for, within
 from genagent_endpoints.line import Line
 from genagent_endpoints.loop import RequestLoop
-from genagent_endpoints.request import Question, Request
+from genagent_endpoints.request import Question, Request, Session
 from genagent_endpoints.servers import Counts
 
 Result = TypeVar("Result")
@@ -40,7 +40,9 @@ class Endpoints:
         self._loop = RequestLoop(partial(_connect, config, key, proxies, self.counts))
         self._numbers = itertools.count()
 
-    async def ask(self, path: str, question: Question[Result]) -> Result:
+    async def ask(
+        self, path: str, question: Question[Result], *, session: Session | None = None
+    ) -> Result:
         """What an answer of one of the servers comes to.
 
         Raises:
@@ -49,7 +51,7 @@ class Endpoints:
             Exhausted: attempts or deadline are used up; the message names the last reason.
             ValueError: closed.
         """
-        return await self._loop.join(self._ask(path, question))
+        return await self._loop.join(self._ask(path, question, session))
 
     async def post(self, path: str, body: Mapping[str, object]) -> Answer:
         """The answer of one of the servers to this JSON. Raises as ``ask``."""
@@ -61,12 +63,14 @@ class Endpoints:
         url: str,
         body: Mapping[str, object] | None = None,
         *,
+        seconds: float | None = None,
         taken: Sequence[int] = (200,),
     ) -> Answer:
         """The answer of one server of the caller's choice, asked once; with the key.
 
         Args:
             url: with its path.
+            seconds: that it may take; those of one attempt by default.
             taken: statuses that are answers.
 
         Raises:
@@ -75,7 +79,7 @@ class Endpoints:
         """
 
         async def work() -> Answer:
-            async with within(self.config.timeout_seconds):
+            async with within(seconds or self.config.timeout_seconds):
                 return await self._loop.line.exchange.send(method, url, body, taken=taken)
 
         return await self._loop.join(work())
@@ -95,9 +99,15 @@ class Endpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def _ask(self, path: str, question: Question[Result]) -> Result:
-        number, line = next(self._numbers), self._loop.line
-        return await Request(number=number, line=line, path=path, question=question).result()
+    async def _ask(self, path: str, question: Question[Result], session: Session | None) -> Result:
+        return await Request(
+            number=next(self._numbers),
+            line=self._loop.line,
+            path=path,
+            question=question,
+            home=None if session is None else session.home,
+            headers={} if session is None else session.headers,
+        ).result()
 
 
 class _Plain:

@@ -71,6 +71,7 @@ class Exchange:
         url: str,
         body: Mapping[str, object] | None = None,
         *,
+        headers: Mapping[str, str] | None = None,
         with_key: bool = True,
         taken: Sequence[int] = (200,),
     ) -> Answer:
@@ -79,6 +80,7 @@ class Exchange:
         Args:
             url: sent as it is.
             body: becomes JSON.
+            headers: sent besides those that every request has.
             with_key: False for a host that is none of the servers.
 
         Raises:
@@ -87,17 +89,17 @@ class Exchange:
             TurnedAway: 401, 403, 404.
             Refused: any other status.
         """
-        headers = {"accept-encoding": "identity"}
+        sent = {**(headers or {}), "accept-encoding": "identity"}
         if with_key and self._key is not None:
-            headers["authorization"] = self._key
+            sent["authorization"] = self._key
         if body is not None:
-            headers["content-type"] = "application/json"
+            sent["content-type"] = "application/json"
         try:
             async with self._session.request(
                 method,
                 URL(url, encoded=True),
                 data=None if body is None else json.dumps(body).encode(),
-                headers=headers,
+                headers=sent,
                 proxy=proxy_for(url, self._proxies),
                 # A redirect may lead anywhere, this machine's own services included.
                 allow_redirects=False,

@@ -47,6 +47,21 @@ class Question(Protocol[Read]):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Requests of which a server answers the next one sooner if it had the one before."""
+
+    id: str
+    """Sent as ``X-Session-ID``, by which a router in front of several servers tells it too."""
+    home: str | None = None
+    """URL of the server that had the one before."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By which the servers know it."""
+        return {"x-session-id": self.id}
+
+
 @dataclass(kw_only=True, eq=False)
 class Request(Ticket, Generic[Result]):
     """Runs once, on the connections' event loop."""
@@ -54,6 +69,7 @@ class Request(Ticket, Generic[Result]):
     path: str
     question: Question[Result]
     line: Line
+    headers: Mapping[str, str]
     attempts: int = 0
     body: asyncio.Task[Mapping[str, object]] | None = None
 
@@ -101,7 +117,8 @@ class Request(Ticket, Generic[Result]):
             left = self.deadline - asyncio.get_running_loop().time()
             try:
                 async with within(max(0.001, min(self.line.config.timeout_seconds, left))):
-                    answer = await self.line.exchange.send("POST", server.url + self.path, body)
+                    url = server.url + self.path
+                    answer = await self.line.exchange.send("POST", url, body, headers=self.headers)
                     answer = replace(answer, attempts=self.attempts)
                     return await self.question.read(answer, self.line.exchange)
             except (Busy, Lost, Unwanted) as trouble:

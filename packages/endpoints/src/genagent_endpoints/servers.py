@@ -47,6 +47,8 @@ class Past:
     """Its place in the order of all requests."""
     failures: Counter[Server] = field(default_factory=Counter)
     rejections: dict[Server, str] = field(default_factory=dict)
+    home: str | None = None
+    """URL of the server that is asked first while it is free, whatever the others' load."""
     unwanted: int = 0
     """Proper answers that its reader did not take."""
 
@@ -92,7 +94,15 @@ class Servers:
         free = [each for each in usable if each not in resting and not self._is_probed(each)]
         if not free:
             return None
-        server = min(free, key=lambda each: (past.failures[each], each.in_flight, each.last_asked))
+        server = min(
+            free,
+            key=lambda each: (
+                past.failures[each],
+                past.home not in (None, each.url),
+                each.in_flight,
+                each.last_asked,
+            ),
+        )
         server.in_flight += 1
         server.last_asked = next(self._turns)
         return server
