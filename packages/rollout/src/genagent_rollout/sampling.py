@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genagent_kernels import sample_tokens
+from genagent_kernels import Backend, sample_tokens
 from genagent_rollout.config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -62,8 +62,13 @@ class TokenSampler(Protocol):
 class SeededSampler:
     """By the conversations' own streams: inverse CDF on a CPU, an exponential race on a GPU."""
 
-    def __init__(self, config: SamplingConfig) -> None:
+    def __init__(self, config: SamplingConfig, *, backend: Backend | None = None) -> None:
+        """
+        Args:
+            backend: of the kernel that runs the race; where one is named, a CPU races too.
+        """
         self._config = config
+        self._backend: Backend | None = backend
 
     def choose(
         self, logits: Float[Tensor, "rows vocabulary"], sequences: "Sequence[EngineSequence]"
@@ -76,12 +81,13 @@ class SeededSampler:
             logits = logits / config.temperature
         if config.top_k or config.top_p < 1:
             logits = likeliest(logits, top_k=config.top_k, top_p=config.top_p)
-        if logits.is_cuda:
+        if logits.is_cuda or self._backend is not None:
             places = [len(sequence.record.ids) for sequence in sequences]
             drawn = sample_tokens(
                 logits,
                 torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
                 draws=torch.tensor(places, device=logits.device),
+                backend=self._backend,
             )
             return drawn.token, drawn.logprob
         logprobs = torch.log_softmax(logits, dim=-1)
