@@ -1,12 +1,22 @@
 """An engine whose turns are written beforehand, so that every ending can be reached."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
+from tests.rollout.painting import Painter, requests
 
+from genagent_data import PictureStore
 from genagent_policy import Policy
-from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, SeededSampler
+from genagent_rollout import (
+    EngineConfig,
+    LocalEngine,
+    RolloutBatch,
+    SamplingConfig,
+    SeededSampler,
+    run_agents,
+)
 from genagent_rollout.sequence import Sequence as EngineSequence
 
 SAMPLED = -1
@@ -77,3 +87,30 @@ def scripted(tiny_policy: Policy) -> Callable[..., ScriptedEngine]:
         return ScriptedEngine(policy, scripts, options, config)
 
     return build
+
+
+@pytest.fixture
+def act(
+    tiny_policy: Policy, scripted: Callable[..., ScriptedEngine], tmp_path: Path
+) -> Callable[..., RolloutBatch]:
+    """``act(scripts, tool)`` with texts as turns; a list of ids stands for itself."""
+
+    def run(
+        scripts, tool=None, *, max_rounds: int = 2, batch: int | None = None, ended=None, **engine
+    ) -> RolloutBatch:
+        ids = [
+            [tiny_policy.chat.turn_ids(turn) if isinstance(turn, str) else turn for turn in script]
+            for script in scripts
+        ]
+        return run_agents(
+            scripted(ids, **engine),
+            Painter() if tool is None else tool,
+            requests(len(scripts)),
+            seeds=range(len(scripts)),
+            max_rounds=max_rounds,
+            store=PictureStore(tmp_path),
+            batch=batch,
+            ended=ended,
+        )
+
+    return run

@@ -64,13 +64,13 @@ def test_greedy_conversations_are_those_of_generate_though_pages_run_out(tiny_po
     A token that random weights choose stands for the end of a turn, so that turns end by
     themselves, most of them early.
     """
-    stops = tuple(range(0, len(tiny_policy.chat._tokenizer), 12))
+    stops = tuple(range(0, len(tiny_policy.chat._tokenizer), 24))
     sampling = SamplingConfig(
-        temperature=0, max_turn_tokens=12, max_response_tokens=150, stop_tokens=stops
+        temperature=0, max_turn_tokens=24, max_response_tokens=160, stop_tokens=stops
     )
     prompts = [f"picture number {k // 2}, {'very ' * (k % 5)}red" for k in range(16)]
     shown = [[picture(k), picture(k // 2 + 7)] for k in range(16)]
-    engine = LocalEngine(tiny_policy, sampling, cache_of(tiny_policy, 40))
+    engine = LocalEngine(tiny_policy, sampling, cache_of(tiny_policy, 16))
 
     async def one(k: int) -> TokenTrajectory:
         conversation = engine.open(prompts[k], seed=k)
@@ -121,9 +121,7 @@ def test_nothing_is_computed_twice(tiny_policy: Policy, scripted: Scripted):
     assert engine.counts.put_aside == 0
 
 
-def test_new_weights_leave_nothing_of_the_old_ones(
-    tiny_policy_path: Path, scripted: Scripted
-):
+def test_new_weights_leave_nothing_of_the_old_ones(tiny_policy_path: Path, scripted: Scripted):
     """A conversation goes on after an update just as one that has never seen the old weights."""
     policy = Policy.load(tiny_policy_path)
     end = policy.chat.turn_end_id

@@ -114,9 +114,7 @@ def test_history_is_never_tokenized_again(tiny_policy: Policy, scripted: Scripte
     by_letter = [token for letter in text for token in chat.turn_ids(letter)[:-1]]
     by_letter.append(chat.turn_end_id)
     assert by_letter != merged
-    ((trajectory, turns),) = together(
-        talk(scripted([[by_letter, merged]]), "red", 0, [picture(1)])
-    )
+    ((trajectory, turns),) = together(talk(scripted([[by_letter, merged]]), "red", 0, [picture(1)]))
     assert turns[0].text == text
     assert (turns[1].ids, turns[1].cut_off) == (tuple(merged), False)
     prompt = chat.prompt_ids("red")
