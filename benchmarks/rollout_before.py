@@ -24,7 +24,6 @@ class Reader:
     def __init__(self, scripts: Sequence[Script], seeds: Sequence[int]) -> None:
         self._scripts = [scripts[seed] for seed in seeds]
         self._turns = [-1] * len(seeds)
-        self._streams = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
 
     def choose(
         self, logits: torch.Tensor, rows: np.ndarray, step: int
@@ -33,8 +32,7 @@ class Reader:
             for row in rows:
                 self._turns[row] += 1
         written = [self._scripts[row][self._turns[row]][step] for row in rows]
-        uniforms = torch.tensor([self._streams[row].random() for row in rows])
-        return torch.tensor(written), score(logits, uniforms, written)
+        return torch.tensor(written), score(logits, written)
 
 
 def main(size: str, dtype: str, folder: str, requests: str, side: str, threads: str) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import aiohttp
-import numpy as np
 import torch
 from PIL import Image
 from rollout_work import ROUNDS, Script, SlowServers, SlowTool, Work, score
@@ -109,12 +108,11 @@ class _Reading(LogitsProcessor):
         self._turns = turns
         self._prompt = prompt
         self._pad = pad
-        self._rng = np.random.default_rng(0)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         place = input_ids.shape[1] - self._prompt
         written = [turn[place] if place < len(turn) else self._pad for turn in self._turns]
-        score(scores, torch.from_numpy(self._rng.random(len(written))), written)
+        score(scores, written)
         only = torch.full_like(scores, -torch.inf)
         only[torch.arange(len(written)), written] = 0.0
         return only

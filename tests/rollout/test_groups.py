@@ -1,6 +1,7 @@
 """Groups of attempts: who is kept, who is learnt from, and that it depends on nothing else."""
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +25,13 @@ from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import RewardBreakdown, RewardRecord, Verdict
 from genagent_rollout import (
     GroupConfig,
+    KeptAttempts,
     LocalEngine,
+    RewardedGroups,
     Rollout,
     SamplingConfig,
     evaluate,
     fill_by_rounds,
-    keep_rewarded,
     sample_groups,
 )
 from genagent_worlds import Judges, World
@@ -72,6 +74,68 @@ class Scorer:
         numbers = [int(case.id.split("/")[1]) for case in cases]
         self.asked += numbers
         return [record(None if number in self.mute else number / 10) for number in numbers]
+
+
+def keep_rewarded(
+    attempts: Sequence[Rollout], score, config: GroupConfig, *, seed: int, step: int
+) -> KeptAttempts:
+    """Attempts that end last first, and judges in this process."""
+    groups = RewardedGroups(score, config, seed=seed, step=step)
+    for place, attempt in reversed(list(enumerate(attempts))):
+        groups.ended(place, attempt)
+    return groups.kept()
+
+
+def test_judges_behind_endpoints_are_asked_as_soon_as_a_group_has_ended():
+    asked = threading.Event()
+
+    def score(cases):
+        asked.set()
+        return Scorer()(cases)
+
+    config = GroupConfig(samples=2, keep=2)
+    groups = RewardedGroups(score, config, seed=0, step=0, at_once=True)
+    groups.ended(3, rollout(3))
+    groups.ended(0, rollout(0))
+    # Neither group is whole.
+    assert not asked.wait(0.1)
+    groups.ended(2, rollout(2))
+    assert asked.wait(10)
+    groups.ended(1, rollout(1))
+    kept = groups.kept()
+    assert [[r.seed for r in group] for group in kept.groups] == [[0, 1], [2, 3]]
+    assert [r.breakdown and r.breakdown.total for r in kept.records] == [0.0, 0.1, 0.2, 0.3]
+    assert len(kept.asked) == 4
+
+
+@given(
+    rounds=st.lists(st.integers(1, 3), min_size=24, max_size=24),
+    mute=st.sets(st.integers(0, 23), max_size=12),
+    order=st.permutations(range(24)),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_kept_depends_neither_on_the_order_of_endings_nor_on_when_judges_are_asked(
+    rounds, mute, order
+):
+    config = GroupConfig(samples=6, keep=4)
+    attempts = [rollout(number, count) for number, count in enumerate(rounds)]
+    expected = keep_rewarded(attempts, Scorer(mute), config, seed=1, step=2)
+    groups = RewardedGroups(Scorer(mute), config, seed=1, step=2, at_once=True)
+    for place in order:
+        groups.ended(place, attempts[place])
+    kept = groups.kept()
+    assert [r.seed for r in kept.rollouts] == [r.seed for r in expected.rollouts]
+    assert kept.records == expected.records
+
+
+def test_a_judge_that_fails_on_its_thread_ends_the_step_with_its_error():
+    def broken(cases):
+        raise ValueError("no such model")
+
+    groups = RewardedGroups(broken, GroupConfig(samples=1, keep=1), seed=0, step=0, at_once=True)
+    groups.ended(0, rollout(0))
+    with pytest.raises(ValueError, match="no such model"):
+        groups.kept()
 
 
 @given(
@@ -252,7 +316,7 @@ def test_an_evaluation_samples_as_its_engine_is_told_and_asks_the_judge(
     for limit in (3, 9):
         engine = LocalEngine(tiny_policy, SamplingConfig(max_turn_tokens=limit))
         outcomes = evaluate(
-            engine, world, requests, seed=1, max_rounds=1, pictures=PictureStore(tmp_path)
+            engine, world, requests, seed=3, max_rounds=1, pictures=PictureStore(tmp_path)
         )
         assert [outcome.request.id for outcome in outcomes] == ["a", "b"]
         assert {outcome.source for outcome in outcomes} == {"judge"}
