@@ -84,7 +84,7 @@ def scripted(tiny_policy: Policy) -> Callable[..., ScriptedEngine]:
         options = SamplingConfig(
             max_turn_tokens=max_turn_tokens, max_response_tokens=max_response_tokens, **sampling
         )
-        return ScriptedEngine(policy, scripts, options, config)
+        return ScriptedEngine(policy, scripts, options, config or EngineConfig(cache_gib=0.1))
 
     return build
 

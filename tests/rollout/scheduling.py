@@ -18,7 +18,7 @@ CHAT = cast(
     ChatFormat, SimpleNamespace(prompt_ids=lambda prompt: [ord(letter) for letter in prompt])
 )
 SAMPLING = SamplingConfig()
-NOBODY = (0, -1)
+NOBODY: tuple[int, int] = (0, -1)
 """What no token says of itself: (its place, its id)."""
 
 

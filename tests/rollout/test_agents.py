@@ -17,11 +17,19 @@ from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted, request
 
 from genagent_data import Picture, PictureStore
 from genagent_policy import Policy
-from genagent_rollout import LocalEngine, RolloutBatch, SamplingConfig, SeededSampler, run_agents
+from genagent_rollout import (
+    EngineConfig,
+    LocalEngine,
+    RolloutBatch,
+    SamplingConfig,
+    SeededSampler,
+    run_agents,
+)
 from genagent_rollout.activity import Activity
 from genagent_rollout.sequence import Sequence as EngineSequence
 
 Act = Callable[..., RolloutBatch]
+SMALL = EngineConfig(cache_gib=0.1)
 
 
 def test_refuses_what_does_not_fit(tiny_policy: Policy, tmp_path: Path):
@@ -96,7 +104,7 @@ class Failing(SeededSampler):
 def test_a_step_that_fails_reaches_every_turn(tiny_policy: Policy, times: int):
     error = torch.OutOfMemoryError("CUDA out of memory")
     config = SamplingConfig(max_turn_tokens=8)
-    engine = LocalEngine(tiny_policy, config, sampler=Failing(config, error, times))
+    engine = LocalEngine(tiny_policy, config, SMALL, sampler=Failing(config, error, times))
 
     async def run() -> None:
         talks = [engine.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
@@ -106,7 +114,7 @@ def test_a_step_that_fails_reaches_every_turn(tiny_policy: Policy, times: int):
         # The engine goes on with others, and with the same prompts.
         again = [engine.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
         found = await asyncio.gather(*(talk.turn() for talk in again))
-        fresh = LocalEngine(tiny_policy, config)
+        fresh = LocalEngine(tiny_policy, config, SMALL)
         whole = [fresh.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
         assert found == await asyncio.gather(*(talk.turn() for talk in whole))
 
@@ -125,7 +133,7 @@ def test_a_run_ends_by_the_very_error_and_leaves_nothing(
     times: int,
 ):
     config = SamplingConfig(max_turn_tokens=40)
-    engine = LocalEngine(tiny_policy, config, sampler=Failing(config, error, times))
+    engine = LocalEngine(tiny_policy, config, SMALL, sampler=Failing(config, error, times))
     store = PictureStore(tmp_path)
 
     def run(engine: LocalEngine) -> RolloutBatch:
@@ -139,7 +147,7 @@ def test_a_run_ends_by_the_very_error_and_leaves_nothing(
         gc.collect()
     # Neither a task that was pending nor an error that nobody has seen.
     assert [r.message for r in caplog.records if r.levelno > logging.DEBUG] == []
-    again, fresh = run(engine).rollouts, run(LocalEngine(tiny_policy, config)).rollouts
+    again, fresh = run(engine).rollouts, run(LocalEngine(tiny_policy, config, SMALL)).rollouts
     assert [r.turns for r in again] == [r.turns for r in fresh]
 
 

@@ -44,7 +44,7 @@ def _generated(policy: Policy, prompt: str, pictures: list[Picture], tokens: lis
             }
         input_ids = torch.tensor([ids])
         is_picture = (input_ids == chat.image_token_id) & ~torch.tensor([by_policy])
-        said = policy.model.generate(  # pyright: ignore[reportCallIssue]
+        said = policy.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
             mm_token_type_ids=is_picture.int(),
@@ -179,7 +179,9 @@ def test_weights_that_are_new_within_a_turn_count_from_its_next_token(
             await asyncio.sleep(0)
         with torch.no_grad():
             policy.model.lm_head.weight.mul_(0.5)
-            policy.model.model.language_model.layers[0].mlp.down_proj.weight.mul_(0.5)
+            for name, weight in policy.model.named_parameters():
+                if name.endswith("mlp.down_proj.weight"):
+                    weight.mul_(0.5)
         engine.publish()
         await turn
         return conversation.tokens()

@@ -118,6 +118,6 @@ def test_the_youngest_is_put_aside_and_the_oldest_never():
             now = len(bench.open_ones[number].pages)
             lost += [number] * (now < pages[number])
             pages[number] = now
-    assert set(lost) == {1, 2}
+    assert lost and 0 not in lost
     assert bench.scheduler.put_aside == len(lost)
     bench.ended()
