@@ -1,4 +1,4 @@
-"""Acting: batched multi-turn generation with the KV cache kept across rounds, the agent loop."""
+"""Acting: one coroutine a trajectory, over an engine that computes every token once."""
 
 import importlib
 from typing import TYPE_CHECKING
