@@ -105,6 +105,7 @@ def compare(
     for _ in range(config.rounds):
         for name in order:
             plays[name].append(contenders[name].play(seconds, config.places))
+            print_line(f"{title}, {seconds:g} s: {name} {plays[name][-1].seconds:.1f} s")
             if name == "engine" and seconds:
                 decoding = contenders[name].play(0.0, config.places).seconds
                 alone.append(max(decoding, pictures_alone(work, seconds, config.places)))

@@ -1,4 +1,4 @@
-"""Acting: engines that hold conversations, and the agent that uses them, round after round."""
+"""Acting: one coroutine a trajectory, over an engine that computes every token once."""
 
 import lazy_loader
 
