@@ -105,7 +105,7 @@ def test_a_name_that_is_no_tool_is_held_against_the_profiles(good):
 def test_an_image_server_that_does_not_answer_is_named_with_the_remedy(good, images):
     dead = refused_url().removesuffix("/v1")
     found = line(good, tool=dead)
-    assert found.startswith(f"the image server {dead} does not draw (1 attempts failed; the last:")
+    assert found.startswith(f"the image server {dead} does not draw (http://")
     assert found.endswith(
         "; start it, or check --world.tool, --world.tool-model and --world.tool-token-env"
     )
@@ -132,7 +132,7 @@ def test_a_token_that_is_not_there_is_named(good, monkeypatch):
 
 
 def test_servers_that_cannot_be_are_named(good):
-    assert "base URL 'http://' cannot be used" in line(good, tool="http://")
+    assert "base_urls has 'http://', which cannot be used" in line(good, tool="http://")
     assert "max_concurrency is 0" in line(good, tool_concurrency=0)
     assert "'http://'" in line(good, judge="http://")
     assert "max_tokens is 0" in line(good, judge_tokens=0)
