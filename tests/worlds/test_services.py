@@ -107,7 +107,7 @@ def test_an_image_server_that_does_not_answer_is_named_with_the_remedy(good, ima
     found = line(good, tool=dead)
     assert found.startswith(
         f"the image server {dead} does not draw; start it, or check --world.tool, "
-        "--world.tool-model and --world.tool-token-env (1 attempts failed; the last:"
+        "--world.tool-model and --world.tool-token-env (http://"
     )
     # Also where another one does.
     assert f"the image server {dead} does not draw" in line(good, tool=f"{images.url},{dead}")
@@ -131,7 +131,7 @@ def test_a_token_that_is_not_there_is_named(good, monkeypatch):
 
 
 def test_servers_that_cannot_be_are_named(good):
-    assert "base URL 'http://' cannot be used" in line(good, tool="http://")
+    assert "base_urls has 'http://', which cannot be used" in line(good, tool="http://")
     assert "max_concurrency is 0" in line(good, tool_concurrency=0)
     assert "'http://'" in line(good, judge="http://")
     assert "max_tokens is 0" in line(good, judge_tokens=0)
