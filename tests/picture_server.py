@@ -88,7 +88,7 @@ def first_then_right(*answers: Answer) -> Script:
 def tool_for(*servers: PictureServer | str, **changes: Any) -> HttpImageTool:
     """A client of these servers that is quick to try again."""
     urls = tuple(server if isinstance(server, str) else server.url for server in servers)
-    quick = {"backoff_seconds": 0.01, "timeout_seconds": 20.0, "deadline_seconds": 60.0}
+    quick = {"backoff_seconds": (0.0, 0.01), "timeout_seconds": 20.0, "deadline_seconds": 60.0}
     return HttpImageTool(HttpToolConfig(base_urls=urls, **{**quick, **changes}))
 
 

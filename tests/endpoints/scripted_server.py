@@ -101,4 +101,4 @@ def ask(endpoints: Endpoints, *bodies: Any) -> list[object]:
     async def one(body: Any) -> object:
         return (await endpoints.post("/ask", body)).json()
 
-    return endpoints.run(together([one(body) for body in bodies]))
+    return endpoints.run(together(one(body) for body in bodies))

@@ -125,7 +125,7 @@ def test_a_rested_server_that_still_hangs_costs_one_request_its_time():
     patience = {"quarantine_after": 2, "quarantine_seconds": 0.5, "timeout_seconds": 0.3}
     with saying(hanging) as ill, saying() as well, client(ill, well, **patience) as endpoints:
         ask(endpoints, *[{}] * 8)
-        assert endpoints.quarantines == 1
+        assert endpoints.counts.quarantines == 1
         time.sleep(0.6)
         before = len(hung)
         assert ask(endpoints, *[{}] * 16) == ["yes"] * 16
@@ -143,7 +143,7 @@ def test_a_server_that_is_back_gets_its_share_again():
     patience = {"quarantine_after": 2, "quarantine_seconds": 0.5}
     with saying(script) as risen, saying() as well, client(risen, well, **patience) as endpoints:
         assert ask(endpoints, *[{}] * 20) == ["yes"] * 20
-        assert endpoints.quarantines == 1
+        assert endpoints.counts.quarantines == 1
         before = len(risen.asked)
         ill.clear()
         time.sleep(0.6)
@@ -224,7 +224,7 @@ def test_an_answer_that_is_not_wanted_is_asked_for_again_and_held_against_nobody
     with saying() as server, client(server, quarantine_after=1) as endpoints:
         assert endpoints.run(endpoints.ask("/ask", Fussy())) == 3
         assert server.asked == [{"heard": 0}, {"heard": 1}, {"heard": 2}]
-        assert (endpoints.counts.failures, endpoints.quarantines) == (0, 0)
+        assert (endpoints.counts.failures, endpoints.counts.quarantines) == (0, 0)
     given_up = pytest.raises(Exhausted, match=r": not yet \(after 2 attempts\)$")
     with saying() as server, client(server, max_attempts=2) as endpoints, given_up:
         endpoints.run(endpoints.ask("/ask", Fussy()))

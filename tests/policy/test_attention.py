@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genagent_policy import Policy, attention, collate
+from genagent_policy import Policy, collate, config
 from genagent_policy.attention import choose_attention
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -17,7 +17,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     def find_spec(name: str) -> ModuleSpec | None:
         return ModuleSpec(name, None) if name in names else None
 
-    monkeypatch.setattr(attention, "find_spec", find_spec)
+    monkeypatch.setattr(config, "find_spec", find_spec)
 
 
 @pytest.mark.parametrize(

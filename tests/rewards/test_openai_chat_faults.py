@@ -1,5 +1,6 @@
 """The chat client on one ill server: what is tried again, how long it waits, what stays absent."""
 
+import gzip
 import socket
 import threading
 import time
@@ -46,6 +47,42 @@ def test_what_may_pass_is_tried_again_and_then_absent(fault):
         assert reply.error is not None and "after 3 attempts" in reply.error
         assert reply.raw == ((fault.words or "") if fault.status == 200 else "")
         assert chat.counts.failures == 1
+
+
+def test_an_answer_is_bounded_as_it_comes_and_as_it_is_unpacked():
+    flood = YES.payload().replace(b"circle", b"circle " * 100_000)
+    bomb = gzip.compress(flood)
+    packed = Answer(body=bomb, headers={"Content-Encoding": "gzip"})
+    assert len(bomb) < 10_000
+    for fault in (Answer(body=flood), packed):
+        with serving(lambda body, number, fault=fault: YES if number else fault) as server:
+            (reply,) = ask(chat_for(server.url, max_answer_bytes=100_000))
+        assert (reply.text, reply.attempts) == (YES.words, 2)
+    small = Answer(body=gzip.compress(YES.payload()), headers={"Content-Encoding": "gzip"})
+    with serving(small) as server:
+        assert ask(chat_for(server.url))[0].text == YES.words
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"},
+        {"Content-Type": "application/json; charset=rot13"},
+    ],
+)
+def test_no_header_ends_a_batch(headers):
+    ill = Answer(status=500, words="ill", headers=headers)
+    with serving(lambda body, number: ill if number == 0 else YES) as server:
+        assert [reply.text for reply in ask(chat_for(server.url), 3)] == [YES.words] * 3
+
+
+def test_a_redirect_does_not_take_the_picture_elsewhere():
+    with serving(YES) as other:
+        away = Answer(status=307, headers={"Location": f"{other.url}/chat/completions"})
+        with serving(away) as server:
+            (reply,) = ask(chat_for(server.url))
+        assert reply.text is None and "307" in (reply.error or "")
+        assert other.requests == []
 
 
 def test_a_verdict_said_twice_counts():
@@ -132,4 +169,4 @@ def test_a_trickle_does_not_outlast_the_timeout():
 def test_without_any_endpoint_replies_are_absent_and_nothing_is_raised():
     (reply,) = ask(chat_for(refused_url()))
     assert reply.text is None and reply.attempts == 3
-    assert "Connection error" in (reply.error or "")
+    assert "Cannot connect" in (reply.error or "")

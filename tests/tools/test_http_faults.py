@@ -30,6 +30,7 @@ from genagent_tools import ToolError
         Answer(status=502, body=b"<html>"),
         Answer(status=503),
         Answer(status=408),
+        Answer(status=409),
         Answer(status=425),
         Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
         Answer(body=b"{not json"),
@@ -76,7 +77,7 @@ def test_retry_after_is_honoured_and_is_no_failure():
         asked.append(time.monotonic())
         return first_then_right(Answer(status=429, headers={"Retry-After": "1"}))(body, number)
 
-    with answering(script) as server, tool_for(server, attempts=1) as tool:
+    with answering(script) as server, tool_for(server, max_attempts=1) as tool:
         assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
         assert (tool.counts.waits, tool.counts.failures) == (1, 0)
     assert 1.0 <= asked[1] - asked[0] < 5.0
@@ -94,13 +95,6 @@ def test_a_failure_too_may_say_when_to_come_back():
     assert asked[1] - asked[0] >= 1.0
 
 
-def test_pauses_grow_to_their_longest_and_no_further():
-    troubles = [Answer(status=500)] * 3
-    patience = {"backoff_seconds": 1e6, "max_backoff_seconds": 0.01}
-    with answering(first_then_right(*troubles)) as server, tool_for(server, **patience) as tool:
-        assert drawn(tool, ["x"], [5]) == expected(["x"], [5])
-
-
 def test_a_wait_beyond_the_deadline_is_not_waited():
     busy = Answer(status=429, headers={"Retry-After": "3600"}, body=b'{"detail": "queue full"}')
     with (
@@ -108,15 +102,15 @@ def test_a_wait_beyond_the_deadline_is_not_waited():
         tool_for(server, deadline_seconds=5.0) as tool,
     ):
         started = time.monotonic()
-        with pytest.raises(ToolError, match=r"no picture within 5 s; .*429 queue full"):
+        with pytest.raises(ToolError, match=r"429 queue full \(the deadline of 5 s is over\)"):
             tool.generate(["x"], [1])
         assert time.monotonic() - started < 3
 
 
 def test_nobody_there_names_the_last_reason():
     with (
-        tool_for(dead_url(), attempts=3) as tool,
-        pytest.raises(ToolError, match=r"3 attempts failed; the last: http://127.*Cannot connect"),
+        tool_for(dead_url(), max_attempts=3) as tool,
+        pytest.raises(ToolError, match=r"http://127.*Cannot connect.* \(after 3 attempts\)$"),
     ):
         tool.generate(["x"], [1])
 
@@ -148,7 +142,9 @@ def test_a_request_on_its_way_does_not_outlast_the_deadline():
     with answering(script) as server:
         with (
             tool_for(server, timeout_seconds=100.0, deadline_seconds=0.5) as tool,
-            pytest.raises(ToolError, match=r"no picture within 0\.5 s; .*no answer within"),
+            pytest.raises(
+                ToolError, match=r"no answer within .* s \(the deadline of 0\.5 s is over\)"
+            ),
         ):
             tool.generate(["x"], [1])
         late.set()
@@ -172,7 +168,7 @@ def test_a_trickle_does_not_outlast_the_deadline():
         thread = threading.Thread(target=trickle)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with tool_for(url, timeout_seconds=0.5, attempts=1) as tool:
+        with tool_for(url, timeout_seconds=0.5, max_attempts=1) as tool:
             started = time.monotonic()
             with pytest.raises(ToolError, match=r"no answer within 0\.5 s"):
                 tool.generate(["x"], [1])

@@ -10,7 +10,6 @@ from tests.http_server import Answer
 from tests.picture_server import answering, drawn, expected, right, tool_for
 
 from genagent_tools import PartialFailure, ToolError
-from genagent_tools.http_servers import ServerPool, retry_after_seconds
 
 
 def test_the_least_loaded_server_is_asked():
@@ -60,7 +59,7 @@ def test_one_picture_that_fails_everywhere_does_not_quarantine_the_server():
     def script(body, number):
         return Answer(status=500) if body["prompt"] == "bad" else right(body, number)
 
-    with answering(script) as server, tool_for(server, attempts=5) as tool:
+    with answering(script) as server, tool_for(server, max_attempts=5) as tool:
         with pytest.raises(PartialFailure) as failed:
             tool.generate(["a", "bad", "c"], [1, 2, 3])
         assert tool.counts.quarantines == 0
@@ -69,92 +68,5 @@ def test_one_picture_that_fails_everywhere_does_not_quarantine_the_server():
     assert isinstance(first, Image.Image) and isinstance(third, Image.Image)
     assert [first.tobytes(), third.tobytes()] == expected(["a", "c"], [1, 3])
     assert isinstance(second, ToolError)
-    assert "5 attempts failed; the last: " in str(second)
-    assert str(failed.value).startswith("1 of 3 pictures failed; the first: 5 attempts failed")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def lone_server(clock):
-    """A pool of one server that rests 10 s after two pictures it did not give."""
-    return ServerPool(["http://a"], quarantine_after=2, quarantine_seconds=10.0, clock=clock)
-
-
-def fail(pool, *pictures):
-    for picture in pictures:
-        pool.failed(pool.take({}), picture)
-
-
-def test_after_its_rest_a_server_gets_one_request_and_others_once_that_is_answered():
-    clock = Clock()
-    pool = lone_server(clock)
-    fail(pool, 1, 2)
-    clock.now = 9.9
-    assert pool.take({}) is None
-    clock.now = 10.0
-    probe = pool.take({})
-    assert probe is not None
-    assert pool.take({}) is None
-    pool.answered(probe)
-    assert pool.take({}) is not None
-    assert pool.take({}) is not None
-    assert pool.quarantines == 1
-
-
-def test_a_server_whose_one_request_fails_rests_again():
-    clock = Clock()
-    pool = lone_server(clock)
-    fail(pool, 1, 2)
-    clock.now = 10.0
-    fail(pool, 3)
-    assert pool.quarantines == 2
-    clock.now = 19.9
-    assert pool.take({}) is None
-    assert pool.pause() == pytest.approx(0.2)  # a tenth is left, but looks are this far apart
-    clock.now = 20.0
-    assert pool.take({}) is not None
-
-
-def test_an_answer_makes_up_for_earlier_failures():
-    pool = lone_server(Clock())
-    fail(pool, 1)
-    server = pool.take({})
-    assert server is not None
-    pool.answered(server)
-    fail(pool, 2)
-    assert pool.quarantines == 0
-    assert pool.take({}) is not None
-
-
-def test_asking_for_a_short_pause_does_not_end_a_rest():
-    clock = Clock()
-    pool = lone_server(clock)
-    busy = pool.take({})
-    assert busy is not None
-    fail(pool, 1, 2)
-    pool.busy(busy, 3.0)
-    clock.now = 5.0
-    assert pool.take({}) is None
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("7", 7.0),
-        (" 7 ", 7.0),
-        ("Tue, 14 Nov 2023 22:14:50 GMT", 90.0),
-        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-7", None),
-        ("1" * 400, None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_as_a_date(header, seconds):
-    assert retry_after_seconds(header, 1_700_000_000.0) == seconds  # 14 November 2023, 22:13:20
+    assert str(second).endswith("(after 5 attempts)")
+    assert str(failed.value).startswith("1 of 3 pictures failed; the first: http://")

@@ -202,6 +202,35 @@ def test_a_large_body_is_refused_with_and_without_a_declared_length():
         assert pictures(answer) == [paint("a circle", 1).tobytes()]
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_who_sends_all_of_a_body_that_is_too_large_before_reading_reads_the_refusal(is_chunked):
+    size = 20_000_000
+    length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {size}"
+    chunk = b"%x\r\n" % size if is_chunked else b""
+    with serving(Painter(), max_body=2000) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as busy:
+            busy.sendall(f"POST {GENERATIONS} HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode())
+            busy.sendall(chunk + bytes(size) + (b"\r\n0\r\n\r\n" if is_chunked else b""))
+            answer = busy.makefile("rb").read().decode()
+        assert httpx.get(url + "/healthz").status_code == 200
+    assert answer.startswith("HTTP/1.1 413")
+    assert json.loads(answer.split("\r\n\r\n")[1])["error"]["code"] == "request_too_large"
+
+
+def test_a_body_without_end_is_not_listened_to_for_ever():
+    with serving(Painter(), max_body=2000, body_seconds=0.3) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as endless:
+            head = f"POST {GENERATIONS} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n"
+            endless.sendall(head.encode())
+            started = time.monotonic()
+            with pytest.raises(OSError):
+                while time.monotonic() - started < 10:
+                    endless.sendall(bytes(100_000))
+            assert time.monotonic() - started < 5
+
+
 def test_a_body_that_does_not_come_is_not_waited_for():
     with serving(Painter(), body_seconds=0.2) as url:
         host, port = url.removeprefix("http://").split(":")

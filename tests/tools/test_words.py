@@ -73,7 +73,7 @@ def test_a_server_that_fails_or_wants_a_token_is_no_server_that_says_nothing(mon
             tool.words()
         with tool_for(url, api_key_env="TOOL_KEY") as tool:
             assert tool.words() == 30
-    with pytest.raises(ValueError, match="the tool is closed"):
+    with pytest.raises(ValueError, match="the client is closed"):
         tool.words()
 
 

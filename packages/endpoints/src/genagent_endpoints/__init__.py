@@ -3,7 +3,7 @@
 from genagent_endpoints.answer import Answer, clean
 from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.endpoints import Endpoints
-from genagent_endpoints.exchange import Exchange
+from genagent_endpoints.exchange import PORTS, Exchange, host_of
 from genagent_endpoints.failures import (
     Busy,
     EndpointError,
@@ -16,9 +16,11 @@ from genagent_endpoints.failures import (
     Unwanted,
 )
 from genagent_endpoints.loop import together
-from genagent_endpoints.request import Counts, Question, Session
+from genagent_endpoints.request import Question, Session
+from genagent_endpoints.servers import Counts
 
 __all__ = [
+    "PORTS",
     "Answer",
     "Busy",
     "Counts",
@@ -36,5 +38,6 @@ __all__ = [
     "TurnedAway",
     "Unwanted",
     "clean",
+    "host_of",
     "together",
 ]

@@ -62,20 +62,18 @@ class EndpointsConfig:
             raise ValueError(f"backoff_seconds is {self.backoff_seconds}; wants first <= longest")
 
 
-def authorization(variable: str, *, optional: bool = False) -> str | None:
+def authorization(variable: str | None, *, optional: bool = False) -> str | None:
     """The Authorization header that the environment variable stands for.
 
     Raises:
         ValueError: it is not set, and not optional, or holds what no header can.
     """
-    key = os.environ.get(variable, "").strip()
-    if not key and optional:
-        return None
-    if not key:
+    key = "" if variable is None else os.environ.get(variable, "").strip()
+    if not key and variable is not None and not optional:
         raise ValueError(f"the environment variable {variable} is not set; put the token in it")
     if not (key.isascii() and key.isprintable()):
         raise ValueError(f"the environment variable {variable} holds what is no token")
-    return key if " " in key else f"Bearer {key}"
+    return (key if " " in key else f"Bearer {key}") if key else None
 
 
 def _is_http(url: str) -> bool:

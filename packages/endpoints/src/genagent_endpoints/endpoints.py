@@ -1,18 +1,18 @@
 """Requests to several servers of one kind: each is answered by whichever can."""
 
-import asyncio
 import itertools
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
+from urllib.request import getproxies
 
 from genagent_endpoints.answer import Answer
 from genagent_endpoints.config import EndpointsConfig, authorization
-from genagent_endpoints.exchange import Exchange, Proxies, within
+from genagent_endpoints.exchange import Exchange, proxy_for, within
 from genagent_endpoints.line import Line
 from genagent_endpoints.loop import RequestLoop
-from genagent_endpoints.request import Connections, Counts, Question, Request, Session
-from genagent_endpoints.servers import Servers
+from genagent_endpoints.request import Question, Request, Session
+from genagent_endpoints.servers import Counts
 
 Result = TypeVar("Result")
 
@@ -33,17 +33,12 @@ class Endpoints:
     def __init__(self, config: EndpointsConfig, *, optional_key: bool = False) -> None:
         self.config = config
         self.counts = Counts()
-        variable = config.api_key_env
-        key = None if variable is None else authorization(variable, optional=optional_key)
-        self._loop = RequestLoop(
-            "endpoints", partial(_connect, config, key, Proxies(config.base_urls))
-        )
+        key = authorization(config.api_key_env, optional=optional_key)
+        proxies = getproxies()
+        for url in config.base_urls:
+            proxy_for(url, proxies)
+        self._loop = RequestLoop(partial(_connect, config, key, proxies, self.counts))
         self._numbers = itertools.count()
-
-    @property
-    def quarantines(self) -> int:
-        """Rests so far of servers that kept failing."""
-        return self._loop.tenant.line.servers.quarantines
 
     async def ask(
         self, path: str, question: Question[Result], *, session: Session | None = None
@@ -69,19 +64,25 @@ class Endpoints:
         body: Mapping[str, object] | None = None,
         *,
         seconds: float | None = None,
+        taken: Sequence[int] = (200,),
     ) -> Answer:
         """The answer of one server of the caller's choice, asked once; with the key.
 
         Args:
             url: with its path.
             seconds: that it may take; those of one attempt by default.
+            taken: statuses that are answers.
 
         Raises:
             Refused, Trouble: there is none.
             ValueError: closed.
         """
-        seconds = seconds or self.config.timeout_seconds
-        return await self._loop.join(self._send(method, url, body, seconds))
+
+        async def work() -> Answer:
+            async with within(seconds or self.config.timeout_seconds):
+                return await self._loop.line.exchange.send(method, url, body, taken=taken)
+
+        return await self._loop.join(work())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work comes to, on the connections' event loop; for callers without one.
@@ -100,43 +101,30 @@ class Endpoints:
 
     async def _ask(self, path: str, question: Question[Result], session: Session | None) -> Result:
         return await Request(
-            path,
-            question,
             number=next(self._numbers),
-            connections=self._loop.tenant,
-            config=self.config,
-            counts=self.counts,
-            session=session,
+            line=self._loop.line,
+            path=path,
+            question=question,
+            home=None if session is None else session.home,
+            headers={} if session is None else session.headers,
         ).result()
-
-    async def _send(
-        self, method: str, url: str, body: Mapping[str, object] | None, seconds: float
-    ) -> Answer:
-        async with within(seconds):
-            return await self._loop.tenant.exchange.send(method, url, body)
 
 
 class _Plain:
     """JSON whose answer is taken as it is."""
 
-    def __init__(self, body: Mapping[str, object]) -> None:
-        self._body = body
+    def __init__(self, json: Mapping[str, object]) -> None:
+        self._json = json
 
     async def body(self) -> Mapping[str, object]:
-        return self._body
+        return self._json
 
     async def read(self, answer: Answer, exchange: Exchange) -> Answer:
         return answer
 
 
-async def _connect(config: EndpointsConfig, key: str | None, proxies: Proxies) -> Connections:
-    servers = Servers(
-        config.base_urls,
-        quarantine_after=config.quarantine_after,
-        quarantine_seconds=config.quarantine_seconds,
-        clock=asyncio.get_running_loop().time,
-    )
-    return Connections(
-        exchange=Exchange(key=key, proxies=proxies, max_bytes=config.max_answer_bytes),
-        line=Line(servers, places=config.max_concurrency, deadline_seconds=config.deadline_seconds),
-    )
+async def _connect(
+    config: EndpointsConfig, key: str | None, proxies: dict[str, str], counts: Counts
+) -> Line:
+    exchange = Exchange(key=key, proxies=proxies, max_bytes=config.max_answer_bytes)
+    return Line(config, exchange, counts)

@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -21,35 +22,28 @@ _PASSING = (408, 409, 425)
 _REJECTING = (401, 403, 404)
 
 
-class Proxies:
-    """What the environment says of proxies. aiohttp's own way reads netrc for each request too.
+def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
+    """The environment's proxy for a URL. aiohttp's own way reads netrc for each request too.
 
     Args:
-        urls: that will be asked.
+        proxies: as ``urllib.request.getproxies`` has them.
 
     Raises:
-        ValueError: one of them has a proxy that does not speak HTTP.
+        ValueError: one that does not speak HTTP.
     """
-
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._proxies = getproxies()
-        for url in urls:
-            self.of(urlsplit(url))
-
-    def of(self, url: SplitResult) -> str | None:
-        """The proxy for a URL. Raises ValueError where it does not speak HTTP."""
-        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or proxy_bypass(host_of(url)):
-            return None
-        proxy = proxy if "://" in proxy else f"http://{proxy}"
-        kind = urlsplit(proxy).scheme
-        if kind not in PORTS:
-            # Not the proxy itself: it may hold a password.
-            raise ValueError(
-                f"the environment's proxy for {host_of(url)} is of kind {kind!r}; name an http one "
-                f"in {url.scheme}_proxy, or the host in no_proxy"
-            )
-        return proxy
+    parts = urlsplit(url)
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host_of(parts)):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    kind = urlsplit(proxy).scheme
+    if kind not in PORTS:
+        # Not the proxy itself: it may hold a password.
+        raise ValueError(
+            f"the environment's proxy for {host_of(parts)} is of kind {kind!r}; name an http one "
+            f"in {parts.scheme}_proxy, or the host in no_proxy"
+        )
+    return proxy
 
 
 class Exchange:
@@ -59,7 +53,7 @@ class Exchange:
         key: the Authorization header, sent to the servers and struck from what they say.
     """
 
-    def __init__(self, *, key: str | None, proxies: Proxies, max_bytes: int) -> None:
+    def __init__(self, *, key: str | None, proxies: Mapping[str, str], max_bytes: int) -> None:
         self._key = key
         self._proxies = proxies
         self._max_bytes = max_bytes
@@ -79,8 +73,9 @@ class Exchange:
         *,
         headers: Mapping[str, str] | None = None,
         with_key: bool = True,
+        taken: Sequence[int] = (200,),
     ) -> Answer:
-        """The answer with status 200.
+        """The answer, if it is of a status that is taken for one.
 
         Args:
             url: sent as it is.
@@ -105,7 +100,7 @@ class Exchange:
                 URL(url, encoded=True),
                 data=None if body is None else json.dumps(body).encode(),
                 headers=sent,
-                proxy=self._proxies.of(urlsplit(url)),
+                proxy=proxy_for(url, self._proxies),
                 # A redirect may lead anywhere, this machine's own services included.
                 allow_redirects=False,
             ) as response:
@@ -116,31 +111,30 @@ class Exchange:
                     body=await read_bounded(
                         response.content.iter_any(),
                         response.headers.get("content-encoding", "").strip().lower(),
-                        self._max_bytes if response.status == 200 else MAX_ERROR_BYTES,
+                        self._max_bytes if response.status in taken else MAX_ERROR_BYTES,
                     ),
                 )
         # ValueError: what cannot be written into a header or a URL.
         except (aiohttp.ClientError, ValueError) as error:
-            raise Lost(self._strike(f"{type(error).__name__} {error}".strip())) from error
-        self._check(answer)
+            raise Lost(self.strike(f"{type(error).__name__} {error}".strip())) from error
+        if answer.status not in taken:
+            self._refuse(answer)
         return answer
 
-    def _check(self, answer: Answer) -> None:
+    def _refuse(self, answer: Answer) -> NoReturn:
         status, seconds = answer.status, answer.retry_after()
-        if status == 200:
-            return
-        message = self._strike(f"{status} {answer.words()}".strip())
+        message = self.strike(f"{status} {answer.words()}".strip())
         if status == 429 or (status == 503 and seconds is not None):
             raise Busy(message, seconds)
         if status in _PASSING or status < 400 or status >= 500:
             raise Lost(message, seconds)
         if status == 401 and self._key is None:
             message += "; name the variable that holds the token as api_key_env"
-        message = f"{answer.url.split('?')[0]}: {message}"
+        message = f"{URL(answer.url, encoded=True).with_user(None).with_query(None)}: {message}"
         raise TurnedAway(message) if status in _REJECTING else Refused(message)
 
-    def _strike(self, text: str) -> str:
-        """Servers echo keys in what they say of them."""
+    def strike(self, text: str) -> str:
+        """The text without the key, which servers echo, on one line."""
         secret = (self._key or "").split(" ")[-1]
         return clean(text.replace(secret, "...") if secret else text)
 

@@ -46,3 +46,7 @@ class Unwanted(Trouble):
 
 class TurnedAway(Trouble):
     """This server takes no request of ours; another one may."""
+
+
+class Late(Trouble):
+    """No server is free before the deadline."""

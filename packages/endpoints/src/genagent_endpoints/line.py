@@ -6,112 +6,128 @@ deadline does not pass while it waits.
 
 import asyncio
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from genagent_endpoints.failures import Rejected
-from genagent_endpoints.servers import Past, Server, Servers
+from genagent_endpoints.config import EndpointsConfig
+from genagent_endpoints.exchange import Exchange
+from genagent_endpoints.failures import Late, Refused, Rejected, Trouble
+from genagent_endpoints.servers import Counts, Past, Server, Servers
 
 AHEAD = 4
 """Requests that are made ready before their turn. Writing the PNG of a large picture takes
 tens of milliseconds, in which its place at the server would be empty."""
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class Ticket:
+@dataclass(kw_only=True, eq=False)
+class Ticket(Past):
     """One request in line."""
 
-    past: Past
-    prepare: Callable[[], None]
-    """Called when its turn comes near, perhaps again."""
     deadline: float | None = None
     """On the event loop's clock; None until it had a place or would have had one."""
     turn: "asyncio.Future[Server]" = field(init=False)
     patience: asyncio.Timeout = field(init=False)
 
+    def prepare(self) -> None:
+        """Called when its turn comes near, perhaps more than once."""
+
 
 class Line:
     """Hands out places and servers. Lives on one event loop."""
 
-    def __init__(self, servers: Servers, *, places: int, deadline_seconds: float) -> None:
-        self.servers = servers
-        self._places = places
-        self._deadline_seconds = deadline_seconds
+    def __init__(self, config: EndpointsConfig, exchange: Exchange, counts: Counts) -> None:
+        self.config = config
+        self.exchange = exchange
+        self.servers = Servers(config, counts=counts, clock=asyncio.get_running_loop().time)
         self._waiting: list[Ticket] = []
-        self._clock = asyncio.get_running_loop().time
-        self._called = False
+        self._loop = asyncio.get_running_loop()
+        self._is_called = False
         self._alarm: asyncio.TimerHandle | None = None
 
-    async def take(self, ticket: Ticket) -> Server:
-        """The server to ask; ``settle`` gives it back.
+    @asynccontextmanager
+    async def server_for(self, ticket: Ticket) -> AsyncIterator[Server]:
+        """A server to ask in the block, whose end says what to think of it.
 
         Raises:
             Rejected: no server takes requests of ours.
-            TimeoutError: the deadline passes before one is free.
+            Late: the deadline passes before one is free.
         """
-        ticket.turn = asyncio.get_running_loop().create_future()
-        insort(self._waiting, ticket, key=_order)
+        server = await self._take(ticket)
+        # Given up, unless something is learnt.
+        ended: BaseException | None = asyncio.CancelledError()
+        try:
+            yield server
+            ended = None
+        except (Refused, Trouble) as error:
+            ended = error
+            raise
+        finally:
+            self._settle(server, ticket, ended)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.exchange.close()
+
+    async def _take(self, ticket: Ticket) -> Server:
+        ticket.turn = self._loop.create_future()
+        insort(self._waiting, ticket, key=lambda each: each.number)
         self._call_next()
         server: Server | None = None
         try:
             async with asyncio.timeout_at(ticket.deadline) as ticket.patience:
                 server = await ticket.turn
                 return server
+        except TimeoutError as error:
+            last = self.servers.last_trouble
+            raise Late(f"every server rests or is full; the last trouble: {last}") from error
         finally:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
-            elif server is None and _is_granted(ticket.turn):
-                self.settle(self.servers.let_go, ticket.turn.result())
+            elif server is None and not ticket.turn.cancelled() and not ticket.turn.exception():
+                self._settle(ticket.turn.result(), ticket, asyncio.CancelledError())
 
-    def settle(self, lesson: Callable[[Server], None], server: Server) -> None:
-        """The request is over: teaches what was learnt and lets the next one in."""
-        lesson(server)
+    def _settle(self, server: Server, ticket: Ticket, ended: BaseException | None) -> None:
+        self.servers.settle(server, ticket, ended)
         self._call_next()
 
     def _call_next(self) -> None:
         # Not at once: a request that is tried again without a pause goes before the next one.
-        if not self._called:
-            self._called = True
-            asyncio.get_running_loop().call_soon(self._advance)
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._advance)
 
     def _advance(self) -> None:
-        self._called = False
+        self._is_called = False
         if self._alarm is not None:
             self._alarm.cancel()
-        standing: list[Ticket] = []
-        waiting, self._waiting = self._waiting, standing
+        waiting, self._waiting = self._waiting, []
         for place, ticket in enumerate(waiting):
-            if self.servers.in_flight >= self._places:
-                standing += waiting[place:]
+            if self.servers.in_flight >= self.config.max_concurrency:
+                self._waiting += waiting[place:]
                 break
-            if ticket.turn.done():
-                # Given up, and about to say so.
-                continue
-            try:
-                server = self.servers.take(ticket.past)
-            except Rejected as error:
-                ticket.turn.set_exception(error)
-                continue
-            if ticket.deadline is None:
-                ticket.deadline = self._clock() + self._deadline_seconds
-                ticket.patience.reschedule(ticket.deadline)
-            if server is not None:
-                ticket.prepare()
-                ticket.turn.set_result(server)
-            elif self.servers.none_before() >= ticket.deadline:
-                ticket.turn.set_exception(TimeoutError())
-            else:
-                standing.append(ticket)
-        for ticket in standing[:AHEAD]:
+            # One that was given up is done, and about to say so.
+            if not ticket.turn.done() and not self._serve(ticket):
+                self._waiting.append(ticket)
+        for ticket in self._waiting[:AHEAD]:
             ticket.prepare()
         end = self.servers.next_end_of_rest()
-        if standing and end is not None:
-            self._alarm = asyncio.get_running_loop().call_at(end, self._advance)
+        if self._waiting and end is not None:
+            self._alarm = self._loop.call_at(end, self._advance)
 
-
-def _order(ticket: Ticket) -> int:
-    return ticket.past.number
-
-
-def _is_granted(turn: "asyncio.Future[Server]") -> bool:
-    return turn.done() and not turn.cancelled() and turn.exception() is None
+    def _serve(self, ticket: Ticket) -> bool:
+        """Whether the ticket has a server, or will have none; a place is free."""
+        try:
+            server = self.servers.take(ticket)
+        except Rejected as error:
+            ticket.turn.set_exception(error)
+            return True
+        if ticket.deadline is None:
+            ticket.deadline = self._loop.time() + self.config.deadline_seconds
+            ticket.patience.reschedule(ticket.deadline)
+        if server is not None:
+            ticket.prepare()
+            ticket.turn.set_result(server)
+        elif self.servers.none_before() >= ticket.deadline:
+            ticket.turn.set_exception(TimeoutError())
+        return ticket.turn.done()

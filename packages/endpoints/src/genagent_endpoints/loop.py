@@ -2,32 +2,20 @@
 
 import asyncio
 import os
+import selectors
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
+
+from genagent_endpoints.line import Line
 
 Result = TypeVar("Result")
 
 
-class Closable(Protocol):
-    """What lives on the loop."""
-
-    async def close(self) -> None: ...
-
-
-Tenant = TypeVar("Tenant", bound=Closable)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Running(Generic[Tenant]):
-    process: int
-    loop: asyncio.AbstractEventLoop
-    tenant: Tenant
-    end: weakref.finalize
-
+_OF_PARENTS: list[Line] = []
+"""Kept, because only their own process may close them."""
 
 _STARTING = threading.Lock()
 # Else a fork in the midst of a start leaves the child with a lock that nobody opens.
@@ -39,32 +27,39 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class RequestLoop(Generic[Tenant]):
-    """Runs work beside its tenant until it is closed; one that nobody uses closes itself. A fork
-    of the process gets a loop and a tenant of its own at its first use.
+class RequestLoop:
+    """Runs work beside its line until it is closed; one that nobody uses closes itself. A fork
+    of the process gets a loop and a line of its own at its first use.
 
     Args:
-        open_tenant: makes what lives on the loop, there.
+        connect: makes the line, on the loop.
     """
 
-    def __init__(self, name: str, open_tenant: Callable[[], Awaitable[Tenant]]) -> None:
-        self._name = name
-        self._open_tenant = open_tenant
-        self._running = self._start()
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, Line]]) -> None:
+        self._connect = connect
+        self._start()
 
     @property
-    def tenant(self) -> Tenant:
-        """What lives on the loop; touch it only there."""
-        return self._here().tenant
+    def line(self) -> Line:
+        """What lives on the loop; touch it only there. Raises ValueError where that is closed."""
+        if not self._end.alive:
+            raise ValueError("the client is closed; make another one")
+        if self._process != os.getpid():
+            with _STARTING:
+                if self._process != os.getpid():
+                    self._end.detach()
+                    _OF_PARENTS.append(self._line)
+                    self._start()
+        return self._line
 
     def start(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Begin the work, from any thread. Raises ValueError where the loop is closed."""
         try:
-            loop = self._here().loop
+            _ = self.line
         except ValueError:
             work.close()
             raise
-        return asyncio.run_coroutine_threadsafe(work, loop)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work comes to, from any thread but the loop's own. Raises ValueError where the
@@ -79,37 +74,26 @@ class RequestLoop(Generic[Tenant]):
     async def join(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work comes to, on whatever event loop this is awaited. Raises ValueError where
         the loop is closed."""
-        if asyncio.get_running_loop() is self._running.loop:
+        if asyncio.get_running_loop() is self._loop:
             return await work
         return await asyncio.wrap_future(self.start(work))
 
     def close(self) -> None:
         """Hang up. What is still on its way is given up."""
-        self._running.end()
+        self._end()
 
-    def _here(self) -> _Running[Tenant]:
-        if not self._running.end.alive:
-            raise ValueError("the client is closed; make another one")
-        if self._running.process != os.getpid():
-            with _STARTING:
-                if self._running.process != os.getpid():
-                    self._running.end.detach()
-                    self._running = self._start()
-        return self._running
-
-    def _start(self) -> _Running[Tenant]:
-        loop = asyncio.new_event_loop()
-        workers = ThreadPoolExecutor(thread_name_prefix=f"{self._name}-work")
-        loop.set_default_executor(workers)
-        thread = threading.Thread(target=loop.run_forever, name=self._name, daemon=True)
+    def _start(self) -> None:
+        # A fork shares the kernel's memory of epoll: what the child closes, the parent never hears
+        # of again. Poll has none.
+        self._loop = asyncio.SelectorEventLoop(selectors.PollSelector())
+        workers = ThreadPoolExecutor(thread_name_prefix="endpoints-work")
+        self._loop.set_default_executor(workers)
+        thread = threading.Thread(target=self._loop.run_forever, name="endpoints", daemon=True)
         thread.start()
-        tenant = asyncio.run_coroutine_threadsafe(_opened(self._open_tenant), loop).result()
-        return _Running(
-            process=os.getpid(),
-            loop=loop,
-            tenant=tenant,
-            end=weakref.finalize(self, _end, loop, thread, tenant, workers),
-        )
+        self._line = asyncio.run_coroutine_threadsafe(self._connect(), self._loop).result()
+        self._end = weakref.finalize(self, _end, self._loop, thread, self._line, workers)
+        # Last: until then other threads of a fork wait.
+        self._process = os.getpid()
 
 
 async def together(works: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
@@ -127,25 +111,21 @@ async def together(works: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _opened(open_tenant: Callable[[], Awaitable[Tenant]]) -> Tenant:
-    return await open_tenant()
-
-
 def _end(
     loop: asyncio.AbstractEventLoop,
     thread: threading.Thread,
-    tenant: Closable,
+    line: Line,
     workers: ThreadPoolExecutor,
 ) -> None:
     if threading.current_thread() is thread:
         # A request on its way was the last to hold the client, and the loop cannot wait for itself.
-        loop.create_task(_hang_up(tenant)).add_done_callback(lambda _: loop.stop())
+        loop.create_task(_hang_up(line)).add_done_callback(lambda _: loop.stop())
         return
     if not thread.is_alive():
         # A fork of the process has the client and not its thread.
         return
     try:
-        asyncio.run_coroutine_threadsafe(_hang_up(tenant), loop).result()
+        asyncio.run_coroutine_threadsafe(_hang_up(line), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -153,9 +133,9 @@ def _end(
         loop.close()
 
 
-async def _hang_up(tenant: Closable) -> None:
+async def _hang_up(line: Line) -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await tenant.close()
+    await line.close()

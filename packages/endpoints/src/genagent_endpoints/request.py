@@ -1,28 +1,29 @@
 """One request on its way to an answer: in line, at a server, and in line again."""
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
+
 from genagent_endpoints.answer import Answer
-from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.exchange import Exchange, within
 from genagent_endpoints.failures import (
     Busy,
     EndpointError,
     Exhausted,
+    Late,
     Lost,
-    Refused,
     Trouble,
-    TurnedAway,
     Unwanted,
 )
 from genagent_endpoints.line import Line, Ticket
-from genagent_endpoints.retries import retrying
-from genagent_endpoints.servers import Past, Server
 
 Result = TypeVar("Result")
 Read = TypeVar("Read", covariant=True)
@@ -57,142 +58,88 @@ class Session:
 
     @property
     def headers(self) -> dict[str, str]:
+        """By which the servers know it."""
         return {"x-session-id": self.id}
 
 
-@dataclass(kw_only=True, slots=True)
-class Counts:
-    """What has been asked so far."""
+@dataclass(kw_only=True, eq=False)
+class Request(Ticket, Generic[Result]):
+    """Runs once, on the connections' event loop."""
 
-    attempts: int = 0
-    """Sent to a server."""
-    failures: int = 0
-    """Of them without a usable answer."""
-    waits: int = 0
-    """Of them answered with: later."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connections:
-    """What requests share on their event loop."""
-
-    exchange: Exchange
+    path: str
+    question: Question[Result]
     line: Line
-
-    async def close(self) -> None:
-        await self.exchange.close()
-
-
-class Request(Generic[Result]):
-    """Runs once, on the connections' event loop.
-
-    Args:
-        number: its place in the order of all requests.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        question: Question[Result],
-        *,
-        number: int,
-        connections: Connections,
-        config: EndpointsConfig,
-        counts: Counts,
-        session: Session | None,
-    ) -> None:
-        self._path = path
-        self._question = question
-        self._connections = connections
-        self._config = config
-        self._counts = counts
-        self._headers = None if session is None else session.headers
-        home = None if session is None else session.home
-        self._ticket = Ticket(past=Past(number=number, home=home), prepare=self._prepare)
-        self._body: asyncio.Task[Mapping[str, object]] | None = None
-        self._attempts = self._tries = 0
-        self._clock = asyncio.get_running_loop().time
+    headers: Mapping[str, str]
+    attempts: int = 0
+    body: asyncio.Task[Mapping[str, object]] | None = None
 
     async def result(self) -> Result:
         """Raises EndpointError, and what the question raises beside it."""
-        policy = retrying(backoff_seconds=self._config.backoff_seconds, give_up=self._is_over)
+        first, longest = self.line.config.backoff_seconds
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Trouble),
+            # Full jitter: many clients that failed together must not come back together.
+            wait=_Pause(multiplier=first, max=longest),
+            stop=self._is_over,
+            sleep=_sleep,
+            retry_error_callback=self._give_up,
+        )
         try:
-            try:
-                return await policy(self._attempt)
-            except Trouble as last:
-                raise self._exhausted(str(last)) from last
+            return await retrying(self._attempt)
         except EndpointError as error:
-            error.attempts = self._attempts
+            error.attempts = self.attempts
             raise
         finally:
-            if self._body is not None:
-                self._body.cancel()
+            if self.body is not None:
+                self.body.cancel()
 
-    def _is_over(self, pause: float) -> bool:
-        late = self._clock() + pause >= (self._ticket.deadline or float("inf"))
-        return late or self._tries >= self._config.max_attempts
+    def _is_over(self, state: RetryCallState) -> bool:
+        then = asyncio.get_running_loop().time() + state.upcoming_sleep
+        is_late = isinstance(_trouble(state), Late) or then >= (self.deadline or then + 1)
+        return is_late or self.tries >= self.line.config.max_attempts
 
-    def _exhausted(self, reason: str) -> Exhausted:
-        if self._tries >= self._config.max_attempts:
-            return Exhausted(f"{reason} (after {self._tries} attempts)")
-        return Exhausted(f"{reason} (the deadline of {self._config.deadline_seconds:g} s is over)")
+    def _give_up(self, state: RetryCallState) -> Result:
+        why = f"the deadline of {self.line.config.deadline_seconds:g} s is over"
+        if self.tries >= self.line.config.max_attempts:
+            why = f"after {self.tries} attempts"
+        raise Exhausted(f"{_trouble(state)} ({why})") from _trouble(state)
 
-    def _prepare(self) -> None:
-        if self._body is None:
-            self._body = asyncio.ensure_future(self._question.body())
+    def prepare(self) -> None:
+        """As ``Ticket.prepare``."""
+        if self.body is None:
+            self.body = asyncio.ensure_future(self.question.body())
 
     async def _attempt(self) -> Result:
-        line = self._connections.line
-        try:
-            server = await line.take(self._ticket)
-        except TimeoutError as error:
-            last = line.servers.last_trouble
-            raise self._exhausted(f"every server rests or is full; last was {last}") from error
-        lesson = line.servers.let_go
-        try:
-            result = await self._ask(server)
-            lesson = line.servers.answered
-            return result
-        except (Refused, Unwanted) as answer:
-            self._tries += isinstance(answer, Unwanted)
-            lesson = line.servers.answered
-            raise
-        except Trouble as trouble:
-            line.servers.last_trouble = str(trouble)
-            lesson = self._lesson(trouble)
-            raise
-        finally:
-            line.settle(lesson, server)
+        async with self.line.server_for(self) as server:
+            assert self.body is not None and self.deadline is not None
+            body, self.body = await self.body, None
+            self.attempts += 1
+            left = self.deadline - asyncio.get_running_loop().time()
+            try:
+                async with within(max(0.001, min(self.line.config.timeout_seconds, left))):
+                    url = server.url + self.path
+                    answer = await self.line.exchange.send("POST", url, body, headers=self.headers)
+                    answer = replace(answer, attempts=self.attempts)
+                    return await self.question.read(answer, self.line.exchange)
+            except (Busy, Lost, Unwanted) as trouble:
+                said = self.line.exchange.strike(f"{server.url}: {trouble}")
+                raise type(trouble)(said, trouble.retry_after) from trouble
 
-    async def _ask(self, server: Server) -> Result:
-        """One attempt. Raises Refused, Trouble."""
-        assert self._body is not None and self._ticket.deadline is not None
-        body = await self._body
-        self._body = None
-        self._attempts += 1
-        self._counts.attempts += 1
-        left = self._ticket.deadline - self._clock()
-        exchange = self._connections.exchange
-        try:
-            async with within(max(0.001, min(self._config.timeout_seconds, left))):
-                url = server.url.rstrip("/") + self._path
-                answer = await exchange.send("POST", url, body, headers=self._headers)
-                answer = replace(answer, attempts=self._attempts)
-                return await self._question.read(answer, exchange)
-        except (Busy, Lost, Unwanted) as trouble:
-            raise type(trouble)(f"{server.url}: {trouble}", trouble.retry_after) from trouble
 
-    def _lesson(self, trouble: Trouble) -> Callable[[Server], None]:
-        """What the trouble teaches of its server; counted."""
-        servers = self._connections.line.servers
-        # No request of ours would wait longer than its deadline.
-        seconds = min(trouble.retry_after or 0.0, self._config.deadline_seconds)
-        if isinstance(trouble, Busy):
-            self._counts.waits += 1
-            # Clients that were sent away together must not come back together.
-            seconds += random.uniform(0, self._config.backoff_seconds[0])
-            return partial(servers.busy, seconds=seconds)
-        self._counts.failures += 1
-        self._tries += not isinstance(trouble, TurnedAway)
-        rejection = str(trouble) if isinstance(trouble, TurnedAway) else None
-        return partial(servers.failed, past=self._ticket.past, seconds=seconds, rejection=rejection)
+class _Pause(wait_random_exponential):
+    def __call__(self, retry_state: RetryCallState) -> float:
+        trouble = _trouble(retry_state)
+        # The line knows when a server wants to be asked again, and another may be free.
+        told = isinstance(trouble, Busy) and trouble.retry_after is not None
+        is_paused = isinstance(trouble, Busy | Lost) and not told
+        return super().__call__(retry_state) if is_paused else 0.0
+
+
+def _trouble(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+async def _sleep(seconds: float) -> None:
+    # Without a pause it goes on at once, before another request takes its place.
+    if seconds > 0:
+        await asyncio.sleep(seconds)

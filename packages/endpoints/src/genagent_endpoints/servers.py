@@ -1,11 +1,27 @@
 """Which of several servers to ask next, and which to leave alone."""
 
 import itertools
+import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from genagent_endpoints.failures import Rejected
+from genagent_endpoints.config import EndpointsConfig
+from genagent_endpoints.failures import Busy, Refused, Rejected, Trouble, TurnedAway, Unwanted
+
+
+@dataclass(kw_only=True, slots=True)
+class Counts:
+    """What has been asked so far."""
+
+    attempts: int = 0
+    """Sent to a server."""
+    failures: int = 0
+    """Of them without a usable answer."""
+    waits: int = 0
+    """Of them answered with: later."""
+    quarantines: int = 0
+    """Rests of servers that kept failing."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -23,7 +39,7 @@ class Server:
     last_asked: int = -1
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Past:
     """What one request has met with so far."""
 
@@ -33,6 +49,13 @@ class Past:
     rejections: dict[Server, str] = field(default_factory=dict)
     home: str | None = None
     """URL of the server that is asked first while it is free, whatever the others' load."""
+    unwanted: int = 0
+    """Proper answers that its reader did not take."""
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count."""
+        return self.failures.total() + self.unwanted
 
 
 class Servers:
@@ -43,18 +66,12 @@ class Servers:
     """
 
     def __init__(
-        self,
-        urls: Sequence[str],
-        *,
-        quarantine_after: int,
-        quarantine_seconds: float,
-        clock: Callable[[], float],
+        self, config: EndpointsConfig, *, counts: Counts, clock: Callable[[], float]
     ) -> None:
-        self.all = tuple(Server(url=url) for url in urls)
-        self.quarantines = 0
-        self.last_trouble = "none"
-        self._quarantine_after = quarantine_after
-        self._quarantine_seconds = quarantine_seconds
+        self.all = tuple(Server(url=url.rstrip("/")) for url in config.base_urls)
+        self.last_trouble = "nothing has been asked"
+        self._config = config
+        self._counts = counts
         self._clock = clock
         self._turns = itertools.count()
 
@@ -81,7 +98,7 @@ class Servers:
             free,
             key=lambda each: (
                 past.failures[each],
-                past.home is not None and each.url.rstrip("/") != past.home,
+                past.home not in (None, each.url),
                 each.in_flight,
                 each.last_asked,
             ),
@@ -89,6 +106,26 @@ class Servers:
         server.in_flight += 1
         server.last_asked = next(self._turns)
         return server
+
+    def settle(self, server: Server, past: Past, ended: BaseException | None) -> None:
+        """The request is over at this server; what it ended with teaches, or teaches nothing."""
+        server.in_flight -= 1
+        self._counts.attempts += 1
+        if ended is None or isinstance(ended, Refused | Unwanted):
+            server.failed.clear()
+            server.rejection = None
+            past.unwanted += isinstance(ended, Unwanted)
+        elif isinstance(ended, Trouble):
+            self.last_trouble = str(ended)
+            # No request of ours would wait longer than its deadline.
+            seconds = min(ended.retry_after or 0.0, self._config.deadline_seconds)
+            if isinstance(ended, Busy):
+                self._counts.waits += 1
+                # Clients that were sent away together must not come back together.
+                seconds += random.uniform(0, self._config.backoff_seconds[0])
+            else:
+                seconds = max(seconds, self._fail(server, past, ended))
+            server.rests_until = max(server.rests_until, self._clock() + seconds)
 
     def next_end_of_rest(self) -> float | None:
         """When a server wakes, on the clock; None where none rests."""
@@ -99,45 +136,20 @@ class Servers:
         """No server is free before then, on the clock, whatever the requests in flight come to."""
         return min(server.rests_until for server in self.all)
 
-    def answered(self, server: Server) -> None:
-        """It gave what was asked for, or said properly that it will not."""
-        server.in_flight -= 1
-        server.failed.clear()
-        server.rejection = None
-
-    def busy(self, server: Server, seconds: float) -> None:
-        """It asked to be left alone for so long."""
-        server.in_flight -= 1
-        self._rest(server, seconds)
-
-    def failed(
-        self, server: Server, past: Past, *, seconds: float = 0.0, rejection: str | None = None
-    ) -> None:
-        """It did not answer with what was asked for.
-
-        Args:
-            seconds: for which it asked to be left alone.
-            rejection: why it takes no request of ours, if that is what it says.
-        """
-        server.in_flight -= 1
+    def _fail(self, server: Server, past: Past, trouble: Trouble) -> float:
+        """Seconds of rest for a server that failed a request."""
+        self._counts.failures += 1
         server.failed.add(past.number)
-        server.rejection = rejection
-        if rejection is None:
-            past.failures[server] += 1
+        server.rejection = str(trouble) if isinstance(trouble, TurnedAway) else None
+        if isinstance(trouble, TurnedAway):
+            past.rejections[server] = str(trouble)
         else:
-            past.rejections[server] = rejection
-        rests = server.rests_until > self._clock()
-        if len(server.failed) >= self._quarantine_after and not rests:
-            self.quarantines += 1
-            seconds = max(seconds, self._quarantine_seconds)
-        self._rest(server, seconds)
-
-    def let_go(self, server: Server) -> None:
-        """The request was given up; nothing was learnt about the server."""
-        server.in_flight -= 1
-
-    def _rest(self, server: Server, seconds: float) -> None:
-        server.rests_until = max(server.rests_until, self._clock() + seconds)
+            past.failures[server] += 1
+        is_resting = server.rests_until > self._clock()
+        if len(server.failed) < self._config.quarantine_after or is_resting:
+            return 0.0
+        self._counts.quarantines += 1
+        return self._config.quarantine_seconds
 
     def _is_probed(self, server: Server) -> bool:
-        return len(server.failed) >= self._quarantine_after and server.in_flight > 0
+        return len(server.failed) >= self._config.quarantine_after and server.in_flight > 0

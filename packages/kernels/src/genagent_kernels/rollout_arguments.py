@@ -13,7 +13,7 @@ from genagent_kernels.arguments import form
 from genagent_kernels.results import SampledTokens
 
 MOST_COMPARED = 1024
-"""Slots up to which they are compared; a prefill's take as long to sort as to write."""
+"""Slots up to which it is checked that they differ; a prefill's sort in a fifth of its writing."""
 
 
 def check_pages(key_pages: Tensor, value_pages: Tensor) -> None:

@@ -2,13 +2,11 @@
 
 import base64
 import io
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from PIL import Image
 
+from genagent_endpoints import Lost, clean
 from genagent_rewards.chat import ChatRequest
 
 _PNG_MODES = ("1", "L", "RGB", "RGBA")
@@ -45,32 +43,16 @@ def read_completion(answer: Any) -> tuple[str, str]:
     """The first choice's words and its finish reason; no words (a refusal) are "".
 
     Args:
-        answer: decoded JSON, or text where the server did not send JSON.
+        answer: decoded JSON.
 
     Raises:
-        ValueError: it is no chat completion.
+        Lost: it is no chat completion.
     """
     try:
         choice = answer["choices"][0]
         content, reason = choice["message"].get("content"), choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"no chat completion but {str(answer)[:120]!r}") from error
+        raise Lost(f"no chat completion but {clean(str(answer)[:120])!r}") from error
     if content is not None and not isinstance(content, str):
-        raise ValueError(f"its content is {type(content).__name__}, not text")
-    # Half a surrogate pair is legal JSON, but can be written nowhere.
-    return (content or "").encode("utf-8", "replace").decode(), str(reason or "")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks us to wait, at least 0; None where it does not say."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        seconds = (date - datetime.now(UTC)).total_seconds()
-    return max(seconds, 0.0) if seconds < float("inf") else None
+        raise Lost(f"the reply is {type(content).__name__}, not text")
+    return content or "", str(reason or "")

@@ -21,7 +21,7 @@ Probe = Callable[[], str | None]
 
 def tool_probes(config: HttpToolConfig, *, seconds: float) -> list[Probe]:
     """One for each image server: it draws a picture within ``seconds``."""
-    patience = {"attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
+    patience = {"max_attempts": 1, "timeout_seconds": seconds, "deadline_seconds": seconds}
     return [
         partial(_draw_once, url, replace(config, base_urls=(url,), **patience))
         for url in config.base_urls

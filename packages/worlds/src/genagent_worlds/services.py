@@ -138,7 +138,7 @@ class Services:
             model=self.judge_model,
             max_concurrency=self.judge_concurrency,
             max_tokens=self.judge_tokens,
-            api_key_variable=self.judge_token_env,
+            api_key_env=self.judge_token_env,
         )
 
     def _tool_problems(self) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What every request passes before the app sees it: the token and the limits of its body."""
 
 import asyncio
+import contextlib
 import hmac
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +40,7 @@ class Gate:
             self._check_token(scope)
             body = await self._read_body(scope, receive)
         except ApiError as error:
-            await error.response()(scope, receive, send_out)
+            await self._refuse(error, scope, receive, send_out)
             return
         if body is None:
             return
@@ -82,6 +83,24 @@ class Gate:
             raise ApiError(
                 408, f"the body did not arrive within {self._config.body_seconds:g} s"
             ) from None
+
+    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer, and for a body that is too large time to hear it: a connection that is closed
+        while bytes are on their way is reset, and the answer goes down with it."""
+        if error.status != 413:
+            await error.response()(scope, receive, send)
+            return
+
+        async def send_open(message: Message) -> None:
+            is_body = message["type"] == "http.response.body"
+            await send({**message, "more_body": True} if is_body else message)
+
+        await error.response()(scope, receive, send_open)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.body_seconds):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body"})
 
     def _too_large(self) -> ApiError:
         return ApiError(

@@ -1,6 +1,5 @@
 """The places of a batch: full until the queue is empty, and who gets one next."""
 
-import asyncio
 import threading
 import time
 from collections import Counter
@@ -9,9 +8,7 @@ import pytest
 from PIL import Image
 from tests.judge_server import YES, Answer, ask, chat_for, serving
 
-from genagent_rewards import ChatRequest, OpenAIChatConfig
-from genagent_rewards.chat_batch import AHEAD, Batch, Outcome
-from genagent_rewards.endpoints import Endpoints
+from genagent_rewards import ChatRequest
 
 
 class Turnstile:
@@ -72,46 +69,3 @@ def test_a_retry_goes_before_what_was_not_tried_yet():
     with serving(script) as server:
         ask(chat_for(server.url, max_concurrency=1, max_attempts=2), 5)
     assert "".join(asked) == "0112334"
-
-
-def test_a_request_that_waits_gives_its_place_to_others():
-    def script(body, number):
-        headers = {"Retry-After": "0.4"}
-        return Answer(status=429, words="wait", headers=headers) if number == 0 else YES
-
-    order: list[int] = []
-    with serving(script) as server:
-        chat = chat_for(server.url, max_concurrency=1)
-        ask(chat, 5, arrived=lambda place, reply: order.append(place))
-    assert order == [1, 2, 3, 4, 0]
-
-
-@pytest.mark.parametrize("bound", [1, 3])
-def test_requests_are_made_ready_a_few_before_their_turn(bound):
-    total, prepared, seen = 20, [], {}
-
-    async def prepare(job):
-        prepared.append(job.index)
-
-    async def send(endpoint, job):
-        await asyncio.sleep(0.002)
-        seen[job.index] = len(prepared)
-        return Outcome(fate="answered", text="yes")
-
-    async def run():
-        batch = Batch(
-            [ChatRequest(system="", parts=("?",))] * total,
-            model="judge",
-            limits=OpenAIChatConfig(base_urls=("http://x/v1",), model="m", max_concurrency=bound),
-            endpoints=Endpoints(("http://x/v1",), patience=3, rest_seconds=1.0),
-            prepare=prepare,
-            send=send,
-            accept=lambda text: True,
-            arrived=None,
-        )
-        return await batch.run()
-
-    assert [reply.text for reply in asyncio.run(run())] == ["yes"] * total
-    assert prepared == list(range(total))
-    for index, ready in seen.items():
-        assert min(total, index + 1 + AHEAD) <= ready <= min(total, index + bound + AHEAD)
