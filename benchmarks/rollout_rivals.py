@@ -64,8 +64,7 @@ class ScriptedSampler:
         written = [
             self._scripts[each.seed][len(each.record.grids)][each.turn_tokens] for each in sequences
         ]
-        uniforms = [each.stream.number(each.turn_tokens) for each in sequences]
-        return torch.tensor(written), score(logits, torch.tensor(uniforms), written)
+        return torch.tensor(written), score(logits, written)
 
 
 class Ours:

@@ -77,13 +77,13 @@ def make_work(policy: Policy, requests: int, side: int) -> Work:
     )
 
 
-def score(logits: torch.Tensor, uniforms: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
+def score(logits: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
     """Log-probs of the tokens in the script; what sampling costs is paid."""
-    from genagent_rollout.sampling import inverse_cdf
+    from genagent_kernels import sample_tokens
 
-    logprobs = torch.log_softmax(logits.float(), dim=-1)
-    inverse_cdf(logprobs, uniforms)
-    return logprobs.gather(1, torch.tensor(written)[:, None]).squeeze(1)
+    rows = torch.arange(len(written))
+    sample_tokens(logits.float(), rows, draws=rows)
+    return torch.log_softmax(logits.float(), dim=-1)[rows, torch.tensor(written)]
 
 
 class SlowTool:

@@ -1,230 +1,219 @@
+"""Many trajectories from ordinary code: what is refused, what repeats, what an error leaves."""
+
+import asyncio
+import gc
+import logging
+import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tests.rollout.conftest import ScriptedEngine
+from tests.rollout.conversations import SAMPLED, cache_of
+from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted, requests
 
-from genagent_data import FORMAT_ERRORS, PictureStore, Request, Turn, derive_seed, render_turn
+from genagent_data import Picture, PictureStore
 from genagent_policy import Policy
-from genagent_rollout import RolloutEngine, run_agents
-from genagent_tools.tool import PartialFailure, ToolError
+from genagent_rollout import LocalEngine, RolloutBatch, SamplingConfig, SeededSampler, run_agents
+from genagent_rollout.activity import Activity
+from genagent_rollout.sequence import Sequence as EngineSequence
 
-FIRST = render_turn(Turn(thinking="t", tool_prompt="draw one"))
-AGAIN = render_turn(Turn(judgement="one missing", thinking="more", tool_prompt="draw two"))
-DONE = render_turn(Turn(judgement="all there", answer="done"))
-FAILS = render_turn(Turn(thinking="t", tool_prompt="unlucky"))
-
-SAMPLED = -1
-"""In a script: let the policy sample this token."""
-
-
-class Painter:
-    """A tool whose picture follows from prompt and seed; refuses what is unlucky."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[tuple[str, int]]] = []
-
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-        self.calls.append(list(zip(prompts, seeds, strict=True)))
-        if "unlucky" in prompts:
-            raise ToolError("out of paint")
-        return [_painted(prompt, seed) for prompt, seed in self.calls[-1]]
-
-
-class Miser:
-    """A tool that gives one picture too few."""
-
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-        return [_painted(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)][1:]
-
-
-def _painted(prompt: str, seed: int) -> Image.Image:
-    rng = np.random.default_rng([seed, *prompt.encode()])
-    return Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8))
-
-
-def _requests(count: int) -> list[Request]:
-    return [Request(id=f"r{index}", prompt=f"picture {index // 2}") for index in range(count)]
-
-
-@pytest.fixture
-def act(tiny_policy: Policy, scripted: Callable[..., RolloutEngine], tmp_path: Path):
-    """``act(scripts, tool)`` with texts as turns; a list of ids stands for itself."""
-
-    def run(scripts, tool=None, *, max_rounds: int = 2, **sampling):
-        ids = [
-            [tiny_policy.chat.turn_ids(turn) if isinstance(turn, str) else turn for turn in script]
-            for script in scripts
-        ]
-        return run_agents(
-            scripted(ids, **sampling),
-            tool or Painter(),
-            _requests(len(scripts)),
-            seeds=range(len(scripts)),
-            max_rounds=max_rounds,
-            store=PictureStore(tmp_path),
-        )
-
-    return run
-
-
-def test_every_well_formed_ending_in_one_batch(act, tmp_path: Path):
-    tool = Painter()
-    batch = act([[FIRST, DONE], [FIRST, AGAIN, DONE], [FIRST, AGAIN, AGAIN]], tool)
-    one, two, three = (rollout.trajectory for rollout in batch.rollouts)
-
-    assert (one.ending, one.answer, one.error) == ("answer", "done", None)
-    assert [round.judgement for round in one.rounds] == ["all there"]
-    assert (one.rounds[0].thinking, one.rounds[0].tool_prompt) == ("t", "draw one")
-
-    assert (two.ending, two.answer) == ("answer", "done")
-    assert [round.judgement for round in two.rounds] == ["one missing", "all there"]
-    assert [round.tool_prompt for round in two.rounds] == ["draw one", "draw two"]
-
-    assert (three.ending, three.answer, three.error) == ("out_of_rounds", None, None)
-    assert [round.judgement for round in three.rounds] == ["one missing", "one missing"]
-
-    assert [len(call) for call in tool.calls] == [3, 2]
-    assert [rollout.trajectory.request.id for rollout in batch.rollouts] == ["r0", "r1", "r2"]
-    assert batch.timings.policy > 0
-    assert batch.timings.tool > 0
-
-    store = PictureStore(tmp_path)
-    for rollout in batch.rollouts:
-        trajectory = rollout.trajectory
-        assert len(rollout.tokens.grids) == len(trajectory.rounds)
-        for round in trajectory.rounds:
-            assert round.picture is not None
-            expected = _painted(round.tool_prompt, round.seed)
-            assert round.picture.image.tobytes() == expected.tobytes()
-            assert store.get(round.picture.name).image.tobytes() == expected.tobytes()
-
-
-def test_words_and_tokens_are_the_turns(act, tiny_policy: Policy):
-    (rollout,) = act([[FIRST, AGAIN, DONE]]).rollouts
-    assert rollout.turns == (FIRST, AGAIN, DONE)
-    chosen = rollout.tokens.ids[rollout.tokens.policy_mask].tolist()
-    expected = [token for turn in (FIRST, AGAIN, DONE) for token in tiny_policy.chat.turn_ids(turn)]
-    assert chosen == expected
-
-
-BROKEN = {
-    "two_actions": [FIRST, "<judge>j</judge><answer>a</answer><answer>b</answer>"],
-    "no_action": ["<think>only</think>"],
-    "text_after_action": [FIRST + "more"],
-    "answer_before_picture": ["<answer>a</answer>"],
-    "missing_judgement": [FIRST, "<answer>a</answer>"],
-    "missing_thinking": [
-        '<tool_call>{"name": "generate_image", "arguments": {"prompt": "p"}}</tool_call>'
-    ],
-    "misplaced_text": ["hello" + FIRST],
-    "invalid_json": ["<think>t</think><tool_call>{</tool_call>"],
-    "unknown_tool": [
-        '<think>t</think><tool_call>{"name": "paint", "arguments": {"prompt": "p"}}</tool_call>'
-    ],
-    "empty_prompt": [
-        '<think>t</think><tool_call>{"name": "generate_image", "arguments": {"prompt": " "}}'
-        "</tool_call>"
-    ],
-}
-
-
-@pytest.mark.parametrize("error", FORMAT_ERRORS)
-def test_each_format_error_ends_the_trajectory(act, tiny_policy: Policy, error: str):
-    chat = tiny_policy.chat
-    if error == "vision_token":
-        script = [FIRST, [*chat.turn_ids("<judge>")[:-1], chat.image_token_id, chat.turn_end_id]]
-    elif error == "cut_off":
-        script = [FIRST, chat.turn_ids("<judge>" + "x" * 80)]
-    else:
-        script = BROKEN[error]
-    rollouts = act([script, [FIRST, DONE]]).rollouts
-    broken = rollouts[0].trajectory
-    assert (broken.ending, broken.error, broken.answer) == ("format_error", error, None)
-    assert len(broken.pictures) == len(script) - 1  # the picture drawn before still counts
-    assert len(rollouts[0].turns) == len(script)
-    assert rollouts[1].trajectory.ending == "answer"
-
-
-def test_a_judgement_before_the_error_is_kept(act):
-    (rollout,) = act([[FIRST, "<judge>half right</judge>and then"]]).rollouts
-    assert rollout.trajectory.error == "no_action"
-    assert rollout.trajectory.rounds[0].judgement == "half right"
-
-
-def test_a_failed_call_ends_only_its_own_trajectory(act):
-    tool = Painter()
-    batch = act([[FIRST, DONE], [FAILS], [FIRST, DONE]], tool)
-    one, two, three = (rollout.trajectory for rollout in batch.rollouts)
-    assert (one.ending, three.ending) == ("answer", "answer")
-    assert (two.ending, two.error) == ("tool_failure", "out of paint")
-    assert [(round.tool_prompt, round.picture) for round in two.rounds] == [("unlucky", None)]
-    assert two.pictures == ()
-    assert [len(call) for call in tool.calls] == [3, 1, 1, 1]
-
-
-def test_pictures_that_were_had_are_not_drawn_again_where_others_of_their_batch_failed(act):
-    class Remote(Painter):
-        def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-            self.calls.append(list(zip(prompts, seeds, strict=True)))
-            raise PartialFailure(
-                [
-                    ToolError("no answer") if prompt == "unlucky" else _painted(prompt, seed)
-                    for prompt, seed in self.calls[-1]
-                ]
-            )
-
-    tool = Remote()
-    batch = act([[FIRST, DONE], [FAILS], [FIRST, DONE]], tool)
-    endings = [(r.trajectory.ending, r.trajectory.error) for r in batch.rollouts]
-    assert endings == [("answer", None), ("tool_failure", "no answer"), ("answer", None)]
-    assert [len(call) for call in tool.calls] == [3]
-
-
-def test_a_tool_that_is_short_of_a_picture_has_failed(act):
-    batch = act([[FIRST, DONE], [FIRST, DONE]], Miser())
-    assert [rollout.trajectory.ending for rollout in batch.rollouts] == ["tool_failure"] * 2
-    assert batch.rollouts[0].trajectory.error == "the tool gave 0 pictures for 1 prompts"
-
-
-def test_a_failure_of_another_kind_is_not_swallowed(act):
-    class Broken:
-        def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        act([[FIRST, DONE]], Broken())
-
-
-def test_pictures_follow_from_the_seed_whatever_the_batch(act):
-    scripts = [[FIRST, AGAIN, DONE]] * 5
-    whole = act(scripts).rollouts
-    parts = act(scripts, max_batch=2).rollouts
-    assert [rollout.trajectory.pictures for rollout in whole] == [
-        rollout.trajectory.pictures for rollout in parts
-    ]
-    seeds = [round.seed for rollout in whole for round in rollout.trajectory.rounds]
-    assert len(set(seeds)) == 10
-    assert whole[3].trajectory.rounds[1].seed == derive_seed(3, "tool", 1)
-
-
-def test_the_same_seeds_say_and_draw_the_same_again(act, tiny_policy: Policy):
-    """Both attempts are at one request, and choose the tokens of their last turn."""
-    script = [FIRST, [*[SAMPLED] * 6, tiny_policy.chat.turn_end_id]]
-    first, second = (act([script, script]).rollouts for _ in range(2))
-    assert first[0].turns[1] != first[1].turns[1]
-    assert first[0].trajectory.pictures != first[1].trajectory.pictures
-    for one, other in zip(first, second, strict=True):
-        assert one.turns == other.turns
-        assert one.trajectory.pictures == other.trajectory.pictures
-        assert one.tokens.logprobs.tolist() == other.tokens.logprobs.tolist()
+Act = Callable[..., RolloutBatch]
 
 
 def test_refuses_what_does_not_fit(tiny_policy: Policy, tmp_path: Path):
-    engine, store = RolloutEngine(tiny_policy), PictureStore(tmp_path)
+    engine, store = LocalEngine(tiny_policy), PictureStore(tmp_path)
     with pytest.raises(ValueError, match="2 requests and 1 seeds"):
-        run_agents(engine, Painter(), _requests(2), seeds=[0], max_rounds=1, store=store)
+        run_agents(engine, Painter(), requests(2), seeds=[0], max_rounds=1, store=store)
     with pytest.raises(ValueError, match="max_rounds is 0"):
-        run_agents(engine, Painter(), _requests(1), seeds=[0], max_rounds=0, store=store)
+        run_agents(engine, Painter(), requests(1), seeds=[0], max_rounds=0, store=store)
     assert run_agents(engine, Painter(), [], seeds=[], max_rounds=1, store=store).rollouts == ()
+
+
+class Dawdling(Painter):
+    """Takes a time that nobody foresees."""
+
+    noise = random.Random()
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        time.sleep(self.noise.random() * 0.02)
+        return super().generate(prompts, seeds)
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_two_runs_give_the_same_bits(act: Act, tiny_policy: Policy, batch: int | None):
+    """Turns of many lengths, some chosen by the policy, and pictures drawn while others speak."""
+    end = tiny_policy.chat.turn_end_id
+    scripts = [
+        [FIRST, AGAIN, [*[SAMPLED] * 6, end]],
+        [[*[SAMPLED] * 30, end]],
+        [FIRST, [*[SAMPLED] * 9, end]],
+        [FIRST, DONE],
+        [FIRST, AGAIN, [*[SAMPLED] * 3, end]],
+        [FIRST, DONE],
+        [FIRST, [*[SAMPLED] * 20, end]],
+    ]
+    tools = Dawdling(), Dawdling()
+    first, second = (act(scripts, tool, batch=batch).rollouts for tool in tools)
+    assert tools[0].calls == tools[1].calls
+    assert len(tools[0].calls) > 2 or batch is None
+    for one, other in zip(first, second, strict=True):
+        assert one.turns == other.turns
+        assert one.trajectory.pictures == other.trajectory.pictures
+        assert torch.equal(one.tokens.ids, other.tokens.ids)
+        assert torch.equal(one.tokens.logprobs, other.tokens.logprobs)
+
+
+def test_equal_requests_by_other_seeds_go_other_ways(act: Act, tiny_policy: Policy):
+    script = [FIRST, [*[SAMPLED] * 6, tiny_policy.chat.turn_end_id]]
+    first, second = act([script, script]).rollouts
+    assert first.trajectory.request.prompt == second.trajectory.request.prompt
+    assert first.turns[1] != second.turns[1]
+    assert first.trajectory.pictures != second.trajectory.pictures
+
+
+class Failing(SeededSampler):
+    """Chooses so many times."""
+
+    def __init__(self, config: SamplingConfig, error: BaseException, times: int) -> None:
+        super().__init__(config)
+        self.error = error
+        self.times = times
+
+    def choose(
+        self, logits: torch.Tensor, sequences: Sequence[EngineSequence]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.times -= 1
+        if self.times == -1:
+            raise self.error
+        return super().choose(logits, sequences)
+
+
+@pytest.mark.parametrize("times", [0, 3])
+def test_a_step_that_fails_reaches_every_turn(tiny_policy: Policy, times: int):
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    config = SamplingConfig(max_turn_tokens=8)
+    engine = LocalEngine(tiny_policy, config, sampler=Failing(config, error, times))
+
+    async def run() -> None:
+        talks = [engine.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
+        turns = [asyncio.ensure_future(talk.turn()) for talk in talks]
+        assert await asyncio.gather(*turns, return_exceptions=True) == [error] * 3
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        # The engine goes on with others, and with the same prompts.
+        again = [engine.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
+        found = await asyncio.gather(*(talk.turn() for talk in again))
+        fresh = LocalEngine(tiny_policy, config)
+        whole = [fresh.open(prompt, seed=seed) for seed, prompt in enumerate(["a", "a", "b"])]
+        assert found == await asyncio.gather(*(talk.turn() for talk in whole))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), KeyboardInterrupt(), SystemExit(3)]
+)
+@pytest.mark.parametrize("times", [0, 30])
+def test_a_run_ends_by_the_very_error_and_leaves_nothing(
+    tiny_policy: Policy,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+    times: int,
+):
+    config = SamplingConfig(max_turn_tokens=40)
+    engine = LocalEngine(tiny_policy, config, sampler=Failing(config, error, times))
+    store = PictureStore(tmp_path)
+
+    def run(engine: LocalEngine) -> RolloutBatch:
+        return run_agents(engine, Painter(), requests(4), seeds=range(4), max_rounds=1, store=store)
+
+    with caplog.at_level(logging.DEBUG, logger="asyncio"):
+        with pytest.raises(type(error)) as caught:
+            run(engine)
+        assert caught.value is error
+        caught = None
+        gc.collect()
+    # Neither a task that was pending nor an error that nobody has seen.
+    assert [r.message for r in caplog.records if r.levelno > logging.DEBUG] == []
+    again, fresh = run(engine).rollouts, run(LocalEngine(tiny_policy, config)).rollouts
+    assert [r.turns for r in again] == [r.turns for r in fresh]
+
+
+def test_a_picture_that_cannot_be_taken_in_reaches_who_waits(
+    scripted: Callable[..., ScriptedEngine], tiny_policy: Policy
+):
+    """Such as one whose file is gone."""
+    end = tiny_policy.chat.turn_end_id
+    engine = scripted([[[7, end]] * 2])
+    gone = Picture("gone", path=Path("/nowhere/gone.png"))
+
+    async def run() -> None:
+        conversation = engine.open("red", seed=0)
+        await conversation.turn()
+        conversation.observe(gone)
+        with pytest.raises(FileNotFoundError):
+            await asyncio.wait_for(conversation.turn(), 10)
+
+    asyncio.run(run())
+
+
+def test_a_conversation_that_could_outgrow_the_cache_is_refused_at_once(
+    scripted: Callable[..., ScriptedEngine], tiny_policy: Policy
+):
+    config = cache_of(tiny_policy, 10)
+    prompt = len(tiny_policy.chat.prompt_ids("red"))
+    fits = scripted([], config=config, max_response_tokens=160 - prompt)
+    fits.open("red", seed=0).close()
+    tight = scripted([], config=config, max_response_tokens=161 - prompt)
+    words = (
+        rf"may grow to 161 tokens \(a prompt of {prompt} and max_response_tokens {161 - prompt}\), "
+        "and the cache holds 160; raise --engine.cache-gib"
+    )
+    with pytest.raises(ValueError, match=words):
+        tight.open("red", seed=0)
+    with pytest.raises(ValueError, match=r"a page of 16 tokens takes .*; give more"):
+        scripted([], config=cache_of(tiny_policy, 0))
+
+
+def test_it_is_said_what_is_waited_for_when_nothing_moves(caplog: pytest.LogCaptureFixture):
+    activity = Activity()
+    with caplog.at_level(logging.WARNING, logger="genagent_rollout"):
+        waits = activity.turns.one(), activity.pictures.one(), activity.pictures.one()
+        with activity.watched(0.05), waits[0], waits[1], waits[2]:
+            deadline = time.monotonic() + 10
+            while not caplog.records and time.monotonic() < deadline:
+                time.sleep(0.005)
+        said = caplog.records[0].message
+        assert said == (
+            "no turn and no picture has come for 0.05 s; 1 turns and 2 pictures are waited for"
+        )
+        caplog.clear()
+        # While something moves, nothing is said.
+        with activity.watched(0.2):
+            for _ in range(30):
+                with activity.turns.one():
+                    time.sleep(0.01)
+        assert caplog.records == []
+
+
+def test_seconds_are_those_in_which_anything_was_waited_for():
+    activity = Activity()
+    with activity.pictures.one(), activity.pictures.one():
+        time.sleep(0.02)
+    once = activity.pictures.seconds
+    assert once >= 0.02
+    time.sleep(0.02)
+    assert activity.pictures.seconds == once
+    assert activity.turns.seconds == 0
+    assert (activity.pictures.now, activity.pictures.ended) == (0, 2)
+
+
+def test_pictures_of_a_run_are_on_disk(act: Act, tmp_path: Path):
+    (rollout,) = act([[FIRST, DONE]]).rollouts
+    (shown,) = rollout.trajectory.pictures
+    expected = painted("draw one", rollout.trajectory.rounds[0].seed or 0)
+    assert PictureStore(tmp_path).get(shown.name).image.tobytes() == expected.tobytes()

@@ -24,8 +24,8 @@ from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import RewardBreakdown, RewardRecord, Verdict
 from genagent_rollout import (
     GroupConfig,
+    LocalEngine,
     Rollout,
-    RolloutEngine,
     SamplingConfig,
     evaluate,
     fill_by_rounds,
@@ -223,7 +223,7 @@ class Yes:
 def test_seeds_of_a_step_are_its_own_and_samples_are_side_by_side(
     tiny_policy: Policy, tmp_path: Path
 ):
-    engine = RolloutEngine(tiny_policy, SamplingConfig(max_turn_tokens=4))
+    engine = LocalEngine(tiny_policy, SamplingConfig(max_turn_tokens=4))
     requests = [Request(id=name, prompt=name) for name in ("a", "b")]
     batches = [
         sample_groups(
@@ -250,13 +250,13 @@ def test_an_evaluation_samples_as_its_engine_is_told_and_asks_the_judge(
     requests = [Request(id=name, prompt=name) for name in ("a", "b")]
     lengths = []
     for limit in (3, 9):
-        engine = RolloutEngine(tiny_policy, SamplingConfig(max_turn_tokens=limit))
+        engine = LocalEngine(tiny_policy, SamplingConfig(max_turn_tokens=limit))
         outcomes = evaluate(
             engine, world, requests, seed=1, max_rounds=1, pictures=PictureStore(tmp_path)
         )
         assert [outcome.request.id for outcome in outcomes] == ["a", "b"]
         assert {outcome.source for outcome in outcomes} == {"judge"}
-        lengths.append(engine.config.max_turn_tokens)
+        lengths.append(engine.sampling.max_turn_tokens)
         # A random policy's words are no call: cut off at the engine's own limit.
         assert {outcome.trajectory.error for outcome in outcomes} == {"cut_off"}
     assert lengths == [3, 9]

@@ -1,75 +1,100 @@
-import numpy as np
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genagent_policy import ChatFormat
 from genagent_rollout import SamplingConfig, SeededSampler
-from genagent_rollout.sampling import inverse_cdf
+from genagent_rollout.record import TokenRecord
+from genagent_rollout.sampling import likeliest
+from genagent_rollout.sequence import Sequence
 
 
-def _logprobs(probabilities: list[float]) -> torch.Tensor:
-    return torch.tensor([probabilities]).log()
+def _sequences(config: SamplingConfig, seeds: range) -> list[Sequence]:
+    """Conversations about to sample, with a prompt of two tokens."""
+    chat = cast(ChatFormat, SimpleNamespace(prompt_ids=lambda prompt: [1, 2]))
+    return [
+        Sequence(
+            number=seed,
+            seed=seed,
+            prompt=(1, 2),
+            record=TokenRecord("", chat, config),
+        )
+        for seed in seeds
+    ]
 
 
 @pytest.mark.parametrize(
-    ("uniform", "token"), [(0.0, 1), (0.249, 1), (0.251, 3), (0.749, 3), (0.751, 4), (0.999999, 4)]
+    ("options", "left"),
+    [
+        ({"temperature": 2.0}, [0.4, 0.3, 0.2, 0.1]),
+        ({"temperature": 0.5}, [0.16 / 0.3, 0.09 / 0.3, 0.04 / 0.3, 0.01 / 0.3]),
+        ({"top_k": 2}, [4 / 7, 3 / 7, 0, 0]),
+        ({"top_p": 0.65}, [4 / 7, 3 / 7, 0, 0]),
+        ({"top_p": 0.75}, [4 / 9, 3 / 9, 2 / 9, 0]),
+        ({"top_p": 0.01}, [1, 0, 0, 0]),
+        ({"top_k": 3, "top_p": 0.7}, [4 / 7, 3 / 7, 0, 0]),
+    ],
 )
-def test_inverse_cdf_by_hand(uniform: float, token: int):
-    logprobs = _logprobs([0.0, 0.25, 0.0, 0.5, 0.25, 0.0])
-    assert inverse_cdf(logprobs, torch.tensor([uniform])).item() == token
+def test_tokens_come_as_often_as_their_logprobs_say(options, left):
+    """Those of the distribution that is sampled from: what is left of 0.4, 0.3, 0.2 and 0.1."""
+    config = SamplingConfig(max_turn_tokens=1, **options)
+    base = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
+    logits = (base * 2 if config.temperature == 2 else base).expand(20_000, 4).clone()
+    sampler = SeededSampler(config)
+    tokens, logprobs = sampler.choose(logits, _sequences(config, range(20_000)))
+    share = torch.bincount(tokens, minlength=4) / 20_000
+    expected = torch.tensor(left, dtype=torch.float32)
+    torch.testing.assert_close(share, expected, rtol=0, atol=0.014)  # 4 sigma
+    assert (share[expected == 0] == 0).all()
+    torch.testing.assert_close(logprobs, expected.log()[tokens], rtol=0, atol=1e-5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
-    logits=st.lists(st.floats(-30, 30), min_size=1, max_size=50),
-    uniform=st.floats(0, 1, exclude_max=True),
+    logits=st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12),
+    top_k=st.integers(0, 12),
+    top_p=st.floats(0.05, 1),
 )
-def test_inverse_cdf_never_takes_an_impossible_token(logits: list[float], uniform: float):
-    logprobs = torch.log_softmax(torch.tensor([[*logits, float("-inf")]]), dim=-1)
-    token = inverse_cdf(logprobs, torch.tensor([uniform], dtype=torch.float64)).item()
-    assert 0 <= token < len(logits)
+def test_the_likeliest_are_the_fewest_that_reach_top_p(logits, top_k, top_p):
+    kept = likeliest(torch.tensor([logits]), top_k=top_k, top_p=top_p)[0]
+    left = kept > -torch.inf
+    scores = torch.tensor(logits)
+    assert left.any() and torch.equal(kept[left], scores[left])
+    assert int(left.sum()) <= (top_k or len(logits))
+    # Nothing that is gone was likelier than anything that stays.
+    gone = scores[~left]
+    assert len(gone) == 0 or gone.max() <= scores[left].min()
+    ordered = scores.sort(descending=True).values[: top_k or None].softmax(dim=0).double()
+    # One less would not reach it.
+    count = int(left.sum())
+    assert count == 1 or ordered[: count - 1].sum() < top_p + 1e-5
+    assert ordered[:count].sum() > top_p - 1e-5
 
 
-def test_tokens_come_as_often_as_the_softmax_says():
-    config = SamplingConfig(temperature=2.0, max_turn_tokens=1)
-    probabilities = torch.tensor([0.7, 0.2, 0.1])
-    logits = (probabilities.log() * 2).expand(20_000, 3)
-    sampler = SeededSampler(range(20_000), config)
-    tokens, logprobs = sampler.choose(logits, np.arange(20_000), 0)
-    share = torch.bincount(tokens, minlength=3) / 20_000
-    torch.testing.assert_close(share, probabilities, rtol=0, atol=0.012)  # 3.5 sigma
-    torch.testing.assert_close(logprobs, probabilities.log()[tokens], rtol=0, atol=1e-5)
+def _drawn(config: SamplingConfig, turns: list[int], values: int) -> list[list[int]]:
+    """Tokens of turns of so many tokens, by flat logits."""
+    sampler, (sequence,) = SeededSampler(config), _sequences(config, range(5, 6))
+    logits = torch.zeros(1, values)
+    drawn: list[list[int]] = []
+    for tokens in turns:
+        sequence.record.begin_turn()
+        drawn.append([])
+        for _ in range(tokens):
+            token = int(sampler.choose(logits, [sequence])[0])
+            sequence.record.sampled(token, 0.0)
+            drawn[-1].append(token)
+    return drawn
 
 
 def test_a_stream_runs_on_from_turn_to_turn():
-    logits = torch.zeros(1, 100_000)
-    rows = np.arange(1)
-    sampler = SeededSampler([5], SamplingConfig(max_turn_tokens=4))
-    drawn = [sampler.choose(logits, rows, step)[0].item() for _ in range(2) for step in range(4)]
-    assert len(set(drawn)) == 8
-    again = SeededSampler([5], SamplingConfig(max_turn_tokens=4))
-    assert [again.choose(logits, rows, step)[0].item() for step in range(4)] == drawn[:4]
-
-
-@pytest.mark.parametrize(
-    ("max_turn_tokens", "turns"),
-    [
-        (96, [(3, 0), (96, 96), (1, 192)]),
-        (256, [(1, 0), (2, 256)]),
-        (600, [(3, 0), (257, 256), (600, 768), (1, 1368)]),
-    ],
-)
-def test_turns_draw_from_the_stream_in_blocks(max_turn_tokens: int, turns: list[tuple[int, int]]):
-    """(tokens of a turn, where in the row's stream it begins)"""
-    values = 1000
-    logits = torch.zeros(1, values)
-    stream = np.random.Generator(np.random.Philox(5)).random(2000)
-    sampler = SeededSampler([5], SamplingConfig(max_turn_tokens=max_turn_tokens))
-    for tokens, begin in turns:
-        drawn = [sampler.choose(logits, np.arange(1), step)[0].item() for step in range(tokens)]
-        expected = stream[begin : begin + tokens] * values
-        np.testing.assert_allclose(drawn, expected, rtol=0, atol=1.5)
+    config = SamplingConfig(max_turn_tokens=4)
+    first, second = _drawn(config, [4, 4], 100_000)
+    assert len({*first, *second}) == 8
+    assert _drawn(config, [4], 100_000) == [first]
 
 
 def test_a_turn_may_be_allowed_more_than_the_response():
@@ -81,6 +106,9 @@ def test_a_turn_may_be_allowed_more_than_the_response():
     "changes",
     [
         {"temperature": -0.1},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"top_k": -1},
         {"max_turn_tokens": 0},
         {"max_response_tokens": 0},
         {"max_batch": 0},

@@ -70,7 +70,7 @@ class Activity:
         ended = threading.Event()
 
         def watch() -> None:
-            before = -1
+            before = self.turns.ended + self.pictures.ended
             while not ended.wait(patience):
                 now = self.turns.ended + self.pictures.ended
                 if now == before:

@@ -21,6 +21,9 @@ from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
 MAX_PIXELS = 64 * 1024**2
 """Of a picture from a tool; 64 times what FLUX draws."""
 
+MAX_RATIO = 200
+"""Of its longer to its shorter side; Qwen2.5-VL's image processor takes no picture beyond."""
+
 Drawn = list[Picture | ToolError]
 
 
@@ -101,6 +104,10 @@ class BatchedDrawing:
         else:
             self._hand_out()
             self._begin()
+        if self._under_way is not None:
+            # Who has been handed a picture asks for a turn before this; where nobody does, because
+            # all calls failed, no turn will end and bring this about.
+            asyncio.get_running_loop().call_soon(self._when_no_turn)
 
     def _begin(self) -> None:
         if not self._asked:
@@ -172,7 +179,7 @@ def _checked_result(result: Image.Image | ToolError) -> Image.Image | ToolError:
 
 
 def _checked(image: Image.Image) -> Image.Image:
-    """Raises ToolError where it is no picture, or one of unbounded size."""
+    """Raises ToolError where it is no picture that can be shown, or one of unbounded size."""
     if not isinstance(image, Image.Image):
         raise ToolError(f"the tool gave {type(image).__name__} where a picture was asked for")
     if not 0 < image.width * image.height <= MAX_PIXELS:
@@ -180,4 +187,13 @@ def _checked(image: Image.Image) -> Image.Image:
             f"the tool gave a picture of {image.width}x{image.height}; wants 1 to {MAX_PIXELS} "
             "pixels"
         )
+    if max(image.size) > MAX_RATIO * min(image.size):
+        raise ToolError(
+            f"the tool gave a picture of {image.width}x{image.height}; wants one side to be at "
+            f"most {MAX_RATIO} times the other"
+        )
+    try:
+        image.load()
+    except (OSError, SyntaxError) as error:
+        raise ToolError(f"the tool gave a picture that cannot be decoded: {error}") from error
     return image

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genagent_kernels import Backend
 from genagent_policy import Policy, TokenTrajectory, mrope_positions
 from genagent_rewards import Picture
 from genagent_rollout.config import EngineConfig, SamplingConfig
@@ -55,10 +56,12 @@ class LocalEngine:
         config: EngineConfig | None = None,
         *,
         sampler: TokenSampler | None = None,
+        backend: Backend | None = None,
     ) -> None:
         """
         Args:
             sampler: chooses the tokens; by default as ``sampling`` says.
+            backend: of the kernels; None: Triton on a GPU, PyTorch elsewhere.
 
         Raises:
             ValueError: the cache holds not even one page.
@@ -67,7 +70,9 @@ class LocalEngine:
         self.sampling = SamplingConfig() if sampling is None else sampling
         self.config = EngineConfig() if config is None else config
         self.counts = EngineCounts()
-        self._sampler = SeededSampler(self.sampling) if sampler is None else sampler
+        self._sampler = (
+            SeededSampler(self.sampling, backend=backend) if sampler is None else sampler
+        )
         page_tokens = self.config.page_tokens or (64 if policy.device.type == "cuda" else 512)
         page_bytes = page_tokens * _bytes_of_a_token(policy)
         cache_bytes = _cache_bytes(self.config, policy.device)
@@ -78,7 +83,7 @@ class LocalEngine:
                 f"tokens takes {page_bytes / GIB:.3g}; give more"
             )
         self._capacity = pages * page_tokens
-        self._runner = ModelRunner(policy, pages=pages, page_tokens=page_tokens)
+        self._runner = ModelRunner(policy, pages=pages, page_tokens=page_tokens, backend=backend)
         self._scheduler = Scheduler(
             PagePool(pages),
             page_tokens=page_tokens,
@@ -131,6 +136,9 @@ class LocalEngine:
         if sequence in self._beginning:
             self._beginning.remove(sequence)
         self._scheduler.close(sequence)
+        if sequence.turn is not None:
+            sequence.turn.cancel()
+            sequence.turn = None
 
     async def _step_until_idle(self) -> None:
         while self._beginning or self._scheduler.waiting:
@@ -145,6 +153,13 @@ class LocalEngine:
 
     def _fail_turns(self, steps: "asyncio.Task[None]") -> None:
         """No turn waits for steps that have failed."""
+        error = None if steps.cancelled() else steps.exception()
+        if error is None and not steps.cancelled():
+            # They had nothing left to do; who has asked since then has steps of its own.
+            return
+        if error is not None:
+            # What a broken step has written is not known.
+            self._scheduler.forget_all()
         waiting = [*self._beginning, *self._scheduler.waiting]
         self._beginning = []
         for sequence in waiting:
@@ -152,17 +167,18 @@ class LocalEngine:
             turn, sequence.turn = sequence.turn, None
             if turn is None or turn.done():
                 continue
-            error = None if steps.cancelled() else steps.exception()
-            if error is None:
-                turn.cancel()
-            else:
+            # An interrupt ends the event loop by itself.
+            if isinstance(error, Exception):
                 turn.set_exception(error)
+            else:
+                turn.cancel()
 
     def _begin_turns(self) -> None:
+        self.show(self._beginning)
         beginning, self._beginning = self._beginning, []
-        self.show(beginning)
         for sequence in beginning:
             if sequence.turn is None or sequence.turn.done():
+                sequence.turn = None
                 continue
             tokens = len(sequence.record.ids)
             if tokens >= self._capacity:
@@ -305,14 +321,14 @@ class LocalConversation:
                 been answered by a picture.
         """
         sequence, record = self._sequence, self._sequence.record
-        answered = sequence.shown is not None or len(record.ids) == record.prompt_tokens
+        answered = sequence.shown is not None or not record.policy[-1]
         if self._closed or sequence.turn is not None or not answered:
             raise ValueError("a turn follows the prompt or a picture, in an open conversation")
         return await self._engine.begin_turn(sequence)
 
     def observe(self, picture: Picture) -> None:
         sequence, record = self._sequence, self._sequence.record
-        spoken = len(record.ids) > record.prompt_tokens and sequence.shown is None
+        spoken = record.policy[-1] and sequence.shown is None
         if not spoken or sequence.turn is not None or not record.ends_turn(record.ids[-1]):
             raise ValueError("a picture answers a turn that has ended; this one has not")
         sequence.shown = picture

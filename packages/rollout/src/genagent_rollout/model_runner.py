@@ -16,7 +16,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genagent_kernels import decode_attention, prefill_attention, rotate_multimodal, write_pages
+from genagent_kernels import (
+    Backend,
+    decode_attention,
+    prefill_attention,
+    rotate_multimodal,
+    write_pages,
+)
 from genagent_policy import Policy
 
 if TYPE_CHECKING:
@@ -41,10 +47,13 @@ class Chunk:
 class ModelRunner:
     """The policy and the storage of its keys and values."""
 
-    def __init__(self, policy: Policy, *, pages: int, page_tokens: int) -> None:
+    def __init__(
+        self, policy: Policy, *, pages: int, page_tokens: int, backend: Backend | None = None
+    ) -> None:
         text = policy.text_config
         self._policy = policy
         self._page_tokens = page_tokens
+        self._backend: Backend | None = backend
         self._width = text.hidden_size // text.num_attention_heads
         heads = text.num_key_value_heads or text.num_attention_heads
         shape = (pages, page_tokens, heads, self._width)
@@ -137,10 +146,12 @@ class ModelRunner:
                 project(normal).view(len(normal), -1, self._width)
                 for project in (attention.q_proj, attention.k_proj, attention.v_proj)
             )
-            query, key = rotate_multimodal(query, key, positions, frequencies, self._sections)
+            query, key = rotate_multimodal(
+                query, key, positions, frequencies, self._sections, backend=self._backend
+            )
             keys, values = self._keys[index], self._values[index]
-            write_pages(key, value, keys, values, rows.slots)
-            seen = rows.attend(query, keys, values)
+            write_pages(key, value, keys, values, rows.slots, backend=self._backend)
+            seen = rows.attend(query, keys, values, self._backend)
             hidden = hidden + attention.o_proj(seen.flatten(1))
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         return hidden
@@ -180,10 +191,15 @@ class _Rows:
     """Of each token in the rectangle ``rows x longest``; None where every row has one token."""
 
     def attend(
-        self, query: Float[Tensor, "tokens heads width"], keys: Tensor, values: Tensor
+        self,
+        query: Float[Tensor, "tokens heads width"],
+        keys: Tensor,
+        values: Tensor,
+        backend: Backend | None,
     ) -> Float[Tensor, "tokens heads width"]:
         if self.places is None:
-            return decode_attention(query, keys, values, self.table, self.starts + 1)
+            lengths = self.starts + 1
+            return decode_attention(query, keys, values, self.table, lengths, backend=backend)
         rows = len(self.starts)
         padded = query.new_zeros(rows * self.longest, *query.shape[1:])
         padded[self.places] = query

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genagent_kernels import sample_tokens
+from genagent_kernels import Backend, sample_tokens
 from genagent_rollout.config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ class TokenSampler(Protocol):
 class SeededSampler:
     """By the conversations' seeds and the numbers of tokens before, with the kernels' sampler."""
 
-    def __init__(self, config: SamplingConfig) -> None:
+    def __init__(self, config: SamplingConfig, *, backend: Backend | None = None) -> None:
+        """
+        Args:
+            backend: of the kernel that draws; by default the one for the logits' device.
+        """
         self._config = config
+        self._backend: Backend | None = backend
 
     def choose(
         self, logits: Float[Tensor, "rows vocabulary"], sequences: "Sequence[EngineSequence]"
@@ -58,6 +63,7 @@ class SeededSampler:
                 [len(sequence.record.ids) for sequence in sequences], device=logits.device
             ),
             temperature=1.0 if config.top_k or config.top_p < 1 else config.temperature,
+            backend=self._backend,
         )
         return drawn.token, drawn.logprob
 

@@ -1,4 +1,4 @@
-"""One conversation inside the engine: its tokens, its pages, its stream of random numbers.
+"""One conversation inside the engine: its tokens, its pages, where it stands.
 
 All state of a conversation lives here and none in a place in a batch, so a step may take any
 conversations together.

@@ -81,7 +81,7 @@ class HttpImageTool:
 
     async def draw_one(self, prompt: str, seed: int) -> Image.Image:
         """One picture, awaited from any event loop; as ``generate``."""
-        result = await asyncio.wrap_future(self._loop.start(self._draw(prompt, seed)))
+        result = await self._draw(prompt, seed)
         if isinstance(result, ToolError):
             raise result
         return result

@@ -1,0 +1,105 @@
+"""A trajectory from its first turn to each of its endings."""
+
+from pathlib import Path
+
+import pytest
+from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted
+
+from genagent_data import FORMAT_ERRORS, PictureStore, derive_seed
+from genagent_policy import Policy
+
+
+def test_every_well_formed_ending_in_one_batch(act, tmp_path: Path):
+    tool = Painter()
+    batch = act([[FIRST, DONE], [FIRST, AGAIN, DONE], [FIRST, AGAIN, AGAIN]], tool)
+    one, two, three = (rollout.trajectory for rollout in batch.rollouts)
+
+    assert (one.ending, one.answer, one.error) == ("answer", "done", None)
+    assert [round.judgement for round in one.rounds] == ["all there"]
+    assert (one.rounds[0].thinking, one.rounds[0].tool_prompt) == ("t", "draw one")
+
+    assert (two.ending, two.answer) == ("answer", "done")
+    assert [round.judgement for round in two.rounds] == ["one missing", "all there"]
+    assert [round.tool_prompt for round in two.rounds] == ["draw one", "draw two"]
+
+    assert (three.ending, three.answer, three.error) == ("out_of_rounds", None, None)
+    assert [round.judgement for round in three.rounds] == ["one missing", "one missing"]
+
+    assert [len(call) for call in tool.calls] == [3, 2]
+    assert [rollout.trajectory.request.id for rollout in batch.rollouts] == ["r0", "r1", "r2"]
+    assert batch.timings.policy > 0
+    assert batch.timings.tool > 0
+
+    store = PictureStore(tmp_path)
+    for rollout in batch.rollouts:
+        trajectory = rollout.trajectory
+        assert len(rollout.tokens.grids) == len(trajectory.rounds)
+        for round in trajectory.rounds:
+            assert round.picture is not None
+            expected = painted(round.tool_prompt, round.seed)
+            assert round.picture.image.tobytes() == expected.tobytes()
+            assert store.get(round.picture.name).image.tobytes() == expected.tobytes()
+
+
+def test_words_and_tokens_are_the_turns(act, tiny_policy: Policy):
+    (rollout,) = act([[FIRST, AGAIN, DONE]]).rollouts
+    assert rollout.turns == (FIRST, AGAIN, DONE)
+    chosen = rollout.tokens.ids[rollout.tokens.policy_mask].tolist()
+    expected = [token for turn in (FIRST, AGAIN, DONE) for token in tiny_policy.chat.turn_ids(turn)]
+    assert chosen == expected
+
+
+BROKEN = {
+    "two_actions": [FIRST, "<judge>j</judge><answer>a</answer><answer>b</answer>"],
+    "no_action": ["<think>only</think>"],
+    "text_after_action": [FIRST + "more"],
+    "answer_before_picture": ["<answer>a</answer>"],
+    "missing_judgement": [FIRST, "<answer>a</answer>"],
+    "missing_thinking": [
+        '<tool_call>{"name": "generate_image", "arguments": {"prompt": "p"}}</tool_call>'
+    ],
+    "misplaced_text": ["hello" + FIRST],
+    "invalid_json": ["<think>t</think><tool_call>{</tool_call>"],
+    "unknown_tool": [
+        '<think>t</think><tool_call>{"name": "paint", "arguments": {"prompt": "p"}}</tool_call>'
+    ],
+    "empty_prompt": [
+        '<think>t</think><tool_call>{"name": "generate_image", "arguments": {"prompt": " "}}'
+        "</tool_call>"
+    ],
+}
+
+
+@pytest.mark.parametrize("error", FORMAT_ERRORS)
+def test_each_format_error_ends_the_trajectory(act, tiny_policy: Policy, error: str):
+    chat = tiny_policy.chat
+    if error == "vision_token":
+        script = [FIRST, [*chat.turn_ids("<judge>")[:-1], chat.image_token_id, chat.turn_end_id]]
+    elif error == "cut_off":
+        script = [FIRST, chat.turn_ids("<judge>" + "x" * 80)]
+    else:
+        script = BROKEN[error]
+    rollouts = act([script, [FIRST, DONE]]).rollouts
+    broken = rollouts[0].trajectory
+    assert (broken.ending, broken.error, broken.answer) == ("format_error", error, None)
+    assert len(broken.pictures) == len(script) - 1  # the picture drawn before still counts
+    assert len(rollouts[0].turns) == len(script)
+    assert rollouts[1].trajectory.ending == "answer"
+
+
+def test_a_judgement_before_the_error_is_kept(act):
+    (rollout,) = act([[FIRST, "<judge>half right</judge>and then"]]).rollouts
+    assert rollout.trajectory.error == "no_action"
+    assert rollout.trajectory.rounds[0].judgement == "half right"
+
+
+def test_pictures_follow_from_the_seed_whatever_the_batch(act):
+    scripts = [[FIRST, AGAIN, DONE]] * 5
+    whole = act(scripts).rollouts
+    parts = act(scripts, max_batch=2).rollouts
+    assert [rollout.trajectory.pictures for rollout in whole] == [
+        rollout.trajectory.pictures for rollout in parts
+    ]
+    seeds = [round.seed for rollout in whole for round in rollout.trajectory.rounds]
+    assert len(set(seeds)) == 10
+    assert whole[3].trajectory.rounds[1].seed == derive_seed(3, "tool", 1)
