@@ -105,6 +105,9 @@ def command(config: VllmServerConfig) -> list[str]:
         "--dtype": saved_dtype(config.policy) if config.dtype == "saved" else config.dtype,
         "--max-model-len": str(config.max_model_len),
         "--max-num-seqs": str(config.max_sequences),
+        # No prompt is ever cut in two: after half a prompt vLLM takes back a seeded draw, which
+        # ends its engine on a CPU ("CPU Generator does not use offset").
+        "--max-num-batched-tokens": str(config.max_sequences * config.max_model_len),
         "--limit-mm-per-prompt": json.dumps({"image": config.max_images}),
         # Log-probs under the distribution that was sampled from, its temperature included.
         "--logprobs-mode": "processed_logprobs",
