@@ -101,10 +101,11 @@ PRESETS = {
 
 def main(config: RLConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
-    refuse([*config.policy.problems(config.world.policies), *config.world.problems()])
+    problems = [*config.policy.problems(config.world.policies), *config.world.problems()]
+    refuse([*problems, *config.engine.problems(config.sampling)])
     world = config.world.open(run.folder, seed=config.run.seed)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = rollout.LocalEngine(policy, config.sampling, config.engine)
+    engine = config.engine.open(policy, config.sampling, run.folder)
     update = genagent_policy.GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 

@@ -1,13 +1,15 @@
 from .act import Rollout, act
 from .agents import RolloutBatch, RolloutTimings, run_agents
-from .config import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
+from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
+from .engine_config import EngineConfig
 from .evaluation import evaluate
 from .groups import KeptAttempts, RewardedGroups, sample_groups
 from .local_engine import EngineCounts, LocalEngine
 from .metrics import ending_metrics, rollout_metrics
 from .resample import fill_by_rounds, resample_by_rounds
 from .sampling import SeededSampler, TokenSampler
+from .served_policy import ServedPolicy
 
 __all__ = [
     "Conversation",
@@ -25,6 +27,7 @@ __all__ = [
     "SampledTurn",
     "SamplingConfig",
     "SeededSampler",
+    "ServedPolicy",
     "TokenSampler",
     "act",
     "ending_metrics",

@@ -83,25 +83,3 @@ class EvaluationConfig:
         for name in ("held_out", "evaluation_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineConfig:
-    """The engine that conversations are held with."""
-
-    cache_gib: float | None = None
-    """Memory for keys and values, GiB; None: 2 on a CPU, a fifth of a GPU's. A token of the 7B
-    policy takes 56 KiB in bfloat16, one of the miniature 2; who finds no room waits."""
-    page_tokens: int | None = None
-    """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
-    without copying."""
-    chunk_tokens: int = 8192
-    """Tokens of prompts and pictures computed in one pass, at most, unless one alone has more."""
-
-    def __post_init__(self) -> None:
-        if self.cache_gib is not None and not 0 < self.cache_gib < float("inf"):
-            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0, or None")
-        for name in ("page_tokens", "chunk_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; wants 1 or more")

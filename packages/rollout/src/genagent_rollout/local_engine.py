@@ -16,8 +16,9 @@ from torch import Tensor
 from genagent_kernels import Backend
 from genagent_policy import Policy, TokenTrajectory, mrope_positions
 from genagent_rewards import Picture
-from genagent_rollout.config import EngineConfig, SamplingConfig
+from genagent_rollout.config import SamplingConfig
 from genagent_rollout.conversation import SampledTurn
+from genagent_rollout.engine_config import EngineConfig
 from genagent_rollout.model_runner import Chunk, ModelRunner
 from genagent_rollout.pages import PagePool
 from genagent_rollout.record import TokenRecord

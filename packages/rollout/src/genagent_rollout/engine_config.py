@@ -1,0 +1,79 @@
+"""Which engine conversations are held with, as options. Nothing here loads torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genagent_rollout.config import SamplingConfig
+from genagent_rollout.vllm_config import VllmConfig
+
+if TYPE_CHECKING:
+    from genagent_policy import Policy
+    from genagent_rollout.conversation import Engine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """The engine in this process, or vLLM servers that follow the policy in training."""
+
+    urls: str = ""
+    """vLLM servers, a comma between them: http://gpu1:8000,http://gpu2:8000. Empty: turns are
+    sampled in this process, with the very weights that are trained."""
+    weights: Path | None = None
+    """Folder through which new weights reach the servers, which read it under the same path;
+    None: in the run's folder."""
+    key_env: str | None = None
+    """Environment variable with the servers' key."""
+    turn_seconds: float = 300.0
+    """That a server may take for a turn."""
+    cache_gib: float | None = None
+    """In this process: memory for keys and values, GiB; None: 2 on a CPU, a fifth of a GPU's. A
+    token of the 7B policy takes 56 KiB in bfloat16, one of the miniature 2; who finds no room
+    waits."""
+    page_tokens: int | None = None
+    """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
+    without copying."""
+    chunk_tokens: int = 8192
+    """Tokens of prompts and pictures computed in one pass, at most, unless one alone has more."""
+
+    def __post_init__(self) -> None:
+        if self.cache_gib is not None and not 0 < self.cache_gib < float("inf"):
+            raise ValueError(f"cache_gib is {self.cache_gib}; wants a number above 0, or None")
+        for name in ("page_tokens", "chunk_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")
+        if self.urls:
+            self._servers(Path())
+
+    def problems(self, sampling: SamplingConfig) -> list[str]:
+        """What keeps turns from being sampled, a line each; the servers are asked."""
+        if not self.urls:
+            return []
+        from genagent_rollout.vllm_check import vllm_problems
+
+        return vllm_problems(self._servers(Path()), sampling)
+
+    def open(self, policy: "Policy", sampling: SamplingConfig, run_folder: Path) -> "Engine":
+        """The engine, which samples with the policy as it is now.
+
+        Raises:
+            ValueError: the cache holds not even one page.
+            EngineError: no server has taken the weights.
+        """
+        if not self.urls:
+            from genagent_rollout.local_engine import LocalEngine
+
+            return LocalEngine(policy, sampling, self)
+        from genagent_rollout.served_policy import ServedPolicy
+
+        return ServedPolicy(policy, sampling, self._servers(run_folder))
+
+    def _servers(self, run_folder: Path) -> VllmConfig:
+        return VllmConfig(
+            urls=tuple(url.strip() for url in self.urls.split(",")),
+            weights=self.weights or run_folder / "weights",
+            api_key_env=self.key_env,
+            turn_seconds=self.turn_seconds,
+            deadline_seconds=4 * self.turn_seconds,
+        )
