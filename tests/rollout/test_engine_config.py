@@ -1,0 +1,88 @@
+"""Which engine a run gets, and what keeps it from being had."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from tests.rollout.vllm_talk import Serve, expected, serve
+
+from genagent_policy import Policy
+from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, ServedPolicy
+
+__all__ = ["serve"]
+
+
+def opened(policy: Policy, folder: Path, **options: object) -> ServedPolicy:
+    engine = EngineConfig(**options).open(policy, SamplingConfig(), folder)  # pyright: ignore[reportArgumentType]
+    assert isinstance(engine, ServedPolicy)
+    return engine
+
+
+def first_turn(engine: ServedPolicy) -> list[int]:
+    conversation = engine.open("red", seed=3)
+    asyncio.run(conversation.turn())
+    return conversation.tokens().ids.tolist()
+
+
+def test_without_servers_the_engine_is_in_this_process(tiny_policy: Policy, tmp_path: Path):
+    config = EngineConfig(cache_gib=0.01, page_tokens=16)
+    engine = config.open(tiny_policy, SamplingConfig(max_response_tokens=100), tmp_path)
+    assert isinstance(engine, LocalEngine)
+    assert engine.policy is tiny_policy
+    assert config.problems(SamplingConfig()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_servers_have_the_weights_before_the_first_turn_and_after_each_update(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+):
+    one, two = serve(), serve()
+    engine = opened(tiny_policy, tmp_path, urls=f"{one.url}, {two.url}")
+    versions = []
+    for _ in range(2):
+        assert engine.engine.version is not None
+        versions.append(engine.engine.version)
+        assert first_turn(engine) == expected(tiny_policy, versions[-1], rounds=1)
+        engine.publish()
+    assert int(versions[1]) == int(versions[0]) + 1
+    [folder] = (tmp_path / "weights").iterdir()
+    saved = Policy.load(folder)
+    assert torch.equal(saved.head_weight, tiny_policy.head_weight)
+    # Another run never gives its weights a name that this one gave.
+    again = opened(tiny_policy, tmp_path, urls=one.url)
+    assert int(again.engine.version or 0) > int(versions[1])
+
+
+def test_a_server_that_takes_no_weights_is_named_and_the_other_samples(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    one, two = serve(), serve()
+    two.refuses_weights = True
+    with caplog.at_level(logging.WARNING, logger="genagent_rollout"):
+        engine = opened(tiny_policy, tmp_path, urls=f"{one.url},{two.url}")
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"a vLLM server is left out: {two.url}")
+    first_turn(engine)
+    assert len(one.bodies) == 1 and two.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cache_gib": 0.0}, "cache_gib is 0.0; wants a number above 0"),
+        ({"page_tokens": 0}, "page_tokens is 0; wants 1 or more"),
+        ({"urls": "gpu1:8000"}, "gpu1:8000"),
+        ({"urls": "http://one:8000,,"}, "base_urls"),
+        ({"urls": "http://one:8000", "turn_seconds": 0.0}, "timeout_seconds is 0"),
+    ],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        EngineConfig(**options)
+
+
+def test_a_dead_server_is_a_line_before_anything_loads():
+    [line] = EngineConfig(urls="http://127.0.0.1:9", turn_seconds=1.0).problems(SamplingConfig())
+    assert line.startswith("http://127.0.0.1:9")
