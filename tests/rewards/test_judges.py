@@ -113,7 +113,7 @@ def test_a_judge_says_why_it_gave_no_verdict_until_it_gives_one():
         script["answer"] = Answer(words="I'm sorry,\nbut no.")
         assert judge.judge([point(1)]) == [None]
         refused = 'the reply was refused (after 2 attempts); it ended with "I\'m sorry,\\nbut no."'
-        assert judge.why_absent(point(1)) == refused
+        assert judge.why_absent(point(1)) == f"{server.url}: {refused}"
         script["answer"] = YES
         assert choices(judge.judge([point(1)])) == ["yes"]
         assert judge.why_absent(point(1)) is None
@@ -295,7 +295,7 @@ def test_the_hybrid_reward_over_both_judges():
     assert [one.error for one in records] == [
         None,
         None,
-        "the reply was refused (after 2 attempts); it ended with "
+        f"{server.url}: the reply was refused (after 2 attempts); it ended with "
         '"I\'m sorry, but I cannot help with that."',
         None,
     ]

@@ -101,7 +101,7 @@ def test_servers_that_fail_and_dawdle_are_asked_again(act: Act):
     endings = Endings()
     with (
         answering(script) as server,
-        tool_for(server, attempts=20, quarantine_seconds=0.02, max_backoff_seconds=0.05) as tool,
+        tool_for(server, max_attempts=20, quarantine_seconds=0.02) as tool,
     ):
         found = act(_scripts(), tool, ended=endings)
         failures = tool.counts.failures
@@ -127,7 +127,7 @@ def test_a_server_that_is_dead_for_a_while_is_outlived(act: Act):
     endings = Endings()
     with (
         answering(script) as server,
-        tool_for(server, attempts=1000, quarantine_seconds=0.02, max_backoff_seconds=0.05) as tool,
+        tool_for(server, max_attempts=1000, quarantine_seconds=0.02) as tool,
     ):
         found = act(_scripts(12), tool, ended=endings)
     endings.check(found)

@@ -121,3 +121,17 @@ def test_the_youngest_is_put_aside_and_the_oldest_never():
     assert lost and 0 not in lost
     assert bench.scheduler.put_aside == len(lost)
     bench.ended()
+
+
+def test_one_that_was_put_aside_says_on_from_its_own_last_token():
+    bench = Bench(40)
+    numbers = [bench.open("cccccccc") for _ in range(4)]
+    bench.wants_turn(numbers[2], 2)
+    bench.step()
+    bench.step()
+    # It has one token of its turn, and begins again behind the prompt that others want too.
+    bench.scheduler.forget_all()
+    bench.wants_turn(numbers[0], 1)
+    bench.wants_turn(numbers[1], 1)
+    bench.run()
+    bench.ended()

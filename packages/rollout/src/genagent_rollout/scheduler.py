@@ -158,7 +158,8 @@ class Scheduler:
                 step.copies.append(PageCopy(source=prefix.pages[whole], target=page, tokens=tail))
                 sequence.pages.append(page)
         sequence.cached, sequence.position = len(prefix.ids), prefix.position
-        sequence.state = prefix.state
+        # One that was put aside has said something since.
+        sequence.state = prefix.state if sequence.uncached == 0 else None
         return True
 
     def _begin(self, sequence: Sequence) -> None:
