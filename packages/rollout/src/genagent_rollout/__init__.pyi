@@ -5,8 +5,9 @@ from .conversation import Conversation, Engine, SampledTurn
 from .engine_config import EngineConfig
 from .evaluation import evaluate
 from .groups import KeptAttempts, RewardedGroups, sample_groups
-from .local_engine import EngineCounts, LocalEngine
+from .local_engine import LocalEngine
 from .metrics import ending_metrics, rollout_metrics
+from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
 from .sampling import SeededSampler, TokenSampler
 from .served_policy import ServedPolicy

@@ -8,43 +8,25 @@ stood. A conversation that waits for a picture is in no batch, and its keys and 
 import asyncio
 import time
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from genagent_kernels import Backend
-from genagent_policy import Policy, TokenTrajectory, mrope_positions
+from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import Picture
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.engine_config import EngineConfig
-from genagent_rollout.model_runner import Chunk, ModelRunner
+from genagent_rollout.model_runner import ModelRunner, bytes_of_a_token
 from genagent_rollout.pages import PagePool
+from genagent_rollout.passes import EngineCounts, Passes
 from genagent_rollout.record import TokenRecord
 from genagent_rollout.sampling import SeededSampler, TokenSampler
 from genagent_rollout.scheduler import Scheduler
-from genagent_rollout.sequence import Prefix, Sequence
+from genagent_rollout.sequence import Sequence
 
 GIB = 2**30
-
-
-@dataclass(kw_only=True, slots=True)
-class EngineCounts:
-    """What an engine has done so far."""
-
-    prefilled_tokens: int = 0
-    """Tokens computed that were not sampled one by one: prompts, ends of turns, observations."""
-    decoded_tokens: int = 0
-    """Tokens sampled."""
-    encoded_pictures: int = 0
-    """Passes of a picture through the vision tower."""
-    put_aside: int = 0
-    """How often a conversation gave up its pages to another, and was computed again."""
-    seconds: float = 0.0
-    """Of all steps."""
-    scheduling_seconds: float = 0.0
-    """Of choosing what a step computes, a part of ``seconds``."""
 
 
 class LocalEngine:
@@ -75,7 +57,7 @@ class LocalEngine:
             SeededSampler(self.sampling, backend=backend) if sampler is None else sampler
         )
         page_tokens = self.config.page_tokens or (64 if policy.device.type == "cuda" else 512)
-        page_bytes = page_tokens * _bytes_of_a_token(policy)
+        page_bytes = page_tokens * bytes_of_a_token(policy)
         cache_bytes = _cache_bytes(self.config, policy.device)
         pages = cache_bytes // page_bytes
         if pages < 1:
@@ -85,6 +67,7 @@ class LocalEngine:
             )
         self._capacity = pages * page_tokens
         self._runner = ModelRunner(policy, pages=pages, page_tokens=page_tokens, backend=backend)
+        self._passes = Passes(policy, self._runner, self.counts)
         self._scheduler = Scheduler(
             PagePool(pages),
             page_tokens=page_tokens,
@@ -202,93 +185,17 @@ class LocalEngine:
         for copy in step.copies:
             self._runner.copy([copy.source], [copy.target], copy.tokens)
         if step.prompts:
-            self._compute_prompts(step.prompts)
+            self._passes.prompts(step.prompts)
         elif step.chunks:
-            self._sample(step.chunks, self._compute_chunks(step.chunks))
+            self._sample(step.chunks, self._passes.chunks(step.chunks))
         else:
             ready = [sequence for sequence in step.decodes if sequence.state is not None]
             rest = [sequence for sequence in step.decodes if sequence.state is None]
             states = [sequence.state for sequence in ready if sequence.state is not None]
             stacked = [torch.stack(states)] if states else []
             if rest:
-                stacked.append(self._decode(rest))
+                stacked.append(self._passes.decode(rest))
             self._sample([*ready, *rest], torch.cat(stacked))
-
-    def _compute_prompts(self, prefixes: Listed[Prefix]) -> None:
-        none = torch.zeros(0, 3, dtype=torch.int64)
-        chunks: list[Chunk] = []
-        for prefix in prefixes:
-            positions, prefix.position = mrope_positions(
-                torch.zeros(len(prefix.ids), dtype=torch.bool),
-                none,
-                merge_size=self.policy.chat.merge_size,
-            )
-            chunks.append(Chunk(ids=prefix.ids, positions=positions, start=0, pages=prefix.pages))
-        for prefix, state in zip(prefixes, self._runner.prefill(chunks), strict=True):
-            prefix.state = state
-        self.counts.prefilled_tokens += sum(len(prefix.ids) for prefix in prefixes)
-
-    def _compute_chunks(self, sequences: Listed[Sequence]) -> Tensor:
-        self._encode_pictures(sequences)
-        states = self._runner.prefill([self._chunk(sequence) for sequence in sequences])
-        for sequence in sequences:
-            self.counts.prefilled_tokens += sequence.uncached
-            sequence.cached = len(sequence.record.ids)
-            sequence.cached_pictures = len(sequence.record.grids)
-        return states
-
-    def _encode_pictures(self, sequences: Listed[Sequence]) -> None:
-        """Features of the pictures that have none."""
-        new = [
-            (sequence, place)
-            for sequence in sequences
-            for place in range(len(sequence.features), len(sequence.record.grids))
-        ]
-        if not new:
-            return
-        grids = torch.stack([sequence.record.grids[place] for sequence, place in new])
-        pixels = torch.cat([sequence.record.pixels[place] for sequence, place in new])
-        features = self.policy.picture_features(pixels, grids)
-        tokens = grids.prod(dim=-1) // self.policy.chat.merge_size**2
-        for (sequence, _), seen in zip(new, features.split(tokens.tolist()), strict=True):
-            # On the host: they are wanted again only by a conversation that was put aside.
-            sequence.features.append(seen.cpu())
-        self.counts.encoded_pictures += len(new)
-
-    def _chunk(self, sequence: Sequence) -> Chunk:
-        record, first = sequence.record, sequence.cached
-        ids = record.ids[first:]
-        # An image token that the policy sampled is mere text.
-        is_picture = torch.tensor(ids) == self.policy.chat.image_token_id
-        is_picture &= ~torch.tensor(record.policy[first:])
-        grids = record.grids[sequence.cached_pictures :]
-        positions, sequence.position = mrope_positions(
-            is_picture,
-            torch.stack(grids) if grids else torch.zeros(0, 3, dtype=torch.int64),
-            merge_size=self.policy.chat.merge_size,
-            start=sequence.position,
-        )
-        features = sequence.features[sequence.cached_pictures :]
-        return Chunk(
-            ids=ids,
-            positions=positions,
-            features=torch.cat(features) if features else None,
-            is_picture=is_picture,
-            start=first,
-            pages=sequence.pages,
-        )
-
-    def _decode(self, sequences: Listed[Sequence]) -> Tensor:
-        states = self._runner.decode(
-            [sequence.record.ids[-1] for sequence in sequences],
-            [sequence.position for sequence in sequences],
-            [sequence.cached for sequence in sequences],
-            [sequence.pages for sequence in sequences],
-        )
-        for sequence in sequences:
-            sequence.cached += 1
-            sequence.position += 1
-        return states
 
     def _sample(self, sequences: Listed[Sequence], states: Tensor) -> None:
         """The next token of each conversation, from the states behind their last ones."""
@@ -350,11 +257,3 @@ def _cache_bytes(config: EngineConfig, device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory // 5
     return 2 * GIB
-
-
-def _bytes_of_a_token(policy: Policy) -> int:
-    """Of its keys and values in all layers."""
-    text = policy.text_config
-    heads = text.num_key_value_heads or text.num_attention_heads
-    width = text.hidden_size // text.num_attention_heads
-    return 2 * text.num_hidden_layers * heads * width * policy.dtype.itemsize

@@ -222,3 +222,11 @@ def _places(counts: Listed[int], device: torch.device) -> Int64[Tensor, " tokens
     return torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]).to(
         device
     )
+
+
+def bytes_of_a_token(policy: Policy) -> int:
+    """Of its keys and values in all layers."""
+    text = policy.text_config
+    heads = text.num_key_value_heads or text.num_attention_heads
+    width = text.hidden_size // text.num_attention_heads
+    return 2 * text.num_hidden_layers * heads * width * policy.dtype.itemsize
