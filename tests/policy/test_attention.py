@@ -1,4 +1,4 @@
-"""Which kernel runs where: chosen once, and torch's SDPA where there is a mask."""
+"""Which kernel runs where: chosen once."""
 
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -90,30 +90,3 @@ def test_training_runs_the_chosen_kernel_and_is_causal(
         expected = tiny_policy.hidden_states(batch)
         assert kernels == ["sdpa"] * layers
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
-
-
-def test_a_pass_with_a_mask_runs_sdpa_and_leaves_the_choice(
-    tiny_policy: Policy, tiny_policy_path: Path, kernels: list[str]
-):
-    eager = Policy.load(tiny_policy_path, attention="eager")
-    batch = lesson(eager)
-    tokens = batch.ids.shape[1]
-    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
-    with torch.no_grad():
-        embeddings = eager.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
-        kernels.clear()
-        found = eager.text_states(embeddings, batch.positions, mask=mask)
-        assert kernels == ["sdpa"] * eager.text_config.num_hidden_layers
-        kernels.clear()
-        expected = eager.text_states(embeddings, batch.positions)
-        assert kernels == ["eager"] * eager.text_config.num_hidden_layers
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
-
-
-def test_a_pass_that_fails_leaves_the_choice(tiny_policy_path: Path):
-    eager = Policy.load(tiny_policy_path, attention="eager")
-    batch = lesson(eager)
-    embeddings = eager.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
-    with pytest.raises(RuntimeError):
-        eager.text_states(embeddings, batch.positions, mask=torch.ones(1, 1, 2, 3))
-    assert eager.model.model.language_model.config._attn_implementation == "eager"

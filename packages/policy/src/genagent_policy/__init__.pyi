@@ -5,7 +5,7 @@ from .config import PolicyConfig
 from .grpo import GRPOUpdate
 from .grpo_config import GRPOConfig, linear_rate
 from .grpo_report import GRPOReport
-from .model import KeyValueCache, Policy
+from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
 from .sft import SFTReport, SFTUpdate
 from .sft_config import SFTConfig
@@ -19,7 +19,6 @@ __all__ = [
     "GRPOGroup",
     "GRPOReport",
     "GRPOUpdate",
-    "KeyValueCache",
     "Policy",
     "PolicyConfig",
     "SFTConfig",

@@ -1,12 +1,9 @@
 """Which attention kernel the policy's layers run.
 
-What is chosen here holds for training passes, which need no mask but the causal one, and for the
-vision tower. Passes with a mask of their own, the engine's over its cache, run torch's SDPA:
-flash-attn takes no mask of queries by keys.
+What is chosen here holds for training passes and for the vision tower; the engine attends over its
+pages with the kernels of ``genagent_kernels``.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -40,24 +37,12 @@ def choose_attention(
     return "flash_attention_2" if runs else "sdpa"
 
 
-@contextmanager
-def attention_of_a_pass(
-    model: "Qwen2_5_VLForConditionalGeneration",
-    embeddings: Float[Tensor, "rows tokens hidden"],
-    mask: Tensor | None,
-) -> Iterator[Tensor | None]:
-    """Inside, the language model's layers take the mask that is yielded."""
-    config = model.model.language_model.config
-    chosen = config._attn_implementation
-    if mask is None:
-        # The others are causal of themselves where there is no mask.
-        yield _causal_mask(embeddings) if chosen == "eager" else None
-        return
-    config._attn_implementation = "sdpa"
-    try:
-        yield mask
-    finally:
-        config._attn_implementation = chosen
+def mask_of_a_pass(
+    model: "Qwen2_5_VLForConditionalGeneration", embeddings: Float[Tensor, "rows tokens hidden"]
+) -> Float[Tensor, "1 1 q k"] | None:
+    """What the language model's layers take; None where the kernel is causal without a mask."""
+    is_eager = model.model.language_model.config._attn_implementation == "eager"
+    return _causal_mask(embeddings) if is_eager else None
 
 
 def _causal_mask(embeddings: Float[Tensor, "rows tokens hidden"]) -> Float[Tensor, "1 1 q k"]:

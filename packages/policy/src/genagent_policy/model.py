@@ -8,7 +8,7 @@ tokens that need them (by ``genagent_kernels``).
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -17,7 +17,7 @@ from torch import Tensor
 from genagent_data import SYSTEM_MESSAGE
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
-from genagent_policy.attention import attention_of_a_pass, choose_attention
+from genagent_policy.attention import choose_attention, mask_of_a_pass
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
@@ -35,20 +35,6 @@ PORTION = 3 * 74 * 74
 """Patches the vision tower takes at once, unless one picture has more: three of 1024x1024, or 456
 of the miniature. A patch takes 43 KB on its way through the 7B's tower in bfloat16, a portion 0.7
 GB; 96 pictures of 1024x1024 at once would take 23."""
-
-
-@runtime_checkable  # Tests check annotations as they run.
-class KeyValueCache(Protocol):
-    """What the attention layers ask of a cache."""
-
-    def update(
-        self,
-        keys: Float[Tensor, "rows heads new dim"],
-        values: Float[Tensor, "rows heads new dim"],
-        layer: int,
-    ) -> tuple[Float[Tensor, "rows heads all dim"], Float[Tensor, "rows heads all dim"]]:
-        """Store the new keys and values; returns all that the queries may look at."""
-        ...
 
 
 class Policy:
@@ -195,26 +181,15 @@ class Policy:
         self,
         embeddings: Float[Tensor, "rows tokens hidden"],
         positions: Int64[Tensor, "3 rows tokens"],
-        *,
-        mask: Tensor | None = None,
-        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "rows tokens hidden"]:
-        """Run the language model; never computes logits.
-
-        Args:
-            mask: what each query may look at, ``[rows, 1, tokens, keys]``, additive or boolean, by
-                torch's SDPA; None is plain causal attention, by the kernel that was chosen.
-            cache: holds earlier keys and values and takes the new ones.
-        """
-        with attention_of_a_pass(self.model, embeddings, mask) as mask:
-            output = self.model.model.language_model(
-                inputs_embeds=embeddings,
-                position_ids=positions,
-                # A mapping by layer type is used as it is; a tensor would be checked every time.
-                attention_mask={"full_attention": mask},
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+        """Run the language model, causally; never computes logits."""
+        output = self.model.model.language_model(
+            inputs_embeds=embeddings,
+            position_ids=positions,
+            # A mapping by layer type is used as it is; a tensor would be checked every time.
+            attention_mask={"full_attention": mask_of_a_pass(self.model, embeddings)},
+            use_cache=False,
+        )
         return output.last_hidden_state
 
     def hidden_states(self, batch: Batch) -> Float[Tensor, "rows tokens hidden"]:
