@@ -13,6 +13,7 @@ from genagent_data.protocol import (
     render_turn,
     system_message,
 )
+from genagent_data.record import Record
 from genagent_data.request import Request
 from genagent_data.request_files import read_requests
 from genagent_data.seeds import derive_seed
@@ -33,6 +34,7 @@ __all__ = [
     "Ending",
     "Picture",
     "PictureStore",
+    "Record",
     "Request",
     "Round",
     "Trajectory",
