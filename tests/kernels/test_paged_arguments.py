@@ -47,6 +47,13 @@ def test_attention_names_the_wrong_argument(wrong, message):
         kernels.decode_attention(**(attention_arguments() | wrong))
 
 
+def test_a_plan_of_a_wrong_table_is_refused():
+    arguments = attention_arguments()
+    pages, table = arguments["key_pages"], torch.tensor([[0, -1], [2, 0]])
+    with pytest.raises(ValueError, match="page_table names page -1"):
+        kernels.plan_decode(pages, table, arguments["lengths"])
+
+
 def test_a_page_past_a_sequences_length_may_be_anything():
     arguments = attention_arguments()
     numbered = torch.arange(3.0)[:, None, None, None] * torch.ones(3, 4, 2, 8)

@@ -132,6 +132,21 @@ def test_a_page_may_stand_anywhere_in_any_rows(seed, rows, columns, room, heads)
     torch.testing.assert_close(found, expected)
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, rows=st.integers(1, 8), columns=st.integers(1, 3), room=st.integers(1, 60))
+def test_one_plan_serves_every_layer(seed, rows, columns, room):
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randint(room, (rows, columns), generator=generator)
+    lengths = torch.randint(4 * columns + 1, (rows,), generator=generator)
+    layers = torch.randn(2, 2, 60, 4, 2, 8, generator=generator)
+    plan = kernels.plan_decode(layers[0, 0], table, lengths)
+    for keys, values in layers:
+        query = torch.randn(rows, 4, 8, generator=generator)
+        alone = kernels.decode_attention(query, keys, values, table, lengths)
+        planned = kernels.decode_attention(query, keys, values, table, lengths, plan=plan)
+        assert torch.equal(planned, alone)
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @few
 @given(

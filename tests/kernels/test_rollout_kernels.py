@@ -70,6 +70,17 @@ def test_rotation_turns_each_pair_by_its_axis_position(backend, seed, tokens, he
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
+def test_angles_worked_out_once_turn_as_the_positions_do():
+    generator = torch.Generator().manual_seed(0)
+    query, key = torch.randn(2, 5, 3, 32, generator=generator).unbind()
+    positions = torch.randint(2000, (3, 5), generator=generator)
+    rotation = (positions, 1e4 ** -(torch.arange(16) / 16), (4, 6, 6))
+    angles = kernels.plan_rotation(*rotation, torch.float32)
+    alone = kernels.rotate_multimodal(query, key, *rotation)
+    planned = kernels.rotate_multimodal(query, key, *rotation, angles=angles)
+    assert torch.equal(torch.stack(planned), torch.stack(alone))
+
+
 def call(function: Callable, *arguments, **options) -> Callable[[], object]:
     return lambda: function(*arguments, **options)
 

@@ -3,6 +3,7 @@ reference of each."""
 
 from genagent_kernels import reference
 from genagent_kernels.backends import Backend
+from genagent_kernels.decode_plan import DecodePlan
 from genagent_kernels.module import GRPOHead
 from genagent_kernels.ops import grpo_loss, linear_logprob, logprob_ratio
 from genagent_kernels.results import (
@@ -15,6 +16,8 @@ from genagent_kernels.results import (
 )
 from genagent_kernels.rollout_ops import (
     decode_attention,
+    plan_decode,
+    plan_rotation,
     prefill_attention,
     rotate_multimodal,
     sample_tokens,
@@ -23,6 +26,7 @@ from genagent_kernels.rollout_ops import (
 
 __all__ = [
     "Backend",
+    "DecodePlan",
     "GRPOHead",
     "GRPOLoss",
     "GRPOStats",
@@ -34,6 +38,8 @@ __all__ = [
     "grpo_loss",
     "linear_logprob",
     "logprob_ratio",
+    "plan_decode",
+    "plan_rotation",
     "prefill_attention",
     "reference",
     "rotate_multimodal",

@@ -41,23 +41,23 @@ def check_pages(key_pages: Tensor, value_pages: Tensor) -> None:
         )
 
 
-def check_attention(query: Tensor, key_pages: Tensor, page_table: Tensor, lengths: Tensor) -> None:
-    """Raises ValueError unless query, table and lengths fit the pages."""
-    _check_query(query, key_pages, "rows")
+def check_table(query: Tensor, key_pages: Tensor, page_table: Tensor, lengths: Tensor) -> None:
+    """Raises ValueError unless table and lengths fit the query's rows and the pages."""
     _check_rows("lengths", query, key_pages, page_table, lengths)
-    if not query.is_cuda and len(query):
+    if not key_pages.is_cuda and len(query):
         _check_reach("lengths", lengths, page_table, key_pages, 0)
 
 
 def check_prefill(query: Tensor, key_pages: Tensor, page_table: Tensor, starts: Tensor) -> None:
     """Raises ValueError unless query, table and starts fit the pages."""
-    _check_query(query, key_pages, "rows, new")
+    check_query(query, key_pages, "rows, new")
     _check_rows("starts", query, key_pages, page_table, starts)
     if not query.is_cuda and query.numel():
         _check_reach("starts", starts, page_table, key_pages, 1)
 
 
-def _check_query(query: Tensor, key_pages: Tensor, leading: str) -> None:
+def check_query(query: Tensor, key_pages: Tensor, leading: str) -> None:
+    """Raises ValueError unless the query fits the pages; ``leading`` names its dimensions."""
     key_heads, width = key_pages.shape[2:]
     ndim = leading.count(",") + 3
     if query.ndim != ndim or query.shape[-1] != width or query.dtype != key_pages.dtype:

@@ -6,17 +6,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genagent_kernels import reference, torch_paged
+from genagent_kernels import decode_plan, reference, torch_paged
 from genagent_kernels.backends import Backend, choose_backend
+from genagent_kernels.decode_plan import DecodePlan
 from genagent_kernels.results import SampledTokens
 from genagent_kernels.rollout_arguments import (
-    check_attention,
     check_drawn,
     check_pages,
     check_prefill,
+    check_query,
     check_rotation,
     check_sampling,
     check_slots,
+    check_table,
 )
 
 
@@ -28,6 +30,7 @@ def decode_attention(
     lengths: Int[Tensor, " rows"],
     *,
     scale: float | None = None,
+    plan: DecodePlan | None = None,
     backend: Backend | None = None,
 ) -> Float[Tensor, "rows query_heads width"]:
     """Softmax attention of one new token a sequence over keys and values that lie in pages.
@@ -41,6 +44,8 @@ def decode_attention(
         page_table: which pages hold a sequence's keys, in order; past its length anything.
         lengths: tokens of each sequence, the new one among them.
         scale: of the scores; ``width ** -0.5`` by default.
+        plan: what ``plan_decode`` made of this table and these lengths, where many layers want
+            them: on a CPU it is used and they are not checked again, on a GPU it is None.
 
     Returns:
         [rows, query_heads, width] in the query's dtype; zeros for a sequence without a key.
@@ -50,15 +55,34 @@ def decode_attention(
     """
     chosen = choose_backend(query, backend)
     check_pages(key_pages, value_pages)
-    check_attention(query, key_pages, page_table, lengths)
+    check_query(query, key_pages, "rows")
+    if plan is None:
+        check_table(query, key_pages, page_table, lengths)
     factor = finite_scale(query, scale)
     if chosen == "torch":
         return torch_paged.decode_attention(
-            query, key_pages, value_pages, page_table, lengths, scale=factor
+            query, key_pages, value_pages, page_table, lengths, scale=factor, plan=plan
         )
     from genagent_kernels.gpu.paged_attention import launch_attention
 
     return launch_attention(query, key_pages, value_pages, page_table, lengths, factor)
+
+
+def plan_decode(
+    key_pages: Float[Tensor, "pages page_size key_heads width"],
+    page_table: Int[Tensor, "rows max_pages"],
+    lengths: Int[Tensor, " rows"],
+) -> DecodePlan | None:
+    """What ``decode_attention`` works out of a table and lengths on a CPU, for all layers of a
+    pass, whose pages are shaped alike; None on a GPU, which works nothing out, and for no row.
+
+    Raises:
+        ValueError: a shape, dtype, device or value does not fit; the message names the argument.
+    """
+    check_table(lengths, key_pages, page_table, lengths)
+    if key_pages.is_cuda or page_table.numel() == 0:
+        return None
+    return decode_plan.plan_decode(page_table, lengths, page_size=key_pages.shape[1])
 
 
 def prefill_attention(
@@ -130,6 +154,7 @@ def rotate_multimodal(
     inverse_frequencies: Float[Tensor, " half_width"],
     sections: tuple[int, int, int],
     *,
+    angles: tuple[Tensor, Tensor] | None = None,
     backend: Backend | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Queries and keys turned by their positions in time, height and width (M-RoPE, 2409.12191).
@@ -138,17 +163,38 @@ def rotate_multimodal(
         positions: of each token on the three axes; for text they are equal.
         inverse_frequencies: ``theta ** (-2i / width)`` for i in ``range(width / 2)``.
         sections: frequencies for each axis, ``width / 2`` together; (16, 24, 24) in Qwen2.5-VL.
+        angles: what ``plan_rotation`` made of the three before, where many layers want them.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
     chosen = choose_backend(query, backend)
     check_rotation(query, key, positions, inverse_frequencies, sections)
+    if chosen == "torch" and angles is not None:
+        return reference.rotate_by(query, key, angles)
     if chosen == "torch":
         return reference.rotate_multimodal(query, key, positions, inverse_frequencies, sections)
     from genagent_kernels.gpu.mrope import launch_rotation
 
     return launch_rotation(query, key, positions, inverse_frequencies, sections)
+
+
+def plan_rotation(
+    positions: Int[Tensor, "3 tokens"],
+    inverse_frequencies: Float[Tensor, " half_width"],
+    sections: tuple[int, int, int],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor] | None:
+    """Cosine and sine of the angles that ``rotate_multimodal`` turns by on a CPU, for all layers of
+    a pass; None on a GPU, whose kernel works them out itself.
+
+    Args:
+        dtype: of the queries.
+    """
+    if positions.is_cuda:
+        return None
+    exact = torch.promote_types(dtype, torch.float32)
+    return reference.multimodal_angles(positions, inverse_frequencies.to(exact), sections)
 
 
 def sample_tokens(

@@ -1,9 +1,9 @@
 """Attention over pages in PyTorch: what a CPU decodes with, and prefill on every device.
 
-Keys are not copied where that can be helped. For each column of the page table the queries go to
-where the pages lie, the queries of one page together, so that a page which several sequences name
-is read once; the columns of a sequence are merged by their normalizers. What a page holds past its
-tokens is multiplied by a weight of zero, so it must be finite.
+Keys are not copied where that can be helped: in each column of the page table the queries go to
+where the pages lie, as ``decode_plan`` says; the columns of a sequence are merged by their
+normalizers. What a page holds past its tokens is multiplied by a weight of zero, so it must be
+finite.
 """
 
 import torch
@@ -11,10 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from genagent_kernels.decode_plan import (
+    DecodeColumn,
+    DecodePlan,
+    additive_mask,
+    plan_decode,
+    whole_vectors,
+)
 from genagent_kernels.reference import statistics_dtype
-
-SPARSEST = 3
-"""Places for a query a row, up to which going to the pages is cheaper than copying them."""
 
 
 def decode_attention(
@@ -25,35 +29,30 @@ def decode_attention(
     lengths: Int[Tensor, " rows"],
     *,
     scale: float,
+    plan: DecodePlan | None = None,
 ) -> Float[Tensor, "rows query_heads width"]:
     """``reference.decode_attention``, all rows at once."""
     pages = (key_pages, value_pages)
     if query.numel() == 0 or page_table.shape[1] == 0:
         return torch.zeros_like(query)
-    has_key = (lengths > 0)[:, None, None]
     if query.is_cuda:
         starts = (lengths - 1).clamp(min=0)
         result = prefill_attention(query[:, None], *pages, page_table, starts, scale=scale)[:, 0]
-        return result.masked_fill(~has_key, 0.0)
-    page_size = key_pages.shape[1]
-    shortest, longest = (int(bound) for bound in torch.aminmax(lengths))
-    if shortest == 0:
-        # A softmax over no key is not a number, so such rows look at one.
-        table, counts = page_table.masked_fill(~has_key[:, 0], 0), lengths.clamp(min=1)
-        result = decode_attention(query, *pages, table, counts, scale=scale)
-        return result.masked_fill(~has_key, 0.0)
-    if longest <= page_size:
-        return _attend_column(query, *pages, page_table[:, 0], lengths, scale)[0]
-    columns = -(-longest // page_size)
-    outputs = query.new_zeros(len(query), columns, *query.shape[1:])
-    normalizers = torch.full(outputs.shape[:3], -torch.inf, dtype=statistics_dtype(query))
-    for column in range(columns):
-        counts = lengths - column * page_size
-        rows = (counts > 0).nonzero()[:, 0]
-        outputs[rows, column], normalizers[rows, column] = _attend_column(
-            query[rows], *pages, page_table[rows, column], counts[rows], scale
-        )
-    return torch.einsum("rch,rchw->rhw", normalizers.softmax(1).to(query.dtype), outputs)
+        return result.masked_fill(~(lengths > 0)[:, None, None], 0.0)
+    if plan is None:
+        plan = plan_decode(page_table, lengths, page_size=key_pages.shape[1])
+    if len(plan.columns) == 1:
+        result = _attend_column(query, *pages, plan.columns[0], scale)[0]
+    else:
+        outputs = query.new_zeros(len(query), len(plan.columns), *query.shape[1:])
+        normalizers = torch.full(outputs.shape[:3], -torch.inf, dtype=statistics_dtype(query))
+        for number, column in enumerate(plan.columns):
+            rows = column.rows
+            outputs[rows, number], normalizers[rows, number] = _attend_column(
+                query[rows], *pages, column, scale
+            )
+        result = torch.einsum("rch,rchw->rhw", normalizers.softmax(1).to(query.dtype), outputs)
+    return result if plan.has_key is None else result.masked_fill(~plan.has_key, 0.0)
 
 
 def prefill_attention(
@@ -71,7 +70,7 @@ def prefill_attention(
         return torch.zeros_like(query)
     tokens = page_table.shape[1] * key_pages.shape[1]
     if not query.is_cuda:
-        tokens = min(tokens, _whole_vectors(int(starts.max()) + new))
+        tokens = min(tokens, whole_vectors(int(starts.max()) + new))
     keys, values = (gather(pages, page_table, tokens) for pages in (key_pages, value_pages))
     reach = starts[:, None] + torch.arange(new, device=query.device)
     mask = additive_mask(reach + 1, tokens, query.dtype)[:, None]
@@ -132,61 +131,39 @@ def attend_in_turns(
     return torch.stack(turns, 3).flatten(2, 3)
 
 
-def additive_mask(
-    counts: Int[Tensor, "*shape"], tokens: int, dtype: torch.dtype
-) -> Float[Tensor, "*shape {tokens}"]:
-    """0 for the first ``counts`` tokens, minus infinity for the others."""
-    is_hidden = torch.arange(tokens, device=counts.device) >= counts[..., None]
-    mask = torch.zeros(is_hidden.shape, dtype=dtype, device=counts.device)
-    return mask.masked_fill_(is_hidden, -torch.inf)
-
-
-def _whole_vectors(tokens: int) -> int:
-    """Products over whole vectors of keys are faster, however many of them are masked."""
-    return -(-tokens // 16) * 16
-
-
 def _attend_column(
-    query: Tensor,
-    key_pages: Tensor,
-    value_pages: Tensor,
-    page: Tensor,
-    counts: Tensor,
-    scale: float,
+    query: Tensor, key_pages: Tensor, value_pages: Tensor, column: DecodeColumn, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Each row's output and normalizer over the first ``counts`` keys of its page, or all of it."""
-    rows, _, width = query.shape
-    key_heads = key_pages.shape[2]
-    first, last = (int(bound) for bound in torch.aminmax(page))
-    place = page.long() - first
-    readers = place.bincount()
-    span, most = len(readers), int(readers.max())
-    tokens = min(_whole_vectors(int(counts.max())), key_pages.shape[1])
-    keys, values = (pages[first : last + 1, :tokens] for pages in (key_pages, value_pages))
-    if span * most > SPARSEST * rows:
-        keys, values = keys.index_select(0, place), values.index_select(0, place)
-        place, span, most = torch.arange(rows), rows, 1
-    seat = place
+    """Each row's output and normalizer over the keys of its page in this column."""
+    key_heads, width = key_pages.shape[2:]
+    tokens, most, span = column.tokens, column.most, column.span
+    first = column.first
+    if column.copied is None:
+        keys, values = (pages[first : first + span, :tokens] for pages in (key_pages, value_pages))
+    else:
+        keys, values = (
+            pages[first:, :tokens].index_select(0, column.copied)
+            for pages in (key_pages, value_pages)
+        )
+    seated = query
+    if column.seat is not None:
+        seated = query.new_zeros(span * most, *query.shape[1:])
+        seated.index_copy_(0, column.seat, query)
+    mask = column.mask.to(query.dtype)
     if most > 1:
-        order = place.argsort(stable=True)
-        begin = readers.cumsum(0) - readers
-        seat = torch.empty_like(place)
-        seat[order] = place[order] * most + torch.arange(rows) - begin[place[order]]
-    # An empty seat looks at one key, and nobody at what it finds.
-    reach = torch.ones(span * most, dtype=counts.dtype).index_copy_(0, seat, counts)
-    seated = query.new_zeros(span * most, *query.shape[1:]).index_copy_(0, seat, query)
-    mask = additive_mask(reach.view(span, 1, most, 1), tokens, query.dtype)
-    if most > 1:
-        mask = mask.expand(-1, -1, -1, query.shape[1] // key_heads, -1)
+        group = query.shape[1] // key_heads
+        mask = mask.view(span, 1, most, 1, tokens).expand(-1, -1, -1, group, -1).flatten(2, 3)
     output, normalizer = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         seated.view(span, most, key_heads, -1, width).transpose(1, 2).flatten(2, 3),
         keys.transpose(1, 2),
         values.transpose(1, 2),
-        attn_mask=mask.flatten(2, 3),
+        attn_mask=mask,
         scale=scale,
     )
     output, normalizer = (
         found.unflatten(2, (most, -1)).transpose(1, 2).flatten(0, 1).flatten(1, 2)
         for found in (output, normalizer[..., None])
     )
-    return output.index_select(0, seat), normalizer.index_select(0, seat)[..., 0]
+    if column.seat is None:
+        return output, normalizer[..., 0]
+    return output.index_select(0, column.seat), normalizer.index_select(0, column.seat)[..., 0]

@@ -86,7 +86,7 @@ def weights(name: str) -> Path:
 def load_judge(folder: Path | None = None) -> LocalChat:
     """The miniature's MLLM judge as a chat model, the one that ships unless another is given."""
     quietly()
-    return LocalChat.load(folder or weights("judge-mini"), max_tokens=REPLY_TOKENS, batch_size=128)
+    return LocalChat.load(folder or weights("judge-mini"), max_tokens=REPLY_TOKENS, batch_size=64)
 
 
 def load_tool(name: str) -> "DiffusersTool":

@@ -32,9 +32,10 @@ class GRPOConfig:
     """Optimizer steps per epoch: the batch is cut into this many parts of whole groups."""
     epochs: int = 1
     """How often the batch is gone through."""
-    micro_batch_tokens: int = 8192
+    micro_batch_tokens: int = 1024
     """Padded tokens run through the model at once; results do not depend on it, memory and speed
-    do."""
+    do: 1,024 stay in a CPU's caches (the miniature learns a third faster than with 8,192), a GPU
+    wants as many as its memory holds."""
     max_grad_norm: float = 1.0
     weight_decay: float = 0.0
     freeze_vision: bool = True

@@ -150,6 +150,8 @@ class LocalChat:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
+        from genagent_rewards.growing_cache import growing_cache
+
         inputs = self._inputs(requests)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         room = self.model.config.get_text_config().max_position_embeddings - self.max_tokens
@@ -171,7 +173,12 @@ class LocalChat:
             seeds = [_noise_seed(request, self.seed, attempt) for request in requests]
             noise.append(SeededNoise(seeds, self.retry_temperature))
         with torch.inference_mode():
-            ids = self.model.generate(**inputs, generation_config=config, logits_processor=noise)
+            ids = self.model.generate(
+                **inputs,
+                generation_config=config,
+                logits_processor=noise,
+                past_key_values=growing_cache(self.model),
+            )
         ids = ids[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(ids, skip_special_tokens=True)
         end_ids = torch.tensor(ends, device=ids.device).reshape(-1)

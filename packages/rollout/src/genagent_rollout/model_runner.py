@@ -18,7 +18,10 @@ from torch import Tensor
 
 from genagent_kernels import (
     Backend,
+    DecodePlan,
     decode_attention,
+    plan_decode,
+    plan_rotation,
     prefill_attention,
     rotate_multimodal,
     write_pages,
@@ -120,10 +123,13 @@ class ModelRunner:
             held[start // size] * size + start % size
             for held, start in zip(pages, starts, strict=True)
         ]
+        table = self._table(pages, [start + 1 for start in starts])
+        begins = torch.tensor(starts, device=device)
         rows = _Rows(
-            table=self._table(pages, [start + 1 for start in starts]),
-            starts=torch.tensor(starts, device=device),
+            table=table,
+            starts=begins,
             slots=torch.tensor(slots, device=device),
+            plan=plan_decode(self._keys[0], table, begins + 1),
         )
         placed = torch.tensor(positions, device=device).expand(3, -1)
         hidden = model.embed_tokens(torch.tensor(ids, device=device))
@@ -138,6 +144,7 @@ class ModelRunner:
     ) -> Float[Tensor, "tokens hidden"]:
         model = self._policy.model.model.language_model
         frequencies = cast(Tensor, model.rotary_emb.inv_freq)
+        angles = plan_rotation(positions, frequencies, self._sections, hidden.dtype)
         for index, module in enumerate(model.layers):
             layer = cast("Qwen2_5_VLDecoderLayer", module)
             attention = layer.self_attn
@@ -147,7 +154,13 @@ class ModelRunner:
                 for project in (attention.q_proj, attention.k_proj, attention.v_proj)
             )
             query, key = rotate_multimodal(
-                query, key, positions, frequencies, self._sections, backend=self._backend
+                query,
+                key,
+                positions,
+                frequencies,
+                self._sections,
+                angles=angles,
+                backend=self._backend,
             )
             keys, values = self._keys[index], self._values[index]
             write_pages(key, value, keys, values, rows.slots, backend=self._backend)
@@ -189,6 +202,8 @@ class _Rows:
     longest: int = 1
     places: Int64[Tensor, " tokens"] | None = None
     """Of each token in the rectangle ``rows x longest``; None where every row has one token."""
+    plan: DecodePlan | None = None
+    """Where every row has one token, on a CPU."""
 
     def attend(
         self,
@@ -199,7 +214,9 @@ class _Rows:
     ) -> Float[Tensor, "tokens heads width"]:
         if self.places is None:
             lengths = self.starts + 1
-            return decode_attention(query, keys, values, self.table, lengths, backend=backend)
+            return decode_attention(
+                query, keys, values, self.table, lengths, plan=self.plan, backend=backend
+            )
         rows = len(self.starts)
         padded = query.new_zeros(rows * self.longest, *query.shape[1:])
         padded[self.places] = query

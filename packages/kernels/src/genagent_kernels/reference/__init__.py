@@ -11,7 +11,7 @@ from genagent_kernels.reference.loss import (
     logprob_ratio,
     statistics_dtype,
 )
-from genagent_kernels.reference.mrope import rotate_multimodal
+from genagent_kernels.reference.mrope import multimodal_angles, rotate_by, rotate_multimodal
 from genagent_kernels.reference.sampler import philox_uniforms, sample_tokens
 
 __all__ = [
@@ -20,8 +20,10 @@ __all__ = [
     "grpo_stats",
     "linear_logprob",
     "logprob_ratio",
+    "multimodal_angles",
     "philox_uniforms",
     "prefill_attention",
+    "rotate_by",
     "rotate_multimodal",
     "sample_tokens",
     "statistics_dtype",

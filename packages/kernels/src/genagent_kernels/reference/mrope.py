@@ -14,20 +14,39 @@ def rotate_multimodal(
     inverse_frequencies: Float[Tensor, " half_width"],
     sections: tuple[int, int, int],
 ) -> tuple[Tensor, Tensor]:
-    """Queries and keys rotated by their positions; angles and products in float32 or float64.
+    """Queries and keys rotated by their positions; angles and products in float32 or float64."""
+    angles = multimodal_angles(positions, inverse_frequencies.to(statistics_dtype(query)), sections)
+    return rotate_by(query, key, angles)
+
+
+def multimodal_angles(
+    positions: Int[Tensor, "3 tokens"],
+    inverse_frequencies: Float[Tensor, " half_width"],
+    sections: tuple[int, int, int],
+) -> tuple[Float[Tensor, "tokens 1 half_width"], Float[Tensor, "tokens 1 half_width"]]:
+    """Cosine and sine of each token's angles, in the dtype of the frequencies.
 
     Frequency ``i`` of the ``width / 2`` takes the first axis for the first ``sections[0]`` of them,
     the second for the next ``sections[1]``, and the third for the rest.
     """
+    device = positions.device
     axis = torch.repeat_interleave(
-        torch.arange(3, device=query.device), torch.tensor(sections, device=query.device)
+        torch.arange(3, device=device), torch.tensor(sections, device=device)
     )
-    dtype = statistics_dtype(query)
-    angle = positions[axis].T.to(dtype) * inverse_frequencies.to(dtype)  # [tokens, width / 2]
-    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
+    angle = positions[axis].T.to(inverse_frequencies.dtype) * inverse_frequencies
+    return angle.cos()[:, None], angle.sin()[:, None]
+
+
+def rotate_by(
+    query: Float[Tensor, "tokens query_heads width"],
+    key: Float[Tensor, "tokens key_heads width"],
+    angles: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Queries and keys turned by ``multimodal_angles``; products in their dtype."""
+    cos, sin = angles
 
     def rotate(states: Tensor) -> Tensor:
-        first, second = states.to(dtype).chunk(2, dim=-1)
+        first, second = states.to(cos.dtype).chunk(2, dim=-1)
         turned = [first * cos - second * sin, second * cos + first * sin]
         return torch.cat(turned, dim=-1).to(states.dtype)
 
