@@ -9,6 +9,7 @@ from PIL import Image
 
 from genagent_policy import Policy, collate, config
 from genagent_policy.attention import choose_attention
+from genagent_policy.window_attention import BY_LENGTH
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
@@ -84,9 +85,9 @@ def test_training_runs_the_chosen_kernel_and_is_causal(
     batch = lesson(eager)
     with torch.no_grad():
         found = eager.hidden_states(batch)
-        layers = eager.text_config.num_hidden_layers + len(eager.model.model.visual.blocks)
-        assert kernels == ["eager"] * layers
+        windows, layers = len(eager.model.model.visual.blocks), eager.text_config.num_hidden_layers
+        assert kernels == ["eager"] * (windows + layers)
         kernels.clear()
         expected = tiny_policy.hidden_states(batch)
-        assert kernels == ["sdpa"] * layers
+        assert kernels == [BY_LENGTH] * windows + ["sdpa"] * layers
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genagent_policy.config import Attention, flash_is_installed
+from genagent_policy.window_attention import BY_LENGTH, register_window_attention
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
@@ -35,6 +36,17 @@ def choose_attention(
             "(uv sync --extra flash), bfloat16 or float16 weights and a CUDA device; or give sdpa"
         )
     return "flash_attention_2" if runs else "sdpa"
+
+
+def kernels_of_parts(kernel: str) -> dict[str, str]:
+    """As transformers takes it: the vision tower attends over its windows by length where the
+    kernel is SDPA, and as the language model does otherwise."""
+    register_window_attention()
+    return {
+        "": kernel,
+        "text_config": kernel,
+        "vision_config": BY_LENGTH if kernel == "sdpa" else kernel,
+    }
 
 
 def mask_of_a_pass(

@@ -17,7 +17,7 @@ from torch import Tensor
 from genagent_data import SYSTEM_MESSAGE
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
-from genagent_policy.attention import choose_attention, mask_of_a_pass
+from genagent_policy.attention import choose_attention, kernels_of_parts, mask_of_a_pass
 from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
@@ -105,7 +105,7 @@ class Policy:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         torch.nn.Module.to(model, torch.device(device))
-        model.set_attn_implementation(kernel)
+        model.set_attn_implementation(kernels_of_parts(kernel))
         return policy
 
     def save(self, path: Path | str) -> None:
