@@ -18,7 +18,8 @@ from genagent_rewards import Picture
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.engine_config import EngineConfig
-from genagent_rollout.model_runner import ModelRunner, bytes_of_a_token
+from genagent_rollout.model_runner import ModelRunner
+from genagent_rollout.page_storage import bytes_of_a_token
 from genagent_rollout.pages import PagePool
 from genagent_rollout.passes import EngineCounts, Passes
 from genagent_rollout.record import TokenRecord
@@ -183,7 +184,7 @@ class LocalEngine:
         self.counts.scheduling_seconds += time.perf_counter() - started
         self.counts.put_aside = self._scheduler.put_aside
         for copy in step.copies:
-            self._runner.copy([copy.source], [copy.target], copy.tokens)
+            self._runner.stored.copy([copy.source], [copy.target], copy.tokens)
         if step.prompts:
             self._passes.prompts(step.prompts)
         elif step.chunks:

@@ -5,13 +5,11 @@ trainer updates; what differs from the trainer's pass is where keys and values l
 packed without pads: only the attention of chunks sees a rectangle.
 """
 
-import math
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -27,6 +25,8 @@ from genagent_kernels import (
     write_pages,
 )
 from genagent_policy import Policy
+from genagent_rollout.decode_graphs import Capture, DecodeGraphs, DecodeRows, capture_here
+from genagent_rollout.page_storage import PageStorage
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLDecoderLayer
@@ -51,27 +51,30 @@ class ModelRunner:
     """The policy and the storage of its keys and values."""
 
     def __init__(
-        self, policy: Policy, *, pages: int, page_tokens: int, backend: Backend | None = None
+        self,
+        policy: Policy,
+        *,
+        pages: int,
+        page_tokens: int,
+        backend: Backend | None = None,
+        capture: Capture | None = None,
     ) -> None:
+        """
+        Args:
+            capture: how decoding passes are captured; by default as CUDA graphs on a GPU, and not
+                at all elsewhere.
+        """
         text = policy.text_config
         self._policy = policy
         self._page_tokens = page_tokens
         self._backend: Backend | None = backend
         self._width = text.hidden_size // text.num_attention_heads
-        heads = text.num_key_value_heads or text.num_attention_heads
-        shape = (pages, page_tokens, heads, self._width)
-        # Zeros, not empty: a weight of 0 times an uninitialised NaN would be NaN.
-        self._keys, self._values = (
-            [_zeros(shape, policy.device, policy.dtype) for _ in range(text.num_hidden_layers)]
-            for _ in range(2)
-        )
+        self.stored = PageStorage(policy, pages=pages, page_tokens=page_tokens)
         time, height, width = cast("dict[str, Any]", text.rope_parameters)["mrope_section"]
         self._sections = (time, height, width)
-
-    def copy(self, sources: Listed[int], targets: Listed[int], tokens: int) -> None:
-        """Copy the first tokens of pages to other pages."""
-        for stored in (*self._keys, *self._values):
-            stored[list(targets), :tokens] = stored[list(sources), :tokens]
+        if capture is None and policy.device.type == "cuda":
+            capture = capture_here()
+        self._graphs = None if capture is None else DecodeGraphs(self._decoding, capture)
 
     def prefill(self, chunks: Listed[Chunk]) -> Float[Tensor, "chunks hidden"]:
         """Compute the chunks' tokens, keep their keys and values, and return the normalized hidden
@@ -117,23 +120,34 @@ class ModelRunner:
             starts: tokens before them.
             pages: of the conversations.
         """
-        model, device = self._policy.model.model.language_model, self._policy.device
-        size = self._page_tokens
+        device, size = self._policy.device, self._page_tokens
         slots = [
             held[start // size] * size + start % size
             for held, start in zip(pages, starts, strict=True)
         ]
-        table = self._table(pages, [start + 1 for start in starts])
-        begins = torch.tensor(starts, device=device)
-        rows = _Rows(
-            table=table,
-            starts=begins,
-            slots=torch.tensor(slots, device=device),
-            plan=plan_decode(self._keys[0], table, begins + 1),
+        lengths = [start + 1 for start in starts]
+        compute = self._decoding if self._graphs is None else self._graphs
+        return compute(
+            DecodeRows(
+                ids=torch.tensor(ids, device=device),
+                positions=torch.tensor(positions, device=device),
+                lengths=torch.tensor(lengths, device=device),
+                slots=torch.tensor(slots, device=device),
+                table=self._table(pages, lengths),
+            )
         )
-        placed = torch.tensor(positions, device=device).expand(3, -1)
-        hidden = model.embed_tokens(torch.tensor(ids, device=device))
-        return model.norm(self._layers(hidden, placed, rows))
+
+    def _decoding(self, given: DecodeRows) -> Float[Tensor, "rows hidden"]:
+        model = self._policy.model.model.language_model
+        rows = _Rows(
+            table=given.table,
+            starts=given.lengths - 1,
+            slots=given.slots,
+            lengths=given.lengths,
+            plan=plan_decode(self.stored.keys[0], given.table, given.lengths),
+        )
+        hidden = model.embed_tokens(given.ids)
+        return model.norm(self._layers(hidden, given.positions.expand(3, -1), rows))
 
     def logits(self, states: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows vocabulary"]:
         """Float32 logits of the tokens that follow."""
@@ -162,7 +176,7 @@ class ModelRunner:
                 angles=angles,
                 backend=self._backend,
             )
-            keys, values = self._keys[index], self._values[index]
+            keys, values = self.stored.keys[index], self.stored.values[index]
             write_pages(key, value, keys, values, rows.slots, backend=self._backend)
             seen = rows.attend(query, keys, values, self._backend)
             hidden = hidden + attention.o_proj(seen.flatten(1))
@@ -202,8 +216,10 @@ class _Rows:
     longest: int = 1
     places: Int64[Tensor, " tokens"] | None = None
     """Of each token in the rectangle ``rows x longest``; None where every row has one token."""
+    lengths: Int64[Tensor, " rows"] | None = None
+    """Tokens of each row with its new one, where every row has one."""
     plan: DecodePlan | None = None
-    """Where every row has one token, on a CPU."""
+    """Of these, on a CPU."""
 
     def attend(
         self,
@@ -213,9 +229,9 @@ class _Rows:
         backend: Backend | None,
     ) -> Float[Tensor, "tokens heads width"]:
         if self.places is None:
-            lengths = self.starts + 1
+            assert self.lengths is not None
             return decode_attention(
-                query, keys, values, self.table, lengths, plan=self.plan, backend=backend
+                query, keys, values, self.table, self.lengths, plan=self.plan, backend=backend
             )
         rows = len(self.starts)
         padded = query.new_zeros(rows * self.longest, *query.shape[1:])
@@ -225,25 +241,8 @@ class _Rows:
         return seen.flatten(0, 1)[self.places]
 
 
-def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    if device.type == "cuda":
-        return torch.zeros(shape, device=device, dtype=dtype)
-    # torch.zeros writes them, 0.4 s and all the memory for each GiB; NumPy's cost nothing until a
-    # page is used.
-    zeros = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
-    return torch.from_numpy(zeros).view(dtype).view(shape)
-
-
 def _places(counts: Listed[int], device: torch.device) -> Int64[Tensor, " tokens"]:
     longest = max(counts)
     return torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]).to(
         device
     )
-
-
-def bytes_of_a_token(policy: Policy) -> int:
-    """Of its keys and values in all layers."""
-    text = policy.text_config
-    heads = text.num_key_value_heads or text.num_attention_heads
-    width = text.hidden_size // text.num_attention_heads
-    return 2 * text.num_hidden_layers * heads * width * policy.dtype.itemsize
