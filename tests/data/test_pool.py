@@ -121,11 +121,14 @@ def test_no_prompt_of_a_benchmark_survives(tmp_path_factory, given, data):
         ("an old harbour at dawn in which four men sing", None),
         ("a christmas market", None),
         ("christmas", "the same words"),
+        ("a lamp of candied violet petals", "both hold 'of candied violet petals'"),
+        ("one green whale in fog", None),
         ("the opera house at noon", None),
     ],
 )
 def test_a_request_is_contaminated_that_is_or_quotes_a_benchmarks(tmp_path, prompt, detail):
-    bench = write_lines(tmp_path / "b.txt", "The Sydney Opera House at noon.", "Christmas.", LONG)
+    short = ("Of candied violet petals", "Christmas.", "one green whale")
+    bench = write_lines(tmp_path / "b.txt", "The Sydney Opera House at noon.", *short, LONG)
     _, dropped = pooled(requests(prompt), PoolConfig(benchmarks=(bench,)))
     assert [(drop.reason, drop.detail) for drop in dropped] == (
         [("contaminated", detail)] if detail else []
@@ -260,6 +263,16 @@ def test_a_reference_of_no_use_is_a_drop(tmp_path):
         ("d", "duplicate", "c"),
     ]
     assert dropped[1].detail == f"{tmp_path / 'none.png'}: there is no such picture"
+
+
+def test_only_archives_in_a_folder_of_images_are_unpacked(tmp_path):
+    with tarfile.open(tmp_path / "backup.tar.gz", "w:gz") as tar:
+        tar.add(write_lines(tmp_path / "other.txt", "mine"), arcname="a.png")
+    missing = tmp_path / "a.png"
+    kept, dropped = pooled([Request(id="a", prompt="a cat", reference=str(missing))])
+    assert kept == []
+    assert dropped[0].detail == f"{missing}: there is no such picture"
+    assert not missing.exists()
 
 
 def test_a_damaged_archive_costs_the_pictures_behind_the_damage(tmp_path):

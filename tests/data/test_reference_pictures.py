@@ -121,6 +121,7 @@ def test_archives_write_nothing_outside_and_follow_no_link(tmp_path):
     archives = ArchivedPictures(folder, unpacked=tmp_path / "unpacked")
     assert archives.find("link.jpg") is None
     assert archives.find("..") is None
+    assert archives.damaged == []
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.jpg")) == [
         "unpacked/evil.jpg",
         "unpacked/passwd.jpg",

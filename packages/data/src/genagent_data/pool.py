@@ -88,7 +88,7 @@ def read_pool(paths: Iterable[Path]) -> Iterator[Request]:
     """The requests of files, one file after the other, under ids that differ between files.
 
     An id becomes ``FILE/ID``, where FILE is the file's name without its suffix or, where several
-    files have that, ``FOLDER.FILE``: neither the order of the files nor what else they hold changes it.
+    files have that, ``FOLDER.FILE``; the order of the files does not change it.
 
     Raises:
         ValueError, OSError: as ``read_requests``, when the file's turn comes.
