@@ -1,8 +1,11 @@
 """Requests, the agent's text protocol, trajectories as messages, and pictures by content."""
 
+from genagent_data.hard_requests import HardRequests, write_hard_requests
 from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
 from genagent_data.pictures import PictureStore
+from genagent_data.pool import DroppedRequest, PoolConfig, prompt_pool, read_pool
+from genagent_data.prompt_files import PromptFile, prompt_version, read_prompt
 from genagent_data.protocol import (
     FORMAT_ERRORS,
     OBSERVATION,
@@ -31,9 +34,13 @@ __all__ = [
     "OBSERVATION",
     "SYSTEM_MESSAGE",
     "TOOL_NAME",
+    "DroppedRequest",
     "Ending",
+    "HardRequests",
     "Picture",
     "PictureStore",
+    "PoolConfig",
+    "PromptFile",
     "Record",
     "Request",
     "Round",
@@ -41,12 +48,17 @@ __all__ = [
     "Turn",
     "derive_seed",
     "parse_turn",
+    "prompt_pool",
+    "prompt_version",
     "read_jsonl",
+    "read_pool",
+    "read_prompt",
     "read_requests",
     "render_turn",
     "reward_case",
     "system_message",
     "trajectory_from_row",
     "trajectory_to_row",
+    "write_hard_requests",
     "write_jsonl",
 ]

@@ -1,16 +1,19 @@
-"""Files of requests, as people write them and as GenEval++ is published."""
+"""Files of requests, as people write them and as benchmarks and data sets are published."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from genagent_data.geneval import geneval_hints
+from genagent_data.reference_pictures import PictureFolder
 from genagent_data.request import Request
+from genagent_data.request_rows import request_of
 
 LISTS = ("requests", "prompts", "data")
 """Keys under which a ``.json`` file's object may hold its requests."""
-
-_KEYS = ("id", "prompt", "task", "hints", "reference")
+IMAGES = "images"
+"""Folder beside a file of Echo-4o-Image that holds its pictures."""
 
 
 def read_requests(path: Path) -> list[Request]:
@@ -22,21 +25,29 @@ def read_requests(path: Path) -> list[Request]:
     - anything else: one prompt a line, without the blanks around it.
 
     An entry is a text, the prompt; or an object with a "prompt" and optional "id", "task", "hints"
-    (a list of texts) and "reference"; or a row of GenEval or GenEval++, known by its "include",
-    whose "tag" becomes the task (see ``geneval``). An optional key that is null counts as absent.
-    Without an id a request is named after the file and its line or, in ``.json``, its place in the
-    array.
+    (a list of texts) and "reference"; or a row of GenEval++, WISE, Imagine or Echo-4o-Image, whose
+    tag, category or type becomes the task and whose conditions, explanation or note become the
+    hints (see ``request_rows``). An optional key that is null counts as absent. Without an id a
+    request is named after the file and its line or, in ``.json``, its place in the array.
+
+    A folder stands for the one ``.jsonl`` file beside its ``images/``, as Echo-4o-Image is
+    published. Its rows refer to pictures anywhere under ``images/``, by basename; one that is not
+    there, for instance because it is still in ``images/*.tar.gz``, is referred to all the same,
+    under the path it would have (``reference_pictures`` unpacks and checks).
 
     Raises:
         ValueError: the file is not UTF-8, an entry is not a request, or two have the same id; the
             message names file and line (in ``.json`` the entry, counted from 1).
         OSError: the path names no file, or the file cannot be read; the message names it.
     """
+    path = _file(path)
+    pictures = PictureFolder(path.parent / IMAGES)
     requests: list[Request] = []
     places: dict[str, str] = {}
     for number, where, entry in _entries(path):
         try:
-            request = _request(entry, default_id=f"{path.stem}-{number}")
+            default_id = f"{path.stem}-{number}"
+            request = request_of(entry, default_id=default_id, picture=pictures.path)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         if request.id in places:
@@ -49,6 +60,15 @@ def read_requests(path: Path) -> list[Request]:
     if not requests:
         raise ValueError(f"{path}: holds no request; write at least one prompt")
     return requests
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.jsonl")) if (path / IMAGES).is_dir() else []
+    if len(files) != 1:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return files[0]
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str, object]]:
@@ -108,60 +128,3 @@ def _array(text: str, path: Path) -> list:
             f"has {text.strip()[:60]!r}"
         )
     return array
-
-
-def _request(entry: object, *, default_id: str) -> Request:
-    _refuse_half_characters(entry)
-    if isinstance(entry, str):
-        return Request(id=default_id, prompt=entry)
-    if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
-        start = json.dumps(entry, ensure_ascii=False)[:60]
-        raise ValueError(f'wants an object with a text "prompt", has {start!r}')
-    if "include" in entry:
-        task = _name(entry, "tag", default="free")
-        hints = geneval_hints(entry)
-        return Request(id=default_id, prompt=entry["prompt"], task=task, hints=hints)
-    for key in entry:
-        if key not in _KEYS:
-            raise ValueError(f"unknown key {key!r}; known: {', '.join(_KEYS)}")
-    reference = entry.get("reference")
-    if reference is not None and not isinstance(reference, str):
-        raise ValueError(f'"reference" wants the path of a picture, has {reference!r}')
-    return Request(
-        id=_name(entry, "id", default=default_id),
-        prompt=entry["prompt"],
-        task=_name(entry, "task", default="free"),
-        hints=_hints(entry),
-        reference=reference,
-    )
-
-
-def _name(entry: dict, key: str, *, default: str) -> str:
-    value = entry.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise ValueError(f'"{key}" wants a text or a whole number, has {value!r}')
-    return str(value)
-
-
-def _hints(entry: dict) -> tuple[str, ...]:
-    hints = entry.get("hints")
-    if hints is None:
-        return ()
-    # A blank line on a judge's checklist would hold for every picture.
-    if not isinstance(hints, list) or not all(isinstance(h, str) and h.strip() for h in hints):
-        raise ValueError(f'"hints" wants a list of texts, none of them blank, has {hints!r}')
-    return tuple(hints)
-
-
-def _refuse_half_characters(entry: object) -> None:
-    # JSON can escape half a surrogate pair. No UTF-8 file can hold it, so that the trajectories
-    # of a whole run would fail to be written.
-    try:
-        json.dumps(entry, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"holds {error.object[error.start]!r}, half of a surrogate pair; "
-            "write the character itself"
-        ) from error

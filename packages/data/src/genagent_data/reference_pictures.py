@@ -1,0 +1,131 @@
+"""Reference pictures: found by basename, unpacked from archives on demand, checked before use."""
+
+import os
+import struct
+import tarfile
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+MAX_PIXELS = 1 << 26
+"""8192x8192, 200 MB as RGB: what one picture may cost whoever decodes it."""
+MAX_BYTES = 1 << 28
+"""Of a file in an archive; a larger one is no picture of ``MAX_PIXELS``."""
+ARCHIVES = "*.tar.gz"
+
+
+class PictureFolder:
+    """Pictures anywhere under a folder, by basename; the folder is walked once, when first asked.
+
+    Example: ``PictureFolder(Path("Surrel-Fantasy-Image/images")).path("00000.jpg")``
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._found: dict[str, str] | None = None
+
+    def path(self, name: str) -> str:
+        """Where a picture is or, where there is none, where one would be."""
+        if self._found is None:
+            # In order of the names, so that the first of two with one basename is always the same.
+            files = sorted(file for file in self.root.rglob("*") if file.is_file())
+            self._found = {file.name: str(file) for file in reversed(files)}
+        return self._found.get(name, str(self.root / name))
+
+
+class ArchivedPictures:
+    """Pictures in the ``*.tar.gz`` files of a folder, written out as they are passed over.
+
+    A compressed archive can only be read from its front (2.5 GB in some 15 seconds), so that asking
+    in the order of the archives reads each of them once.
+    """
+
+    def __init__(self, folder: Path, *, unpacked: Path) -> None:
+        """
+        Args:
+            folder: has the archives.
+            unpacked: the pictures are written there, each under its basename.
+        """
+        self.unpacked = unpacked
+        self.damaged: list[str] = []
+        """A line for each archive that could not be read to its end."""
+        self._passing = self._pass_over(sorted(folder.glob(ARCHIVES)))
+
+    def find(self, name: str) -> Path | None:
+        """The picture's own file, or None where no archive has it.
+
+        Raises:
+            OSError: a picture cannot be written.
+        """
+        path = self.unpacked / name
+        while not path.is_file():
+            if next(self._passing, None) is None:
+                return None
+        return path
+
+    def _pass_over(self, archives: list[Path]) -> Iterator[Path]:
+        for archive in archives:
+            files = _files(archive)
+            while True:
+                try:
+                    name, content = next(files)
+                except StopIteration:
+                    break
+                except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+                    self.damaged.append(f"{archive}: cannot be read to its end ({error})")
+                    break
+                path = self.unpacked / name
+                if not path.is_file():
+                    _write(path, content)
+                yield path
+
+
+def reference_problem(path: Path) -> str | None:
+    """A line where a picture is missing, cannot be decoded, or has more than ``MAX_PIXELS``.
+
+    The whole file is decoded (8 ms for a JPEG of 1024x1024), as the header of a broken download
+    is often whole.
+    """
+    if not path.is_file():
+        return f"{path}: there is no such picture"
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures before it tells their size; here they are refused.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    return _too_large(path, f"{width}x{height}")
+                image.load()
+    except Image.DecompressionBombError:
+        return _too_large(path, "more than twice as many as Pillow opens")
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        return f"{path}: is no picture that can be decoded ({error})"
+    return None
+
+
+def _too_large(path: Path, size: str) -> str:
+    return f"{path}: has too many pixels ({size}); at most {MAX_PIXELS} are read"
+
+
+def _files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Basename and content of each file; links, folders and hidden files are passed over."""
+    with tarfile.open(archive, "r|gz") as tar:
+        for member in tar:
+            name = member.name.rsplit("/", 1)[-1]
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is not None and not name.startswith(".") and member.size <= MAX_BYTES:
+                yield name, file.read()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
