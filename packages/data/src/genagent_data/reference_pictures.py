@@ -39,8 +39,8 @@ class PictureFolder:
 class ArchivedPictures:
     """Pictures in the ``*.tar.gz`` files of a folder, written out as they are passed over.
 
-    A compressed archive can only be read from its front (2.5 GB in some 15 seconds), so that asking
-    in the order of the archives reads each of them once.
+    A compressed archive can only be read from its front, so that asking in the order of the
+    archives reads each of them once.
     """
 
     def __init__(self, folder: Path, *, unpacked: Path) -> None:
@@ -86,8 +86,7 @@ class ArchivedPictures:
 def reference_problem(path: Path) -> str | None:
     """A line where a picture is missing, cannot be decoded, or has more than ``MAX_PIXELS``.
 
-    The whole file is decoded (8 ms for a JPEG of 1024x1024), as the header of a broken download
-    is often whole.
+    The whole file is decoded, as the header of a broken download is often whole.
     """
     if not path.is_file():
         return f"{path}: there is no such picture"
