@@ -81,9 +81,7 @@ def test_no_records_are_refused():
 def test_records_of_another_tool_are_refused():
     records = [record("a", words=23), record("b", words=40)]
     check_words(records[:1], words=23)
-    with pytest.raises(
-        ValueError, match=r"1 of 2 .* 'b' first, .* reads 40 .* told 23 words"
-    ):
+    with pytest.raises(ValueError, match=r"1 of 2 .* 'b' first, .* reads 40 .* told 23 words"):
         check_words(records, words=23)
     with pytest.raises(ValueError, match="2 of 2 records, 'a' first"):
         check_words(records, words=None)
