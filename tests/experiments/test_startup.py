@@ -13,6 +13,7 @@ from tests.experiments.running import EXPERIMENTS, start
     ("script", "options"),
     [
         ("rl_flux.py", ("--grpo.learning-rate", "--policy", "--samples", "--seed", "--threads")),
+        ("sft.py", ("--data", "--out", "--policy", "--sft.batch-size", "--lr", "--evaluate-every")),
         ("build_miniworld.py", ("--tool.flow-steps", "--judge.steps", "--work", "--threads")),
     ],
 )

@@ -120,7 +120,7 @@ def test_steps_of_the_paper_preset():
 
 def test_a_batch_without_the_agent(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
-    with pytest.raises(ValueError, match="0 trajectories hold no token"):
+    with pytest.raises(ValueError, match="holds no token"):
         SFTUpdate(policy, SFTConfig(), total_steps=1).step([])
 
 

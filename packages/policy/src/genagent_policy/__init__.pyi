@@ -8,24 +8,34 @@ from .grpo_report import GRPOReport
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
 from .sft import SFTReport, SFTUpdate
+from .sft_batches import BatchPlan
 from .sft_config import SFTConfig
+from .sft_data import RecordSplit, split_records
+from .sft_loss import HeldOutLoss, evaluate_loss
+from .sft_records import RecordSet, RecordSize, record_size, render_record
 from .tokens import TokenTrajectory, no_pictures
 from .weighting import GRPOGroup
 
 __all__ = [
     "Batch",
+    "BatchPlan",
     "ChatFormat",
     "GRPOConfig",
     "GRPOGroup",
     "GRPOReport",
     "GRPOUpdate",
+    "HeldOutLoss",
     "Policy",
     "PolicyConfig",
+    "RecordSet",
+    "RecordSize",
+    "RecordSplit",
     "SFTConfig",
     "SFTReport",
     "SFTUpdate",
     "TokenTrajectory",
     "collate",
+    "evaluate_loss",
     "group_advantages",
     "linear_rate",
     "mrope_positions",
@@ -33,4 +43,7 @@ __all__ = [
     "picture_mask",
     "picture_tokens",
     "plan_micro_batches",
+    "record_size",
+    "render_record",
+    "split_records",
 ]

@@ -1,23 +1,17 @@
 """Supervised fine-tuning on rendered trajectories: the agent's tokens only."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
-
-from genagent_kernels import linear_logprob
-from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.sft_config import SFTConfig, cosine_rate
+from genagent_policy.sft_loss import score
 from genagent_policy.tokens import TokenTrajectory
-
-ACCURACY_ROWS = 4096
-"""Tokens whose logits are held at once while their accuracy is counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +26,21 @@ class SFTReport:
     """Before clipping."""
     learning_rate: float
     policy_tokens: int
+    padding: float
+    """Share of what was run through the model that was padding."""
+    tokens_per_second: float
+    """Tokens run forward and backward, prompts and pictures included, pads not."""
+
+    def metrics(self) -> dict[str, float]:
+        """Its figures by metric name."""
+        return {
+            "policy/loss": self.loss,
+            "policy/token_accuracy": self.token_accuracy,
+            "policy/grad_norm": self.grad_norm,
+            "policy/learning_rate": self.learning_rate,
+            "throughput/padding": self.padding,
+            "throughput/trained_tokens_per_second": self.tokens_per_second,
+        }
 
 
 class SFTUpdate:
@@ -56,24 +65,50 @@ class SFTUpdate:
         Raises:
             ValueError: the batch holds no token of the agent.
         """
-        tokens = sum(trajectory.num_policy_tokens for trajectory in trajectories)
-        if tokens == 0:
-            raise ValueError(f"{len(trajectories)} trajectories hold no token of the agent")
-        self._optimizer.zero_grad()
-        loss, right = 0.0, 0
         lengths = [len(trajectory) for trajectory in trajectories]
-        for indices in plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens):
-            share, hits = self._micro_batch([trajectories[index] for index in indices], tokens)
-            loss, right = loss + share, right + hits
+        plan = plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens)
+        parts = ([trajectories[index] for index in indices] for indices in plan)
+        tokens = sum(trajectory.num_policy_tokens for trajectory in trajectories)
+        return self.step_in_parts(parts, policy_tokens=tokens)
+
+    def step_in_parts(
+        self, parts: Iterable[Sequence[TokenTrajectory]], *, policy_tokens: int
+    ) -> SFTReport:
+        """Learn from one batch whose micro-batches come one after the other; only the one at hand
+        is held.
+
+        Args:
+            policy_tokens: the agent's tokens in the whole batch.
+
+        Raises:
+            ValueError: the batch holds no token of the agent, or another number of them.
+        """
+        if policy_tokens == 0:
+            raise ValueError("the batch holds no token of the agent; leave it out")
+        started = time.perf_counter()
+        self._optimizer.zero_grad()
+        loss, right, seen, tokens, padded = 0.0, 0, 0, 0, 0
+        for part in parts:
+            nats, hits = score(self.policy, part)
+            share = nats / policy_tokens
+            self._optimizer.backward(share)
+            loss, right = loss + float(share.detach()), right + hits
+            seen += sum(trajectory.num_policy_tokens for trajectory in part)
+            lengths = [len(trajectory) for trajectory in part]
+            tokens, padded = tokens + sum(lengths), padded + len(part) * max(lengths)
+        if seen != policy_tokens:
+            raise ValueError(f"the batch holds {seen} tokens of the agent, not {policy_tokens}")
         rate = cosine_rate(self.steps_taken, self.total_steps, self.config)
         norm = self._optimizer.step(rate)
         self.steps_taken += 1
         return SFTReport(
             loss=loss,
-            token_accuracy=right / tokens,
+            token_accuracy=right / policy_tokens,
             grad_norm=norm,
             learning_rate=rate,
-            policy_tokens=tokens,
+            policy_tokens=policy_tokens,
+            padding=1 - tokens / padded,
+            tokens_per_second=tokens / (time.perf_counter() - started),
         )
 
     def save(self, folder: Path) -> None:
@@ -87,32 +122,3 @@ class SFTUpdate:
         state = read_optimizer_state(folder)
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps_taken = state["steps_taken"]
-
-    def _micro_batch(
-        self, trajectories: Sequence[TokenTrajectory], tokens: int
-    ) -> tuple[float, int]:
-        policy = self.policy
-        batch = collate(
-            trajectories,
-            range(len(trajectories)),
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
-        states, targets = policy.policy_states(batch)
-        loss = -linear_logprob(states, policy.head_weight, targets).logprob.sum() / tokens
-        self._optimizer.backward(loss)
-        return float(loss.detach()), _hits(states.detach(), policy.head_weight.detach(), targets)
-
-
-def _hits(
-    states: Float[Tensor, "tokens hidden"],
-    weight: Float[Tensor, "vocabulary hidden"],
-    targets: Int64[Tensor, " tokens"],
-) -> int:
-    return sum(
-        int(((some @ weight.T).argmax(dim=-1) == target).sum())
-        for some, target in zip(
-            torch.split(states, ACCURACY_ROWS), torch.split(targets, ACCURACY_ROWS), strict=True
-        )
-    )

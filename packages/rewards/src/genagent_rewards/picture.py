@@ -50,6 +50,16 @@ class Picture:
                 self._image = image.convert("RGB")
         return self._image
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height; of a file no more is read than its header. Raises OSError where it
+        cannot be."""
+        if self._image is not None:
+            return self._image.size
+        assert self._path is not None
+        with Image.open(self._path) as image:
+            return image.size
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Picture) and self.name == other.name
 

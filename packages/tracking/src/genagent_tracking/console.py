@@ -19,6 +19,7 @@ from rich.table import Table
 
 SHOWN = {
     "loss": "loss",
+    "nats": "policy/loss",
     "reward": "reward/total",
     "success": "rollout/success",
     "judged success": "rollout/judged_success",
@@ -90,13 +91,13 @@ def print_error(text: str) -> None:
     _ERR.print(f"error: {text}", markup=False, style="red")
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """Rows of equal columns; the first row is set apart as the total."""
+def print_table(title: str, rows: Sequence[Mapping[str, str]], *, has_total: bool = True) -> None:
+    """Rows of equal columns; the first row is set apart where it is the total."""
     # As narrow as that, since the table of results fits into 80 columns with 100 [93-100] in each.
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for name in rows[0] if rows else ():
         justify = "left" if name == next(iter(rows[0])) else "right"
         table.add_column(name, justify=justify, no_wrap=True)
     for index, row in enumerate(rows):
-        table.add_row(*row.values(), end_section=index == 0)
+        table.add_row(*row.values(), end_section=has_total and index == 0)
     _OUT.print(table)

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from genagent_data import PictureStore, Request, Trajectory
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
-from genagent_tracking.console import print_line, step_progress
+from genagent_tracking.console import print_line, print_table, step_progress
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
@@ -45,6 +45,7 @@ from genagent_worlds import (
     World,
     audit_outcomes,
     compare,
+    conduct,
     measure,
     read_outcomes,
     summarize,
@@ -240,22 +241,34 @@ class Run:
         for line in unknown_lines(outcomes):
             print_line(line)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
+        metrics |= conduct(outcomes).metrics()
         self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
         if grid := eval_grid(outcomes):
             self.tracker.images("evaluation", grid, step)
         write_outcomes(path, outcomes)
         return outcomes
 
-    def conclude(self, before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
-        """Show what learning changed, and end the run with its summary."""
+    def table(self, name: str, title: str, rows: Sequence[Mapping[str, str]]) -> None:
+        """Show rows of equal columns, and keep them with the run under ``name``."""
+        print_table(title, rows, has_total=False)
+        self.tracker.table(name, rows)
+
+    def conclude(
+        self,
+        before: Sequence[Outcome],
+        after: Sequence[Outcome],
+        figures: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Show what learning changed, and end the run with its summary, to which ``figures`` are
+        added."""
         rows = show_results(before, after)
         self.tracker.table("held_out", rows)
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
             print_line(f"one request before and after: {example}")
-        figures = {"before": summarize(before), **compare(before, after)}
-        self._conclude("finished", figures)
+        compared = {"before": summarize(before), **compare(before, after)}
+        self._conclude("finished", {**compared, **(figures or {})})
 
     def _conclude(self, status: RunStatus, figures: Mapping[str, Any]) -> None:
         policy = self.folder / "policy"

@@ -1,0 +1,160 @@
+"""The cold start: supervised fine-tuning of the agent on a teacher's conversations.
+
+Before RL the agent learns (GenAgent, 2601.18543, section 3.2) what a turn is, to write prompts of
+its own, and to look before it answers. Only its own tokens count. Held-out records say how well it
+foretells the teacher, held-out requests how it does by itself, and the end is the paper's Table 1.
+
+The miniature learns from what ``uv run experiments/synthesize.py --requests 5000`` writes,
+``qwen2.5-vl-7b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a run's ``config.json``
+is a preset too.
+"""
+
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import genagent_policy as policies  # what loads torch is taken from these two when it is needed
+import genagent_rollout as rollout
+from genagent_data import RecordFolder, Request
+from genagent_miniworld import Miniature
+from genagent_policy import PolicyConfig, SFTConfig
+from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
+from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
+from genagent_worlds import NEAR, FilesAndEndpoints, Outcome, conduct, conduct_rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColdStartConfig:
+    """Everything a run depends on."""
+
+    data: Path = Path("synthesized")
+    """Folder of records, as synthesize.py writes it."""
+    out: Path | None = None
+    """Folder for the learnt policy, besides the run's own."""
+    held_out_share: float = 0.02
+    """About that share of the records' requests is not learnt from but measured on."""
+    loss_every: int = 25
+    """Steps between two looks at the loss on held-out records."""
+    evaluate_every: int = 100
+    """Steps between two evaluations on the world's held-out requests."""
+    world: Annotated[Miniature | FilesAndEndpoints, tyro.conf.AvoidSubcommands] = field(
+        default_factory=lambda: Miniature(judge="verifier")
+    )
+    policy: Flat[PolicyConfig] = field(default_factory=lambda: PolicyConfig(policy="base"))
+    sft: SFTConfig = field(default_factory=SFTConfig)
+    evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    run: Flat[RunConfig] = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out_share < 1:
+            raise ValueError(f"held_out_share is {self.held_out_share}; wants more than 0, below 1")
+        for name in ("loss_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the folders, a line each."""
+        if not self.data.is_dir():
+            make = f"uv run experiments/synthesize.py --requests 5000 --out {self.data}"
+            yield f"--data: no folder {self.data}; make it with {make}"
+        if self.out is not None and self.out.exists() and not (self.out / "config.json").is_file():
+            yield f"--out: {self.out} exists and is no policy; give a new folder"
+
+
+TINY = SFTConfig(
+    learning_rate=5e-4,
+    batch_size=32,
+    final_fraction=0.02,
+    weight_decay=0.01,
+    micro_batch_tokens=2048,
+    grouped_batches=4,
+)
+PRESETS = {
+    "miniature": ColdStartConfig(sft=TINY, run=RunConfig(threads=1, checkpoint_every=25)),
+    "smoke": ColdStartConfig(
+        held_out_share=0.2,
+        loss_every=2,
+        evaluate_every=2,
+        sft=replace(TINY, batch_size=16, epochs=1.0),
+        evaluation=EvaluationConfig(held_out=20),
+        run=RunConfig(threads=1),
+    ),
+    "qwen2.5-vl-7b": ColdStartConfig(
+        world=FilesAndEndpoints(
+            tool="flux-8step", tool_device="cuda:1", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"
+        ),
+        policy=PolicyConfig(
+            policy="", device="cuda", dtype="bfloat16", checkpoint_activations=True
+        ),
+        sft=SFTConfig(micro_batch_tokens=16384, render_threads=4),
+        evaluation=EvaluationConfig(held_out=280),
+        sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
+        run=RunConfig(checkpoint_every=50),
+    ),
+}
+
+
+def main(config: ColdStartConfig, run: Run) -> None:
+    """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
+    # No training request is asked for, so that none need be given.
+    asked = replace(config.world, train=config.world.train or config.world.held_out)
+    problems = [*config.problems(), *config.policy.problems(asked.policies), *asked.problems()]
+    refuse([*problems, *config.engine.problems(config.sampling)])
+    records = RecordFolder(config.data)
+    split = policies.split_records(records, held_out=config.held_out_share)
+    config.sft.total_steps(len(split.taught))
+
+    world = asked.open(run.folder, seed=config.run.seed)
+    split.check_words(world.words)
+    policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
+    learnt = policies.RecordSet(policy, records, split.taught, config.sft)
+    foretold = policies.RecordSet(policy, records, split.held_out, config.sft)
+    plan = policies.BatchPlan(learnt.sizes, config.sft, seed=config.run.seed)
+    print_line(f"learning from {learnt}, in {plan}; held out are {foretold}")
+    update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps)
+    engine = config.engine.open(policy, config.sampling, run.folder)
+    held_out = world.held_out[: config.evaluation.held_out]
+
+    def look(requests: Sequence[Request]) -> list[Outcome]:
+        engine.publish()
+        how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
+        return rollout.evaluate(engine, world, requests, pictures=run.pictures, **how)
+
+    def foretell() -> "policies.HeldOutLoss":
+        tokens = config.sft.micro_batch_tokens
+        return policies.evaluate_loss(policy, foretold, micro_batch_tokens=tokens)
+
+    with run.recording(update):
+        before = run.evaluate(0, world, held_out, look)
+        with learnt.rendering(plan.parts_from(run.step)) as rendered:
+            for step in run.steps(plan.total_steps):
+                parts, tokens = len(plan.parts(step)), plan.policy_tokens(step)
+                with run.update():
+                    report = update.step_in_parts(islice(rendered, parts), policy_tokens=tokens)
+                is_due = run.step % config.loss_every == 0
+                run.log(report.metrics(), foretell().metrics() if is_due else {})
+                if run.step % config.evaluate_every == 0:
+                    run.evaluate(run.step, world, held_out, look)
+        after = run.evaluate(run.step, world, held_out, look)
+        ways = {"conduct_before": conduct(before), "conduct_after": conduct(after)}
+        title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
+        run.table("conduct", title, conduct_rows(*ways.values()))
+        figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
+        run.conclude(before, after, figures | {name: way.figures() for name, way in ways.items()})
+        if config.out is not None:
+            policy.save(config.out)
+
+
+if __name__ == "__main__":
+    run_experiment("sft", main, ColdStartConfig, PRESETS)
