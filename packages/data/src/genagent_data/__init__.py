@@ -17,6 +17,14 @@ from genagent_data.record import Record
 from genagent_data.request import Request
 from genagent_data.request_files import read_requests
 from genagent_data.seeds import derive_seed
+from genagent_data.synthesis import (
+    ChatTeacher,
+    Funnel,
+    Services,
+    SynthesisConfig,
+    Teacher,
+    synthesize,
+)
 from genagent_data.trajectory import (
     Ending,
     Round,
@@ -31,12 +39,17 @@ __all__ = [
     "OBSERVATION",
     "SYSTEM_MESSAGE",
     "TOOL_NAME",
+    "ChatTeacher",
     "Ending",
+    "Funnel",
     "Picture",
     "PictureStore",
     "Record",
     "Request",
     "Round",
+    "Services",
+    "SynthesisConfig",
+    "Teacher",
     "Trajectory",
     "Turn",
     "derive_seed",
@@ -45,6 +58,7 @@ __all__ = [
     "read_requests",
     "render_turn",
     "reward_case",
+    "synthesize",
     "system_message",
     "trajectory_from_row",
     "trajectory_to_row",

@@ -15,9 +15,11 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.services import Services, chat_judges
+from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
+    "ChatTeachers",
     "FileRequests",
     "FilesAndEndpoints",
     "Judges",
@@ -25,6 +27,8 @@ __all__ = [
     "Rate",
     "Requests",
     "Services",
+    "TeacherConfig",
+    "TeacherEndpoints",
     "World",
     "WorldConfig",
     "audit_outcomes",
