@@ -112,19 +112,20 @@ PRESETS = {
 def main(config: SynthesizeConfig, run: Run) -> None:
     """Open world and teacher, synthesize, show the funnel."""
     world_config = config.opened()
-    refuse([*world_config.problems(), *config.teacher.problems()])
-    config.out.mkdir(parents=True, exist_ok=True)
-    held = lock_folder(config.out)
+    # One file may be both what is learnt from and what is held out.
+    refuse(list(dict.fromkeys([*world_config.problems(), *config.teacher.problems()])))
     work = config.out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    held = lock_folder(work)
     world = world_config.open(work, seed=config.run.seed)
     teacher = config.teacher.load(work, words=world.words)
     total, requests = requests_of(config, world)
     services = Services(
         tool=world.tool,
-        tool_name=f"{world_config.tool} {world_config.tool_model}".strip(),
+        tool_name=service_name(world_config.tool, world_config.tool_model),
         point=world.judges.point,
         pair=world.judges.pair,
-        judge_name=f"{world_config.judge} {world_config.judge_model}".strip(),
+        judge_name=service_name(world_config.judge, world_config.judge_model),
         at_once=world.judges.at_once,
         words=world.words,
     )
@@ -146,6 +147,11 @@ def main(config: SynthesizeConfig, run: Run) -> None:
             )
         conclude(config, run, funnel)
     held.close()
+
+
+def service_name(name: str, model: str) -> str:
+    """By the model where it has a name: servers move, and what they drew stays paid for."""
+    return model or ("served" if name.startswith(("http://", "https://")) else name)
 
 
 def requests_of(config: SynthesizeConfig, world: World) -> tuple[int, Iterable[Request]]:

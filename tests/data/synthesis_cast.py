@@ -6,6 +6,7 @@ A picture's red is its quality: what the prompt's number says. 200 satisfies eve
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -102,7 +103,7 @@ class Script:
             for a in attempts
         ]
 
-    def _said(self, id: str, place: int, default: Callable[[], object]):
+    def _said(self, id: str, place: int, default: Callable[[], object]) -> Any:
         self.asked.append(f"{id}/{place}")
         lines = self.lines.get(id, ())
         return lines[place] if place < len(lines) and lines[place] else default()
@@ -125,8 +126,8 @@ def services(tool: object | None = None, judge: object | None = None) -> Service
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All that was made, but for what SQLite and clocks have written."""
-    skipped = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".figures.json")
+    """All that was made, but for what SQLite, clocks and locks have written."""
+    skipped = ("lock", ".sqlite", ".sqlite-wal", ".sqlite-shm", ".figures.json")
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -13,6 +13,7 @@ from tests.experiments.running import EXPERIMENTS, start
     ("script", "options"),
     [
         ("rl_flux.py", ("--grpo.learning-rate", "--policy", "--samples", "--seed", "--threads")),
+        ("synthesize.py", ("--requests", "--out", "--teacher.explicit-first", "--seed")),
         ("build_miniworld.py", ("--tool.flow-steps", "--judge.steps", "--work", "--threads")),
     ],
 )

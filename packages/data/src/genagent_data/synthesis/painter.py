@@ -1,17 +1,20 @@
 """Pictures of the tool by prompt and seed, each drawn and paid for once."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from PIL import Image
 
 from genagent_data.pictures import PictureStore
 from genagent_data.synthesis.answers import KeptAnswers, answer_key
 from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
+
+Given = TypeVar("Given")
 
 MAX_PIXELS = 64 * 1024**2
 """Of any picture; 64 times what FLUX draws."""
@@ -25,13 +28,29 @@ class Meter:
         """By service; what came from a cache is not counted for the tool."""
         self.waited = 0.0
 
-    @contextmanager
-    def turn(self, lock: AbstractContextManager[object]) -> Iterator[None]:
-        """Alone with a service, where its lock is one."""
-        started = time.perf_counter()
-        with lock:
-            self.waited += time.perf_counter() - started
-            yield
+
+class Turns:
+    """Calls of one service: as they come, or one after another on a thread of its own.
+
+    A model in this process does no two calls at a time, and where each came from another thread,
+    torch and malloc would keep a working set for every one of them: 1.4 GB became 1.8 in 5,000
+    requests of the miniature.
+    """
+
+    def __init__(self, name: str, *, at_once: bool) -> None:
+        self._thread = None if at_once else ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def take(self, work: Callable[[], Given], meter: Meter) -> Given:
+        """What ``work`` gives; time in the queue is no work."""
+        if self._thread is None:
+            return work()
+        asked = time.perf_counter()
+
+        def in_turn() -> Given:
+            meter.waited += time.perf_counter() - asked
+            return work()
+
+        return self._thread.submit(in_turn).result()
 
 
 class Painter:
@@ -54,7 +73,7 @@ class Painter:
         self._tool = tool
         self._kept = kept
         self._batch = batch
-        self._alone = threading.Lock()
+        self._turns = Turns("drawing", at_once=False)
 
     def draw(
         self, prompts: Sequence[str], seeds: Sequence[int], meter: Meter
@@ -79,8 +98,7 @@ class Painter:
                 part = jobs[start : start + self._batch]
                 if any(key not in found for key, _, _ in part):
                     meter.calls["tool"] += len(part)
-                    with meter.turn(self._alone):
-                        found |= self._draw_here(part)
+                    found |= self._turns.take(partial(self._draw_here, part), meter)
         return [found[key] for key in keys]
 
     async def _draw_served(

@@ -5,14 +5,13 @@ Drafts that have ended pass through. What a stage gives follows from its drafts 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from genagent_data.seeds import derive_seed
 from genagent_data.synthesis.draft import Draft, Drop, Fate, format_error, turn_text
 from genagent_data.synthesis.mentions import HINT, RULES, concludes, mentioned
-from genagent_data.synthesis.painter import Meter, Painter
+from genagent_data.synthesis.painter import Meter, Painter, Turns
 from genagent_data.synthesis.teacher import Call, Failure, Judgement, Teacher
 from genagent_rewards import (
     ComparesPictures,
@@ -33,8 +32,8 @@ class Bench:
     painter: Painter
     point: JudgesPictures
     pair: ComparesPictures
-    judging: AbstractContextManager[object]
-    """Held while the judges are asked: a lock where they take one caller at a time."""
+    judging: Turns
+    """In which the judges are asked."""
     plain: int
     """Pictures of the bare request that must all fail."""
     seed: int
@@ -165,8 +164,8 @@ def _verdicts(
         if isinstance(picture, str)
     ]
     meter.calls["judge"] += len(questions)
-    with meter.turn(bench.judging):
-        answers = iter(zip(questions, bench.point.judge(questions), strict=True))
+    given = bench.judging.take(lambda: bench.point.judge(questions), meter)
+    answers = iter(zip(questions, given, strict=True))
     verdicts: list[Verdict | str] = []
     for picture in pictures:
         if not isinstance(picture, str):
@@ -247,8 +246,8 @@ def _improved(bench: Bench, drafts: Sequence[Draft], meter: Meter) -> list[Fate]
         if isinstance(fate, Draft) and not _is_same(fate)
     ]
     meter.calls["judge"] += len(asked)
-    with meter.turn(bench.judging):
-        verdicts = bench.pair.compare([question for _, question, _ in asked])
+    questions = [question for _, question, _ in asked]
+    verdicts = bench.judging.take(lambda: bench.pair.compare(questions), meter)
     for place, fate in enumerate(fates):
         if isinstance(fate, Draft) and _is_same(fate):
             fates[place] = _dropped(fate, "second_loses", "the same picture again")

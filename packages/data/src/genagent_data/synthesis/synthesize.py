@@ -15,11 +15,9 @@ Killed at any moment, the same call goes on from there and pays for nothing twic
 
 import json
 import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +31,7 @@ from genagent_data.synthesis.card import data_card, plot_funnel
 from genagent_data.synthesis.chunks import Chunks
 from genagent_data.synthesis.funnel import Funnel, StageFigures
 from genagent_data.synthesis.line import INTAKE, Line
-from genagent_data.synthesis.painter import Painter
+from genagent_data.synthesis.painter import Painter, Turns
 from genagent_data.synthesis.stages import STAGES, Bench
 from genagent_data.synthesis.teacher import Teacher
 from genagent_rewards import ComparesPictures, JudgesPictures
@@ -142,7 +140,7 @@ def synthesize(
                 painter=painter,
                 point=services.point,
                 pair=services.pair,
-                judging=nullcontext() if services.at_once else threading.Lock(),
+                judging=Turns("judging", at_once=services.at_once),
                 plain=config.plain,
                 seed=seed,
             )
