@@ -24,6 +24,14 @@ from genagent_data.request import Request
 from genagent_data.request_files import read_requests
 from genagent_data.seeds import derive_seed
 from genagent_data.sharegpt import read_sharegpt, write_sharegpt
+from genagent_data.synthesis import (
+    ChatTeacher,
+    Funnel,
+    SynthesisConfig,
+    SynthesisServices,
+    Teacher,
+    synthesize,
+)
 from genagent_data.trajectory import (
     Ending,
     Round,
@@ -38,8 +46,10 @@ __all__ = [
     "OBSERVATION",
     "SYSTEM_MESSAGE",
     "TOOL_NAME",
+    "ChatTeacher",
     "DroppedRequest",
     "Ending",
+    "Funnel",
     "HardRequests",
     "Picture",
     "PictureStore",
@@ -50,6 +60,9 @@ __all__ = [
     "RecordFolder",
     "Request",
     "Round",
+    "SynthesisConfig",
+    "SynthesisServices",
+    "Teacher",
     "Trajectory",
     "Turn",
     "check_record",
@@ -66,6 +79,7 @@ __all__ = [
     "read_sharegpt",
     "render_turn",
     "reward_case",
+    "synthesize",
     "system_message",
     "trajectory_from_row",
     "trajectory_to_row",

@@ -5,6 +5,7 @@ from genagent_miniworld.grammar import TASKS, sample_requests, split_of
 from genagent_miniworld.load import POLICIES, TOOLS, load_judge, load_tool, weights
 from genagent_miniworld.reading import Reading, read
 from genagent_miniworld.scene import Item, Scene, caption, random_scene, render
+from genagent_miniworld.scripted import ScriptedTeacher
 from genagent_miniworld.teacher import Teacher, solve
 from genagent_miniworld.verifier import Verifier
 from genagent_miniworld.world import Miniature
@@ -17,6 +18,7 @@ __all__ = [
     "Miniature",
     "Reading",
     "Scene",
+    "ScriptedTeacher",
     "Spec",
     "Teacher",
     "Verifier",

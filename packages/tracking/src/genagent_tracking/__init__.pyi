@@ -1,5 +1,5 @@
 from .config import config_from_json, config_to_json, flatten_config
-from .console import print_error, print_line, print_table, step_progress
+from .console import funnel_progress, print_error, print_line, print_table, step_progress
 from .experiment import Flat, refuse, run_experiment
 from .figure import draw_trajectories
 from .interrupt import quit_on_interrupt
@@ -8,7 +8,7 @@ from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .pictures import picture_grid
 from .record import RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
-from .run_folder import write_text
+from .run_folder import lock_folder, write_text
 from .states import Learner
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "config_to_json",
     "draw_trajectories",
     "flatten_config",
+    "funnel_progress",
+    "lock_folder",
     "picture_grid",
     "print_error",
     "print_line",

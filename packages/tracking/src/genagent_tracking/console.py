@@ -1,7 +1,7 @@
 """What a run shows in the terminal: a line of progress, plain lines, a table."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich import box
@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from genagent_data import Funnel
 
 SHOWN = {
     "loss": "loss",
@@ -73,6 +75,53 @@ def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iter
     with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
         task = progress.add_task(title, total=steps, completed=done, figures="")
         yield StepProgress(progress, task, steps, done)
+
+
+@contextmanager
+def funnel_progress(total: int | None) -> Iterator[Callable[[Funnel], None]]:
+    """Shows, stage by stage, how many have come through and why others have not; without a
+    terminal, a plain line every tenth of the way.
+
+    Args:
+        total: requests; None where their number is not known, and then a line every thousand.
+    """
+    columns = (
+        TextColumn("{task.description:<8}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[figures]}"),
+    )
+    often = 1000 if total is None else max(1, total // 10)
+    said = 0
+    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(funnel: Funnel) -> None:
+            nonlocal said
+            coming = total
+            for stage in funnel.stages[1:-1]:
+                if stage.name not in tasks:
+                    tasks[stage.name] = progress.add_task(stage.name, total=coming, figures="")
+                drops = sorted(stage.drops.items(), key=lambda item: -item[1])
+                reasons = "  ".join(f"{reason} {n}" for reason, n in drops)
+                progress.update(
+                    tasks[stage.name],
+                    total=coming,
+                    completed=stage.kept + stage.dropped,
+                    figures=f"kept {stage.kept}  {reasons}",
+                )
+                if coming is not None:
+                    coming -= stage.dropped
+            first, last = funnel.stages[1], funnel.stages[-2]
+            done = first.kept + first.dropped
+            if not _OUT.is_terminal and (done // often > said):
+                said = done // often
+                drops = ", ".join(
+                    f"{reason} {n}" for s in funnel.stages for reason, n in s.drops.items()
+                )
+                of = "" if total is None else f"/{total}"
+                print_line(f"{done}{of} requests  through {last.kept}  dropped: {drops or 'none'}")
+
+        yield show
 
 
 def quiet_libraries() -> None:

@@ -139,13 +139,15 @@ class Run:
         raise_on_interrupt()
 
     @contextmanager
-    def recording(self, learner: Learner) -> Iterator[None]:
-        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then."""
-        if self.state is not None:
+    def recording(self, learner: Learner | None = None) -> Iterator[None]:
+        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then; where
+        nothing learns, whatever is inside keeps its own state."""
+        if learner is not None and self.state is not None:
             learner.restore(self.state)
             notes = read_notes(self.state)
             self.step, self._earlier_seconds = notes["step"], notes["seconds"]
-        self._learner = learner
+        if learner is not None:
+            self._learner = learner
         self.begin()
         self.tracker = self._open_tracker()
         status: RunStatus = "failed"
@@ -154,9 +156,14 @@ class Run:
             status = "finished"
         except KeyboardInterrupt:
             status = "killed"
-            if self._learner_is_whole:
-                self._keep_state()
-            print_line(f"stopped after step {self.kept}; the same command with --resume goes on")
+            if learner is None:
+                print_line("stopped; the same command goes on")
+            else:
+                if self._learner_is_whole:
+                    self._keep_state()
+                print_line(
+                    f"stopped after step {self.kept}; the same command with --resume goes on"
+                )
             self._conclude("killed", {})
         finally:
             self.tracker.close(status)
@@ -269,6 +276,10 @@ class Run:
             print_line(f"one request before and after: {example}")
         compared = {"before": summarize(before), **compare(before, after)}
         self._conclude("finished", {**compared, **(figures or {})})
+
+    def finish(self, figures: Mapping[str, Any]) -> None:
+        """End a run that learns nothing with its summary."""
+        self._conclude("finished", figures)
 
     def _conclude(self, status: RunStatus, figures: Mapping[str, Any]) -> None:
         policy = self.folder / "policy"

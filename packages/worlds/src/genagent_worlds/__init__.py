@@ -26,10 +26,12 @@ from genagent_worlds.outcomes import (
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.services import Services, chat_judges
+from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
     "NEAR",
+    "ChatTeachers",
     "Conduct",
     "FileRequests",
     "FilesAndEndpoints",
@@ -39,6 +41,8 @@ __all__ = [
     "Rate",
     "Requests",
     "Services",
+    "TeacherConfig",
+    "TeacherEndpoints",
     "World",
     "WorldConfig",
     "audit_outcomes",

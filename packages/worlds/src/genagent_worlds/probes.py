@@ -33,6 +33,14 @@ def judge_probes(config: OpenAIChatConfig) -> list[Probe]:
     return [partial(_ask_once, replace(config, base_urls=(url,))) for url in config.base_urls]
 
 
+def teacher_probes(part: str, config: OpenAIChatConfig) -> list[Probe]:
+    """One for each endpoint of a teacher, whose options are under that part's name."""
+    options = ", ".join(f"--teacher.{part}.{name}" for name in ("urls", "model", "token-env"))
+    return [
+        partial(_ask_once, replace(config, base_urls=(url,)), options) for url in config.base_urls
+    ]
+
+
 def look(probes: Sequence[Probe]) -> list[str]:
     """What they find, each line once, in their order."""
     found: list[Future[str | None]] = [Future() for _ in probes]
@@ -69,9 +77,12 @@ def _draw_once(url: str, alone: HttpToolConfig) -> str | None:
     return None
 
 
-def _ask_once(alone: OpenAIChatConfig) -> str | None:
+def _ask_once(
+    alone: OpenAIChatConfig,
+    options: str = "--world.judge, --world.judge-model and --world.judge-token-env",
+) -> str | None:
     try:
         OpenAIChat(alone).check()
     except ValueError as error:
-        return f"{error}: --world.judge, --world.judge-model and --world.judge-token-env"
+        return f"{error}: {options}"
     return None

@@ -1,0 +1,48 @@
+"""Which of the trajectories are kept, so that no data type and no ending outweighs the others.
+
+Ids alone are held, some hundred bytes each; who is kept follows from them and the seed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import median
+
+from genagent_data.seeds import derive_seed
+from genagent_data.synthesis.draft import Draft
+
+
+def surplus(
+    drafts: Iterable[Draft], *, unfinished: float, task_ratio: float, seed: int
+) -> dict[str, str]:
+    """Ids that are one too many, each with its reason.
+
+    Args:
+        drafts: all of which have ended.
+        unfinished: share of those that do not end in an answer, in each task. Where there are
+            fewer, nothing else is dropped for it.
+        task_ratio: how many times the median task's number a task may have.
+    """
+    finished: dict[str, list[str]] = defaultdict(list)
+    open_ended: dict[str, list[str]] = defaultdict(list)
+    for draft in drafts:
+        kind = open_ended if draft.ending == "out_of_rounds" else finished
+        kind[draft.request.task].append(draft.request.id)
+    tasks = sorted(finished.keys() | open_ended.keys())
+    wanted = {task: _unfinished_of(len(finished[task]), unfinished) for task in tasks}
+    sizes = {task: len(finished[task]) + min(wanted[task], len(open_ended[task])) for task in tasks}
+    most = task_ratio * median(sizes.values()) if sizes else 0
+    dropped: dict[str, str] = {}
+    for task in tasks:
+        size = min(sizes[task], max(1, round(most)))
+        loose = min(round(unfinished * size), len(open_ended[task]), sizes[task])
+        loose = max(loose, size - len(finished[task]))
+        for ids, keep in ((finished[task], size - loose), (open_ended[task], loose)):
+            ids.sort(key=lambda id: (derive_seed(seed, "balance", id), id))
+            reason = "surplus_task" if ids is finished[task] else "surplus_unfinished"
+            dropped |= dict.fromkeys(ids[keep:], reason)
+    return dropped
+
+
+def _unfinished_of(finished: int, share: float) -> int:
+    """How many come to that share beside so many others."""
+    return round(finished * share / (1 - share))

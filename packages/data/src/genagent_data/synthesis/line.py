@@ -1,0 +1,160 @@
+"""Chunks of requests on their way through the stages, several at once.
+
+Each stage has workers of its own, so that the teacher writes about one chunk while the tool draws
+another and the judge looks at a third. Which requests make a chunk, and so every batch, is fixed by
+their order; which chunk is where at a time is not, and nothing depends on it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from genagent_data.request import Request
+from genagent_data.synthesis.chunks import Chunks
+from genagent_data.synthesis.draft import Drop, Fate
+from genagent_data.synthesis.funnel import StageFigures, figures_of
+from genagent_data.synthesis.painter import Meter
+from genagent_data.synthesis.references import begun
+from genagent_data.synthesis.stages import OUTAGES, STAGES, Bench
+
+INTAKE = "requests"
+OUTAGE = 8
+"""So many drafts in a chunk, all lost to one service, are taken for its failure and not theirs."""
+
+
+class Line:
+    """Takes requests through ``STAGES``; what is done already is not done again."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        chunks: Chunks,
+        *,
+        workers: int,
+        counted: Callable[[StageFigures], None],
+    ) -> None:
+        """
+        Args:
+            workers: chunks in one stage at a time.
+            counted: hears of each chunk that a stage is done with, from any thread, one at a time.
+        """
+        self._bench = bench
+        self._chunks = chunks
+        self._workers = workers
+        self._counted = counted
+        self._counting = threading.Lock()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self, requests: Iterable[Request], *, size: int) -> int:
+        """Take all of them to the end; returns how many chunks they were.
+
+        Raises:
+            ValueError: the folder has other requests, or a service is configured wrongly.
+            OSError: something cannot be written, or a service answers nothing any more. All that
+                was paid for is kept, here and wherever this ends early.
+        """
+        on_their_way = self._workers * len(STAGES)
+        free = threading.Semaphore(on_their_way)
+        pools = [ThreadPoolExecutor(self._workers, thread_name_prefix=name) for name in STAGES]
+        number = 0
+        try:
+            for number, chunk in enumerate(_cut(requests, size), start=1):
+                free.acquire()
+                if self._stop.is_set():
+                    free.release()
+                    break
+                self._take_in(number - 1, chunk)
+                self._pass_on(pools, 0, number - 1, free)
+            for _ in range(on_their_way):
+                free.acquire()
+        finally:
+            # Chunks under way end their stage, so that what was asked is heard and kept.
+            self._stop.set()
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
+        if self._failure is not None:
+            raise self._failure
+        return number
+
+    def _pass_on(
+        self,
+        pools: list[ThreadPoolExecutor],
+        stage: int,
+        chunk: int,
+        free: threading.Semaphore,
+    ) -> None:
+        def work() -> None:
+            try:
+                if not self._stop.is_set():
+                    self._do(stage + 1, chunk)
+            except BaseException as error:  # raised where all chunks are waited for
+                self._failure = self._failure or error
+                self._stop.set()
+            if self._stop.is_set() or stage + 1 == len(pools):
+                free.release()
+            else:
+                self._pass_on(pools, stage + 1, chunk, free)
+
+        try:
+            pools[stage].submit(work)
+        except RuntimeError:  # the pools are being shut down, by Ctrl-C or a failure
+            free.release()
+
+    def _do(self, stage: int, chunk: int) -> None:
+        """The stage of that number, from 1, on a chunk; the intake is stage 0."""
+        name, work = list(STAGES.items())[stage - 1]
+        figures = self._chunks.figures(stage, chunk)
+        if figures is None:
+            drafts = self._chunks.drafts(stage - 1, chunk)
+            meter, started = Meter(), time.perf_counter()
+            fates = work(self._bench, drafts, meter) if drafts else []
+            _refuse_outage(name, fates, open_ones=sum(draft.ending is None for draft in drafts))
+            figures = figures_of(name, fates, meter, seconds=time.perf_counter() - started)
+            self._chunks.write(stage, chunk, fates, figures)
+        self._count(figures)
+
+    def _take_in(self, chunk: int, requests: list[Request]) -> None:
+        figures = self._chunks.figures(0, chunk)
+        if figures is None:
+            started = time.perf_counter()
+            fates = [begun(request, self._bench.painter.store) for request in requests]
+            seconds = time.perf_counter() - started
+            figures = figures_of(INTAKE, fates, Meter(), seconds=seconds)
+            self._chunks.write(0, chunk, fates, figures)
+        elif not _are_of(self._chunks.fates(0, chunk), requests):
+            raise ValueError(
+                f"chunk {chunk} was begun with other requests; give the requests and the chunk "
+                "size that this folder was begun with, or another folder"
+            )
+        self._count(figures)
+
+    def _count(self, figures: StageFigures) -> None:
+        with self._counting:
+            self._counted(figures)
+
+
+def _cut(requests: Iterable[Request], size: int) -> Iterator[list[Request]]:
+    remaining = iter(requests)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
+
+
+def _are_of(fates: list[Fate], requests: list[Request]) -> bool:
+    """Whether the intake of these requests had these fates."""
+    return len(fates) == len(requests) and all(
+        fate.id == request.id if isinstance(fate, Drop) else fate.request == request
+        for fate, request in zip(fates, requests, strict=True)
+    )
+
+
+def _refuse_outage(stage: str, fates: list[Fate], *, open_ones: int) -> None:
+    """Raises ConnectionError where a service has answered nothing of a chunk."""
+    lost = [fate for fate in fates if isinstance(fate, Drop) and fate.reason in OUTAGES]
+    if len(lost) >= OUTAGE and len(lost) == open_ones:
+        raise ConnectionError(
+            f"stage {stage}: {lost[-1].reason} for all {len(lost)} of a chunk (the last: "
+            f"{lost[-1].detail}); see to that service, then the same command goes on"
+        )

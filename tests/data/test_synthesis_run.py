@@ -1,0 +1,147 @@
+"""Going on, repeating, and what a full disk or a service that is down leaves behind."""
+
+import errno
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from tests.data.synthesis_cast import (
+    CONFIG,
+    NumberJudge,
+    NumberTool,
+    Script,
+    ask,
+    call,
+    files,
+    services,
+)
+
+from genagent_data import RecordFolder, synthesize
+from genagent_data.synthesis import answers, chunks
+from genagent_tools import ToolError
+
+REQUESTS = [
+    ask(f"r{n}", plain=250 if n % 4 == 0 else 10, task=("a", "b")[n % 2]) for n in range(30)
+]
+LINES = {f"r{n}": [call(230)] for n in range(0, 30, 3)}
+
+
+def test_two_runs_write_the_same_bytes_however_many_work_at_a_time(tmp_path):
+    made = []
+    for workers in (1, 4):
+        folder = tmp_path / str(workers)
+        config = replace(CONFIG, workers=workers)
+        synthesize(REQUESTS, services(), Script(**LINES), config, folder)
+        made.append(files(folder))
+    assert made[0] == made[1]
+    assert len(RecordFolder(tmp_path / "1")) > 10
+
+
+def test_another_seed_draws_other_pictures(tmp_path):
+    for seed in (0, 1):
+        synthesize(REQUESTS, services(), Script(), CONFIG, tmp_path / str(seed), seed=seed)
+    assert files(tmp_path / "0") != files(tmp_path / "1")
+
+
+@pytest.mark.parametrize("allowed", [0, 3, 11, 26])
+def test_a_full_disk_ends_it_with_one_line_and_nothing_paid_is_lost(tmp_path, monkeypatch, allowed):
+    whole = tmp_path / "whole"
+    synthesize(REQUESTS, services(), Script(**LINES), CONFIG, whole)
+
+    tool, script, write, left = NumberTool(), Script(**LINES), chunks.write_jsonl, [allowed]
+
+    def full(path, rows):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, rows)
+
+    folder = tmp_path / "full"
+    monkeypatch.setattr(chunks, "write_jsonl", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        synthesize(REQUESTS, services(tool), script, CONFIG, folder)
+    assert not list(folder.rglob("*.partial"))
+    monkeypatch.setattr(chunks, "write_jsonl", write)
+    synthesize(REQUESTS, services(tool), script, CONFIG, folder)
+    assert files(folder) == files(whole)
+    assert max(Counter(tool.drawn).values()) == 1
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    tool, script = NumberTool(), Script(**LINES)
+    first = synthesize(REQUESTS, services(tool), script, CONFIG, tmp_path)
+    made, drawn, asked = files(tmp_path), len(tool.drawn), len(script.asked)
+    again = synthesize(REQUESTS, services(tool), script, CONFIG, tmp_path)
+    assert (files(tmp_path), len(tool.drawn), len(script.asked)) == (made, drawn, asked)
+    assert again.metrics().keys() == first.metrics().keys()
+    assert (again.records, again.requests) == (first.records, first.requests)
+    assert drawn == first.calls["tool"] and asked == first.calls["teacher"]
+
+
+def test_other_settings_or_requests_are_refused_by_name(tmp_path):
+    synthesize(REQUESTS, services(), Script(), CONFIG, tmp_path)
+    with pytest.raises(ValueError, match="was begun with plain '3', now it is '2'"):
+        synthesize(REQUESTS, services(), Script(), replace(CONFIG, plain=2), tmp_path)
+    with pytest.raises(ValueError, match="chunk 1 was begun with other requests"):
+        changed = [*REQUESTS[:5], ask("new"), *REQUESTS[6:]]
+        synthesize(changed, services(), Script(), CONFIG, tmp_path)
+
+
+class Outage(NumberTool):
+    """A tool that is down after so many calls."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def generate(self, prompts, seeds):
+        self.calls -= 1
+        if self.calls < 0:
+            raise ToolError("nobody answers")
+        return super().generate(prompts, seeds)
+
+
+def test_a_service_that_is_down_is_no_fault_of_the_requests(tmp_path):
+    config = replace(CONFIG, chunk=8, batch=8)
+    tool = Outage(calls=3)
+    with pytest.raises(ConnectionError, match=r"tool_failed for all 8 .*nobody answers"):
+        synthesize([ask(f"r{n}") for n in range(16)], services(tool), Script(), config, tmp_path)
+    tool.calls = 10**6
+    funnel = synthesize(
+        [ask(f"r{n}") for n in range(16)], services(tool), Script(), config, tmp_path
+    )
+    assert funnel.records == 16
+    assert max(Counter(tool.drawn).values()) == 1
+
+
+def test_pictures_are_kept_before_the_chunk_is(tmp_path):
+    class Dying(NumberJudge):
+        def judge(self, questions):
+            raise OSError("killed")
+
+    tool = NumberTool()
+    with pytest.raises(OSError, match="killed"):
+        synthesize(REQUESTS[:4], services(tool, Dying()), Script(), CONFIG, tmp_path)
+    synthesize(REQUESTS[:4], services(tool), Script(), CONFIG, tmp_path)
+    assert max(Counter(tool.drawn).values()) == 1
+
+
+def test_a_damaged_or_foreign_file_of_answers_is_named(tmp_path):
+    path = tmp_path / "work" / "answers.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(b"no database, though long enough for a header of one" * 20)
+    with pytest.raises(ValueError, match=r"answers\.sqlite is damaged"):
+        answers.KeptAnswers(path)
+
+
+def test_progress_ends_at_the_funnel_that_is_returned(tmp_path):
+    heard = []
+    funnel = synthesize(REQUESTS, services(), Script(), CONFIG, tmp_path, progress=heard.append)
+    assert heard[-1].stages == funnel.stages
+    assert [figures.name for figures in funnel.stages] == [
+        *("requests", "hard", "open", "draw", "judge", "reflect", "redraw", "close", "balance")
+    ]
+    assert abs(sum(funnel.shares.values()) - 1) < 1e-9
+    card = (tmp_path / "README.md").read_text()
+    assert "solved_plainly" in card and "- **teacher**: script" in card
+    assert (tmp_path / "funnel.png").read_bytes()[:4] == b"\x89PNG"

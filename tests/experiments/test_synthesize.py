@@ -1,0 +1,166 @@
+"""Trajectories are made as people make them: in the miniature, and with servers that are killed
+under."""
+
+import hashlib
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.data.synthesis_cast import files
+from tests.experiments.running import only_run, run, start, summary_of
+from tests.http_server import LoopbackServer
+from tests.judge_server import Answer, pictures_in, serving, words_in
+from tests.picture_server import answering, right
+
+from genagent_data import RecordFolder
+
+SCRIPT = "synthesize.py"
+
+
+def passes(picture: Image.Image) -> bool:
+    return picture.convert("RGB").tobytes()[0] % 4 == 0
+
+
+def taught(body: dict[str, Any], number: int) -> Answer:
+    """Teacher and judge in one: both see the same in a picture, and later ones win."""
+    words, pictures = words_in(body), pictures_in(body)
+    if "<thought>" in words:
+        digest = hashlib.sha256(words.encode()).hexdigest()[:8]
+        return Answer(words=f"<thought>{digest}</thought><prompt>prompt {digest}</prompt>")
+    if "<judgement>" in words:
+        verdict = "right" if passes(pictures[0]) else "wrong"
+        return Answer(words=f"<judgement>so so</judgement><verdict>{verdict}</verdict>")
+    if len(pictures) == 2:
+        first, second = (picture.convert("RGB").tobytes()[0] for picture in pictures)
+        return Answer(words=f"<verdict>{'first' if first < second else 'second'}</verdict>")
+    return Answer(words=f"<verdict>{'yes' if passes(pictures[0]) else 'no'}</verdict>")
+
+
+class Gate:
+    """Lets so many calls be answered and holds all others until it is opened."""
+
+    def __init__(self, answered: int) -> None:
+        self.left = answered
+        self.lock = threading.Lock()
+        self.open = threading.Event()
+
+    def __call__(self) -> None:
+        with self.lock:
+            self.left -= 1
+            held = self.left < 0
+        if held:
+            self.open.wait(60)
+
+
+def options(folder: Path, painter: str, mind: str) -> list[str]:
+    rows = [{"id": f"r{n}", "prompt": f"thing number {n}", "task": "ab"[n % 2]} for n in range(24)]
+    (folder / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return [
+        "qwen-teachers",
+        *("--requests", "asked.jsonl", "--chunk", "6", "--licence", "cc-by-4.0"),
+        *("--world.tool", painter, "--world.judge", mind, "--world.judge-model", "judge"),
+        *("--teacher.open.urls", mind, "--teacher.open.model", "teacher"),
+        *("--teacher.judge.model", "other"),
+    ]
+
+
+def questions(server: LoopbackServer) -> list[str]:
+    """What was asked, to the letter; the probes before the start, shown a red square, left out."""
+    bodies = [body for body in server.requests if body.get("prompt") != PROBE]
+    texts = [json.dumps(body, sort_keys=True) for body in bodies]
+    return [text for text in texts if "Is this square red?" not in text]
+
+
+PROBE = "a red circle on a white background"
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_and_asks_nothing_twice(tmp_path: Path):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    with answering(right) as painter, serving(taught) as mind:
+        done = run(SCRIPT, whole, *options(whole, painter.url, mind.url))
+        assert done.returncode == 0, done.stderr
+        wanted = sorted(questions(painter) + questions(mind))
+    assert len(wanted) == len(set(wanted))
+
+    paid: list[str] = []
+    for answered in (30, 90):
+        gate = Gate(answered)
+
+        def held(server_says, body, number, gate=gate):
+            if body.get("prompt") != PROBE and "Is this square red?" not in json.dumps(body):
+                gate()
+                if not gate.open.is_set():
+                    paid.append(json.dumps(body, sort_keys=True))
+            return server_says(body, number)
+
+        with (
+            answering(lambda body, number, held=held: held(right, body, number)) as painter,
+            serving(lambda body, number, held=held: held(taught, body, number)) as mind,
+        ):
+            process = start(SCRIPT, torn, *options(torn, painter.url, mind.url))
+            while gate.left >= 0 and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(3)  # what was answered has arrived; all that is still asked is held
+            process.kill()
+            _, errors = process.communicate()
+            assert process.returncode == -signal.SIGKILL, errors
+            gate.open.set()
+    assert len(paid) == 120
+    with answering(right) as painter, serving(taught) as mind:
+        done = run(SCRIPT, torn, *options(torn, painter.url, mind.url))
+        assert done.returncode == 0, done.stderr
+        paid += questions(painter) + questions(mind)
+
+    assert sorted(paid) == wanted
+    assert files(torn / "synthesized") == files(whole / "synthesized")
+    summary, _ = summary_of(done.stdout, torn)
+    assert summary["status"] == "finished" and 0 < summary["records"] < 24
+    card = (torn / "synthesized" / "README.md").read_text()
+    assert "license: cc-by-4.0" in card and "other judge@" in card and "asked.jsonl" in card
+
+
+@pytest.mark.slow
+def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Path):
+    done = run(SCRIPT, tmp_path, "smoke", "--requests", "24", "--out", "made")
+    assert done.returncode == 0, done.stderr
+    summary, _ = summary_of(done.stdout, tmp_path)
+    assert len(RecordFolder(tmp_path / "made")) == summary["records"] > 0
+    assert "24/24 requests" in done.stdout and "solved_plainly" in done.stdout
+    assert "time: hard" in done.stdout
+    _, logged = only_run(tmp_path, "synthesize")
+    assert logged.data.metrics["funnel/balance/kept"] == summary["records"]
+    other = run(SCRIPT, tmp_path, "smoke", "--requests", "24", "--out", "made", "--seed", "1")
+    assert other.returncode != 0
+    assert other.stderr.startswith("error: made was begun with seed '0', now it is '1'")
+    assert len(other.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--requests", "nowhere.jsonl"), "No such file or directory: 'nowhere.jsonl'"),
+        (("--requests", "0"), "requests is 0; wants 1 or more, or a file"),
+        (("--unfinished", "1"), "unfinished is 1.0; wants 0 or more, below 1"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, given: tuple[str, ...], line: str):
+    done = run(SCRIPT, tmp_path, *given)
+    assert done.returncode == 2
+    assert done.stderr.count(line) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_services_are_a_line_each(tmp_path: Path):
+    (tmp_path / "asked.txt").write_text("a red circle")
+    done = run(SCRIPT, tmp_path, "qwen-teachers", "--requests", "asked.txt")
+    assert done.returncode == 2
+    for option in ("--world.tool", "--world.judge", "--teacher.open.urls", "--teacher.open.model"):
+        assert f"error: {option} is missing" in done.stderr
