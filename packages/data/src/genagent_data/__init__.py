@@ -2,6 +2,7 @@
 
 from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
+from genagent_data.openai_messages import read_openai, write_openai
 from genagent_data.pictures import PictureStore
 from genagent_data.protocol import (
     FORMAT_ERRORS,
@@ -14,9 +15,12 @@ from genagent_data.protocol import (
     system_message,
 )
 from genagent_data.record import Record
+from genagent_data.record_check import RecordError, check_record
+from genagent_data.record_files import RecordFolder, read_records, write_records
 from genagent_data.request import Request
 from genagent_data.request_files import read_requests
 from genagent_data.seeds import derive_seed
+from genagent_data.sharegpt import read_sharegpt, write_sharegpt
 from genagent_data.trajectory import (
     Ending,
     Round,
@@ -35,18 +39,27 @@ __all__ = [
     "Picture",
     "PictureStore",
     "Record",
+    "RecordError",
+    "RecordFolder",
     "Request",
     "Round",
     "Trajectory",
     "Turn",
+    "check_record",
     "derive_seed",
     "parse_turn",
     "read_jsonl",
+    "read_openai",
+    "read_records",
     "read_requests",
+    "read_sharegpt",
     "render_turn",
     "reward_case",
     "system_message",
     "trajectory_from_row",
     "trajectory_to_row",
     "write_jsonl",
+    "write_openai",
+    "write_records",
+    "write_sharegpt",
 ]

@@ -1,6 +1,8 @@
 """Pictures on disk: each is kept once as PNG, under the name that its pixels give it."""
 
+import io
 import os
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +47,30 @@ class PictureStore:
                 partial.unlink(missing_ok=True)
         return picture
 
+    def add(self, picture: Picture) -> Path:
+        """Have a picture here under its own name, and say where; a store's file is copied as it is.
+
+        Raises:
+            ValueError: its pixels do not give it its name.
+            OSError: it cannot be read or written.
+        """
+        path = self.path(picture.name)
+        if path.is_file():
+            return path
+        if not _is_stored(picture):
+            if self.put(picture.image) != picture:
+                raise ValueError(f"picture {picture.name} has other pixels than its name says")
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
+        try:
+            assert picture.path is not None
+            shutil.copyfile(picture.path, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
     def put_all(self, images: Sequence[Image.Image]) -> list[Picture]:
         """``put`` for each, in order, several at a time; all are on disk when this returns.
 
@@ -69,3 +95,23 @@ class PictureStore:
 
     def path(self, name: str) -> Path:
         return self.root / name[:2] / f"{name}.png"
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """A picture as a PNG file; a store's file is not encoded again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if _is_stored(picture):
+        assert picture.path is not None
+        return picture.path.read_bytes()
+    file = io.BytesIO()
+    picture.image.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _is_stored(picture: Picture) -> bool:
+    """Whether it has a file as ``PictureStore`` writes it."""
+    path = picture.path
+    return path is not None and path.name == f"{picture.name}.png"

@@ -37,6 +37,11 @@ class Picture:
         return cls(digest.hexdigest(), image=rgb)
 
     @property
+    def path(self) -> Path | None:
+        """The file that has its pixels, where it was made from one."""
+        return self._path
+
+    @property
     def image(self) -> Image.Image:
         """The pixels, RGB. Raises OSError where their file cannot be read."""
         if self._image is None:
