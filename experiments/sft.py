@@ -5,8 +5,8 @@ prompts of its own, and to look before it answers. Only its own tokens count; re
 are masked. While it learns, held-out records say how well it foretells the teacher, and held-out
 requests how well it does by itself; the run ends with both sides of the paper's Table 1.
 
-    uv run experiments/synthesize.py --requests 5000 --out records
-    uv run experiments/sft.py --data records --out cold-start
+    uv run experiments/synthesize.py --requests 5000 --out synthesized
+    uv run experiments/sft.py --data synthesized --out cold-start
 
 ``qwen2.5-vl-7b`` is the paper's recipe. Leaves are options (``--lr 1e-4``); a run's ``config.json``
 is a preset too.
@@ -27,7 +27,7 @@ import tyro
 
 import genagent_policy as policies  # what loads torch is taken from these two when it is needed
 import genagent_rollout as rollout
-from genagent_data import Request
+from genagent_data import RecordFolder, Request
 from genagent_miniworld import Miniature
 from genagent_policy import PolicyConfig, SFTConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
@@ -39,7 +39,7 @@ from genagent_worlds import NEAR, FilesAndEndpoints, Outcome, conduct, conduct_r
 class ColdStartConfig:
     """Everything a run depends on."""
 
-    data: Path = Path("records")
+    data: Path = Path("synthesized")
     """Folder of records, as synthesize.py writes it."""
     out: Path | None = None
     """Folder for the learnt policy, besides the run's own."""
@@ -114,17 +114,16 @@ def main(config: ColdStartConfig, run: Run) -> None:
     asked = replace(config.world, train=config.world.train or config.world.held_out)
     problems = [*config.problems(), *config.policy.problems(asked.policies), *asked.problems()]
     refuse([*problems, *config.engine.problems(config.sampling)])
-    records = policies.read_records(config.data)
-    policies.check_records(records)
-    to_learn, to_hold = policies.split_records(records, held_out=config.held_out_share)
-    config.sft.total_steps(len(to_learn))
+    records = RecordFolder(config.data)
+    split = policies.split_records(records, held_out=config.held_out_share)
+    config.sft.total_steps(len(split.taught))
 
     world = asked.open(run.folder, seed=config.run.seed)
-    policies.check_words(records, words=world.words)
+    split.check_words(world.words)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    learnt = policies.RecordSet(policy, to_learn, config.sft)
+    learnt = policies.RecordSet(policy, records, split.taught, config.sft)
+    foretold = policies.RecordSet(policy, records, split.held_out, config.sft)
     plan = policies.BatchPlan(learnt.sizes, config.sft, seed=config.run.seed)
-    foretold = policies.RecordSet(policy, to_hold, config.sft)
     print_line(f"learning from {learnt}, in {plan}; held out are {foretold}")
     update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps)
     engine = config.engine.open(policy, config.sampling, run.folder)

@@ -3,13 +3,13 @@
 import json
 import random
 import signal
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
 
-from genagent_data import PictureStore, Request, render_turn
+from genagent_data import Picture, Record, render_turn, write_records
 from genagent_miniworld import Teacher, parse_hints, render, sample_requests, solve, weights
 from genagent_policy import Policy
 
@@ -17,28 +17,23 @@ SCRIPT = "sft.py"
 QUICK = ("--held-out", "6")
 
 
-def save_records(folder: Path, count: int, *, words: int | None = None) -> None:
+def taught(count: int) -> Iterator[Record]:
     """Conversations of the scripted teacher over rendered scenes, which all succeed at once."""
     rng, teacher = random.Random(0), Teacher()
-    store = PictureStore(folder / "pictures")
-    store.root.mkdir(parents=True)
-    with (folder / "records.jsonl").open("w") as file:
-        for request in sample_requests(count, seed=5, split="train"):
-            picture = store.put(render(solve(parse_hints(request.hints), rng), seed=1))
-            turns = (teacher.open(request, rng), teacher.react(request, picture.image, rng))
-            row = {
-                "request": asdict(request),
-                "turns": [render_turn(turn) for turn in turns],
-                "pictures": [picture.name],
-                "words": words,
-            }
-            file.write(json.dumps(row) + "\n")
+    for request in sample_requests(count, seed=5, split="train"):
+        picture = render(solve(parse_hints(request.hints), rng), seed=1)
+        turns = (teacher.open(request, rng), teacher.react(request, picture, rng))
+        yield Record(
+            request=request,
+            turns=tuple(render_turn(turn) for turn in turns),
+            pictures=(Picture.of(picture),),
+        )
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("records") / "data"
-    save_records(folder, 80)
+    assert write_records(folder, taught(80)) == 80
     return folder
 
 
@@ -129,28 +124,25 @@ def test_ctrl_c_ends_it_cleanly_and_what_was_learnt_is_kept(tmp_path, records):
     assert only_run(tmp_path, "sft")[1].info.status == "KILLED"
 
 
-def broken(folder: Path, line: str) -> None:
-    folder.mkdir()
-    (folder / "records.jsonl").write_text(line)
-
-
-def row(turn: str) -> str:
-    request = asdict(Request(id="a", prompt="a red circle"))
-    return json.dumps({"request": request, "turns": [turn], "pictures": [], "words": None})
+def one_record(turn: str) -> str:
+    return json.dumps({"id": "a", "prompt": "a red circle", "turns": [turn], "pictures": []})
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (["--data", "nowhere"], "no folder nowhere; make it with uv run experiments/synthesize.py"),
-        (["--data", "empty"], "empty"),
+        (["--data", "empty"], "empty holds no records.parquet"),
         (["--data", "cut"], "records.jsonl:1"),
-        (["--data", "foreign"], "1 of 1 records break the agent's protocol"),
+        (["--data", "foreign"], "format error 'no_action'"),
         (["--data", "RECORDS", "--sft.batch-size", "500"], "sft.batch_size is 500, and there are"),
         (["--data", "RECORDS", "--held-out-share", "1e-6"], "leaves 80 to learn from and 0 held"),
         (["--data", "RECORDS", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["--data", "RECORDS", "--out", "full"], "full exists and is no policy"),
-        (["--data", "RECORDS", "--world.tool-words", "23"], "80 of 80 records, 'train-5-0' first"),
+        (
+            ["--data", "RECORDS", "--world.tool-words", "23"],
+            "of 80 requests, 'train-5-0' first",
+        ),
         (["--data", "RECORDS", "--sft.max-record-tokens", "9"], "are longer than 9 tokens"),
     ],
 )
@@ -158,8 +150,9 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, records, given, m
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("the only copy")
-    broken(tmp_path / "cut", row("x")[:-9])
-    broken(tmp_path / "foreign", row('{"tool": "draw"}'))
+    for name, line in (("cut", one_record("x")[:-9]), ("foreign", one_record("draw: a cat"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "records.jsonl").write_text(line)
     named = [str(records) if word == "RECORDS" else word for word in given]
     done = run(SCRIPT, tmp_path, "smoke", *QUICK, *named)
     assert done.returncode == 2, done.stderr

@@ -43,6 +43,7 @@ RECORDS = [
     record(3),
     record(4, picture(300, 33)),
 ]
+EVERY = range(len(RECORDS))
 
 
 @pytest.mark.parametrize("place", range(len(RECORDS)))
@@ -53,11 +54,21 @@ def test_a_size_is_that_of_the_rendered_record(tiny_policy: Policy, place: int):
 
 
 def test_parts_are_rendered_in_order(tiny_policy: Policy):
-    records = RecordSet(tiny_policy, RECORDS, SFTConfig(render_threads=3))
+    records = RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig(render_threads=3))
     with records.rendering([[4, 0], [2], [1, 3, 1]]) as parts:
         lengths = [[len(trajectory) for trajectory in part] for part in parts]
     tokens = [size.tokens for size in records.sizes]
     assert lengths == [[tokens[4], tokens[0]], [tokens[2]], [tokens[1], tokens[3], tokens[1]]]
+
+
+def test_parts_are_of_the_records_that_are_meant(tiny_policy: Policy):
+    some = RecordSet(tiny_policy, RECORDS, [2, 4, 0], SFTConfig())
+    assert [size.tokens for size in some.sizes] == [
+        record_size(tiny_policy, RECORDS[number]).tokens for number in (2, 4, 0)
+    ]
+    with some.rendering([[1]]) as parts:
+        [[rendered]] = parts
+    assert rendered.ids.equal(render_record(tiny_policy.chat, RECORDS[4]).ids)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -69,7 +80,7 @@ def test_no_more_is_rendered_than_a_part_ahead_of_each_thread(tiny_policy: Polic
             taken.append(0)
             yield [0]
 
-    records = RecordSet(tiny_policy, RECORDS, SFTConfig(render_threads=threads))
+    records = RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig(render_threads=threads))
     with records.rendering(endless()) as parts:
         for number in range(1, 6):
             next(parts)
@@ -90,7 +101,7 @@ def test_rendering_leaves_pictures_on_disk(tiny_policy: Policy, tmp_path: Path):
 def test_a_picture_that_is_gone_reaches_the_update(tiny_policy: Policy, tmp_path: Path):
     store = PictureStore(tmp_path)
     name = store.put(Image.new("RGB", (48, 48), "red")).name
-    records = RecordSet(tiny_policy, [record(0, store.get(name))], SFTConfig())
+    records = RecordSet(tiny_policy, [record(0, store.get(name))], [0], SFTConfig())
     store.path(name).unlink()
     with pytest.raises(FileNotFoundError), records.rendering([[0]]) as parts:
         next(parts)
@@ -99,18 +110,20 @@ def test_a_picture_that_is_gone_reaches_the_update(tiny_policy: Policy, tmp_path
 def test_longer_records_are_left_out_and_counted(tiny_policy: Policy):
     sizes = [record_size(tiny_policy, one).tokens for one in RECORDS]
     limit = sorted(sizes)[2]
-    records = RecordSet(tiny_policy, RECORDS, SFTConfig(max_record_tokens=limit))
+    records = RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig(max_record_tokens=limit))
     assert records.dropped == 2
     assert [size.tokens for size in records.sizes] == [size for size in sizes if size <= limit]
-    assert [one.request.id for one in records.records] == ["r0", "r1", "r3"]
+    assert records.numbers == [0, 1, 3]
     assert str(records) == f"3 records (2 left out, longer than {limit} tokens)"
     context = tiny_policy.text_config.max_position_embeddings
-    assert RecordSet(tiny_policy, RECORDS, SFTConfig(max_record_tokens=10**9)).limit == context
+    assert (
+        RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig(max_record_tokens=10**9)).limit == context
+    )
 
 
 def test_records_of_which_none_fits_are_refused(tiny_policy: Policy):
     with pytest.raises(ValueError, match="all 5 records are longer than 7 tokens"):
-        RecordSet(tiny_policy, RECORDS, SFTConfig(max_record_tokens=7))
+        RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig(max_record_tokens=7))
 
 
 def test_held_out_loss_is_the_mean_over_the_agents_tokens(tiny_policy: Policy):
@@ -129,7 +142,7 @@ def test_held_out_loss_is_the_mean_over_the_agents_tokens(tiny_policy: Policy):
         states, targets = tiny_policy.policy_states(batch)
         right += int(((states @ tiny_policy.head_weight.T).argmax(dim=-1) == targets).sum())
         tokens += trajectory.num_policy_tokens
-    records = RecordSet(tiny_policy, RECORDS, SFTConfig())
+    records = RecordSet(tiny_policy, RECORDS, EVERY, SFTConfig())
     for budget in (1, 500, 100_000):
         found = evaluate_loss(tiny_policy, records, micro_batch_tokens=budget)
         assert found.loss == pytest.approx(nats / tokens, rel=1e-5)
@@ -145,7 +158,7 @@ def test_a_step_is_the_same_however_its_batch_is_cut_and_rendered(tiny_policy_pa
         config = SFTConfig(
             batch_size=5, epochs=1.0, micro_batch_tokens=budget, render_threads=threads
         )
-        records = RecordSet(policy, RECORDS, config)
+        records = RecordSet(policy, RECORDS, EVERY, config)
         plan = BatchPlan(records.sizes, config, seed=0)
         update = SFTUpdate(policy, config, total_steps=plan.total_steps)
         with records.rendering(plan.parts_from(0)) as parts:

@@ -10,8 +10,7 @@ from .positions import mrope_positions, picture_mask, picture_tokens
 from .sft import SFTReport, SFTUpdate
 from .sft_batches import BatchPlan
 from .sft_config import SFTConfig
-from .sft_data import check_records, check_words, split_records
-from .sft_files import read_records
+from .sft_data import RecordSplit, split_records
 from .sft_loss import HeldOutLoss, evaluate_loss
 from .sft_records import RecordSet, RecordSize, record_size, render_record
 from .tokens import TokenTrajectory, no_pictures
@@ -30,12 +29,11 @@ __all__ = [
     "PolicyConfig",
     "RecordSet",
     "RecordSize",
+    "RecordSplit",
     "SFTConfig",
     "SFTReport",
     "SFTUpdate",
     "TokenTrajectory",
-    "check_records",
-    "check_words",
     "collate",
     "evaluate_loss",
     "group_advantages",
@@ -45,7 +43,6 @@ __all__ = [
     "picture_mask",
     "picture_tokens",
     "plan_micro_batches",
-    "read_records",
     "record_size",
     "render_record",
     "split_records",

@@ -1,14 +1,40 @@
 """Which records are learnt from, and which only measured on. Nothing here loads torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from genagent_data import Record, derive_seed, parse_turn
+from genagent_data import Record, derive_seed
 
 
-def split_records(
-    records: Sequence[Record], *, held_out: float
-) -> tuple[list[Record], list[Record]]:
-    """Records to learn from and held-out ones, in their order.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordSplit:
+    """Records by their numbers, from 0 and in order."""
+
+    taught: list[int]
+    held_out: list[int]
+    words: dict[int | None, list[str]]
+    """Ids of the requests whose records say that the tool reads so many words of a prompt."""
+
+    def check_words(self, words: int | None) -> None:
+        """Nothing where all records are of a tool that reads so many words.
+
+        Args:
+            words: as the system message of the agent that is taught says; None: it says nothing.
+
+        Raises:
+            ValueError: one is not; names the first and how many.
+        """
+        for other, ids in self.words.items():
+            if other != words:
+                raise ValueError(
+                    f"records of {len(ids)} requests, {ids[0]!r} first, tell the agent that "
+                    f"{_read(other)}, and here {_read(words)}; make both the same with "
+                    "--world.tool-words"
+                )
+
+
+def split_records(records: Iterable[Record], *, held_out: float) -> RecordSplit:
+    """Go through all records once, and take some of them to measure on.
 
     A record's side follows from its request's id alone: all records of a request are on one side,
     in every run and however the data grow.
@@ -17,66 +43,22 @@ def split_records(
         held_out: about that share of the requests is held out.
 
     Raises:
-        ValueError: that leaves one side empty.
+        ValueError: that leaves one side empty, or a record is refused.
+        OSError: the records cannot be read.
     """
-    sides: tuple[list[Record], list[Record]] = ([], [])
-    for record in records:
+    split = RecordSplit(taught=[], held_out=[], words={})
+    for number, record in enumerate(records):
         place = derive_seed("held-out record", record.request.id) / 2**31
-        sides[place < held_out].append(record)
-    if not all(sides):
+        (split.held_out if place < held_out else split.taught).append(number)
+        split.words.setdefault(record.words, []).append(record.request.id)
+    if not (split.taught and split.held_out):
         raise ValueError(
-            f"holding out {held_out:g} of {len(records)} records leaves {len(sides[0])} to learn "
-            f"from and {len(sides[1])} held out; give more records or another --held-out-share"
+            f"holding out {held_out:g} of {len(split.taught) + len(split.held_out)} records leaves "
+            f"{len(split.taught)} to learn from and {len(split.held_out)} to measure on; give more "
+            "records or another --held-out-share"
         )
-    return sides
+    return split
 
 
-def check_records(records: Sequence[Record]) -> None:
-    """Nothing where every turn keeps to the protocol; a last call that no picture answers does.
-
-    Raises:
-        ValueError: there are no records, or broken ones; names the first and how many.
-    """
-    if not records:
-        raise ValueError("the data hold no record; give a folder that synthesize.py has filled")
-    broken = [(record, fault) for record in records if (fault := _fault(record)) is not None]
-    if broken:
-        record, fault = broken[0]
-        raise ValueError(
-            f"{len(broken)} of {len(records)} records break the agent's protocol, record "
-            f"{record.request.id!r} first ({fault}); make them anew with synthesize.py"
-        )
-
-
-def check_words(records: Sequence[Record], *, words: int | None) -> None:
-    """Nothing where all records are of a tool that reads so many words of a prompt.
-
-    Args:
-        words: as the system message of the agent that is taught says; None: it says nothing.
-
-    Raises:
-        ValueError: one is not; names the first and how many.
-    """
-    others = [record for record in records if record.words != words]
-    if others:
-        raise ValueError(
-            f"{len(others)} of {len(records)} records, {others[0].request.id!r} first, are of a "
-            f"tool that reads {_words(others[0].words)}, and the agent is told "
-            f"{_words(words)}; make both the same with --world.tool-words"
-        )
-
-
-def _words(words: int | None) -> str:
-    return "nobody says how many words" if words is None else f"{words} words"
-
-
-def _fault(record: Record) -> str | None:
-    """What is wrong with a record's turns."""
-    rounds = len(record.turns)
-    for place, text in enumerate(record.turns):
-        turn = parse_turn(text, images_so_far=place, max_rounds=rounds)
-        if turn.error is not None:
-            return f"turn {place + 1}: {turn.error}"
-        if turn.answer is not None and place + 1 < rounds:
-            return f"turn {place + 1} of {rounds} answers"
-    return None
+def _read(words: int | None) -> str:
+    return "nothing is said of the words read" if words is None else f"the tool reads {words} words"

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -44,15 +45,27 @@ def render_record(chat: ChatFormat, record: Record) -> TokenTrajectory:
     return chat.render(record.turns, record.request.prompt, pictures)
 
 
-class RecordSet:
-    """Records that fit into the policy's context, rendered as they are needed."""
+@runtime_checkable
+class Records(Protocol):
+    """Records by number: a list of them, or a ``RecordFolder`` that reads them from disk."""
 
-    def __init__(self, policy: Policy, records: Sequence[Record], config: SFTConfig) -> None:
+    def __getitem__(self, number: int, /) -> Record: ...
+
+
+class RecordSet:
+    """Records that fit into the policy's context, read and rendered as they are needed."""
+
+    def __init__(
+        self, policy: Policy, records: Records, numbers: Sequence[int], config: SFTConfig
+    ) -> None:
         """Measures every record.
 
+        Args:
+            numbers: those of ``records`` that are meant.
+
         Raises:
-            ValueError: none of them fits.
-            OSError: a picture cannot be read.
+            ValueError: none of them fits, or one is refused.
+            OSError: a record or a picture cannot be read.
         """
         self._chat = policy.chat
         self._threads = config.render_threads
@@ -60,22 +73,23 @@ class RecordSet:
         self.limit = min(context, config.max_record_tokens or context)
         """Tokens of a record."""
         with ThreadPoolExecutor(self._threads) as threads:
-            sizes = list(threads.map(lambda record: record_size(policy, record), records))
+            sizes = list(threads.map(lambda number: record_size(policy, records[number]), numbers))
         fitting = [place for place, size in enumerate(sizes) if size.tokens <= self.limit]
-        self.records = [records[place] for place in fitting]
+        self._records = records
+        self.numbers = [numbers[place] for place in fitting]
         self.sizes = [sizes[place] for place in fitting]
-        self.dropped = len(records) - len(fitting)
+        self.dropped = len(numbers) - len(fitting)
         """Records that were longer."""
         if not fitting:
             raise ValueError(
-                f"all {len(records)} records are longer than {self.limit} tokens, the shortest "
+                f"all {len(numbers)} records are longer than {self.limit} tokens, the shortest "
                 f"{min(size.tokens for size in sizes)}; give shorter ones, or smaller pictures by "
                 "--max-pixels"
             )
 
     def __str__(self) -> str:
         left_out = f" ({self.dropped} left out, longer than {self.limit} tokens)"
-        return f"{len(self.records)} records{left_out if self.dropped else ''}"
+        return f"{len(self.numbers)} records{left_out if self.dropped else ''}"
 
     @contextmanager
     def rendering(
@@ -87,7 +101,7 @@ class RecordSet:
         """
 
         def render(part: Sequence[int]) -> list[TokenTrajectory]:
-            return [render_record(self._chat, self.records[place]) for place in part]
+            return [render_record(self._chat, self._records[self.numbers[place]]) for place in part]
 
         def rendered() -> Iterator[list[TokenTrajectory]]:
             waiting: deque[Future[list[TokenTrajectory]]] = deque()
