@@ -69,6 +69,17 @@ def test_a_file_is_read_when_it_is_looked_at_and_only_once(tmp_path: Path):
     assert picture.image is seen
 
 
+def test_a_size_is_read_off_the_header(tmp_path: Path):
+    path = tmp_path / "some.png"
+    Image.new("L", (300, 200)).save(path)
+    path.write_bytes(path.read_bytes()[:50])  # the header, and no pixels
+    assert Picture("n", path=path).size == (300, 200)
+    assert Picture("n", image=Image.new("RGB", (3, 2)), path=path).size == (3, 2)
+    path.write_bytes(b"no picture")
+    with pytest.raises(OSError, match=r"some\.png"):
+        _ = Picture("n", path=path).size
+
+
 def test_pixels_go_before_the_file(tmp_path: Path):
     image = Image.new("RGB", (2, 2))
     assert Picture("n", image=image, path=tmp_path / "none.png").image is image

@@ -138,6 +138,29 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
 
 
+def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys):
+    run = make_run(tmp_path)
+    with run.recording(Learner()):
+        run.table("manners", "what was said", [{"said": "please", "n": "3"}])
+        run.conclude(outcomes(run, *["blue"] * 4), outcomes(run, *["red"] * 4), {"please": 3})
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert (summary["please"], summary["after"]["success"]) == (3, 1.0)
+    shown = capsys.readouterr().out
+    assert "what was said" in shown
+    assert "please" in shown
+    client = MlflowClient(run.tracker.uri)
+    assert "manners.json" in [kept.path for kept in client.list_artifacts(run.tracker.run_id)]
+
+
+def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):
+    run = make_run(tmp_path)
+    with run.recording(Learner()):
+        run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3))
+    # The prompt "p" is three words from "a red circle".
+    assert logged(run, "eval/first_prompt_near") == [(0, 1.0)]
+    assert logged(run, "eval/broken_turns") == [(0, 0.0)]
+
+
 @pytest.mark.parametrize(("in_update", "kept"), [(True, 2), (False, 3)])
 def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys, in_update, kept):
     run, learner = make_run(tmp_path), Learner()

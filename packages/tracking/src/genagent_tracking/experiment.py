@@ -5,6 +5,7 @@ fault and exit code 2, a failure in mid-run with one line and exit code 1, Ctrl-
 something had been learnt.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +88,8 @@ def _resumed(runs: Path, name: str, document: str) -> Path | None:
         print_line("nothing to go on with; a new run")
         return None
     if earlier.is_done:
-        print_line(f"{earlier.folder} has finished; more --steps would go on with it")
+        more = "; more --steps would go on with it" if "steps" in json.loads(document) else ""
+        print_line(f"{earlier.folder} has finished{more}")
         print_line(str(earlier.folder / "summary.json"))
         raise SystemExit(0)
     print_line(f"going on with {earlier.folder}")
