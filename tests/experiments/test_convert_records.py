@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.data.record_examples import record
 from tests.experiments.running import run
 
 from genagent_data import read_records, write_records
 
 
+@pytest.mark.slow
 def test_records_come_back_from_all_formats_as_they_were(tmp_path):
     written = [record(f"r{number}", rounds=number % 3 + 1, words=60) for number in range(5)]
     write_records(tmp_path / "records", written)
