@@ -1,14 +1,11 @@
 """The cold start: supervised fine-tuning of the agent on a teacher's conversations.
 
-Before RL the agent learns from records (GenAgent, 2601.18543, section 3.2) what a turn is, to write
-prompts of its own, and to look before it answers. Only its own tokens count; requests and pictures
-are masked. While it learns, held-out records say how well it foretells the teacher, and held-out
-requests how well it does by itself; the run ends with both sides of the paper's Table 1.
+Before RL the agent learns (GenAgent, 2601.18543, section 3.2) what a turn is, to write prompts of
+its own, and to look before it answers. Only its own tokens count. Held-out records say how well it
+foretells the teacher, held-out requests how it does by itself, and the end is the paper's Table 1.
 
-    uv run experiments/synthesize.py --requests 5000 --out synthesized
-    uv run experiments/sft.py --data synthesized --out cold-start
-
-``qwen2.5-vl-7b`` is the paper's recipe. Leaves are options (``--lr 1e-4``); a run's ``config.json``
+The miniature learns from what ``uv run experiments/synthesize.py --requests 5000`` writes,
+``qwen2.5-vl-7b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a run's ``config.json``
 is a preset too.
 """
 
@@ -17,11 +14,11 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -127,7 +124,6 @@ def main(config: ColdStartConfig, run: Run) -> None:
     print_line(f"learning from {learnt}, in {plan}; held out are {foretold}")
     update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps)
     engine = config.engine.open(policy, config.sampling, run.folder)
-
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request]) -> list[Outcome]:
@@ -151,22 +147,13 @@ def main(config: ColdStartConfig, run: Run) -> None:
                 if run.step % config.evaluate_every == 0:
                     run.evaluate(run.step, world, held_out, look)
         after = run.evaluate(run.step, world, held_out, look)
-        conclude(
-            run, before, after, {"padding": plan.padding, "held_out_records": asdict(foretell())}
-        )
+        ways = {"conduct_before": conduct(before), "conduct_after": conduct(after)}
+        title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
+        run.table("conduct", title, conduct_rows(*ways.values()))
+        figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
+        run.conclude(before, after, figures | {name: way.figures() for name, way in ways.items()})
         if config.out is not None:
             policy.save(config.out)
-
-
-def conclude(
-    run: Run, before: Sequence[Outcome], after: Sequence[Outcome], figures: Mapping[str, Any]
-) -> None:
-    """What Table 1 of the paper compares, on held-out requests."""
-    earlier, later = conduct(before), conduct(after)
-    title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
-    run.table("conduct", title, conduct_rows(earlier, later))
-    ways = {"conduct_before": earlier.figures(), "conduct_after": later.figures()}
-    run.conclude(before, after, {**ways, **figures})
 
 
 if __name__ == "__main__":

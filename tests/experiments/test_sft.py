@@ -136,7 +136,10 @@ def one_record(turn: str) -> str:
         (["--data", "cut"], "records.jsonl:1"),
         (["--data", "foreign"], "format error 'no_action'"),
         (["--data", "RECORDS", "--sft.batch-size", "500"], "sft.batch_size is 500, and there are"),
-        (["--data", "RECORDS", "--held-out-share", "1e-6"], "leaves 80 to learn from and 0 held"),
+        (
+            ["--data", "RECORDS", "--held-out-share", "1e-6"],
+            "leaves 80 to learn from and 0 to measure",
+        ),
         (["--data", "RECORDS", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["--data", "RECORDS", "--out", "full"], "full exists and is no policy"),
         (
