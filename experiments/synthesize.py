@@ -1,6 +1,7 @@
 """Trajectories to begin to learn from: the cold start's data (GenAgent, 2601.18543, section 3.2).
 
-1. keep the requests that the tool fails three times when it is given them as they are;
+0. pool requests of any files, without near-duplicates and without what benchmarks ask;
+1. keep those that the tool fails three times when it is given them as they are;
 2. a teacher writes a thought and a prompt, the tool draws it, the teacher judges the picture;
 3. where it is wrong, the teacher reflects, with the reference picture or the checklist as a hint,
    and the tool draws again;
@@ -17,7 +18,7 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -26,11 +27,15 @@ import tyro
 
 from genagent_data import (
     Funnel,
+    PoolConfig,
     Request,
+    StageFigures,
     SynthesisConfig,
     SynthesisServices,
-    read_requests,
+    pooled,
+    read_pool,
     synthesize,
+    write_hard_requests,
 )
 from genagent_miniworld import Miniature, ScriptedTeacher
 from genagent_tracking import (
@@ -65,8 +70,12 @@ class SynthesizeConfig:
         default_factory=ScriptedTeacher
     )
     requests: str = "1000"
-    """How many of the world's training requests, or a file of requests (.jsonl, .json, or one
-    prompt a line)."""
+    """How many of the world's training requests, or a file of requests (.jsonl, .json, one prompt
+    a line; GenEval++'s, WISE's and Imagine's own, an Echo-4o-Image folder)."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """More such files, and what must not be in them."""
+    hard_each: int = 0
+    """New requests of each task type that the opening teacher writes after the file's."""
     out: Path = Path("synthesized")
     """Folder of the records and of the work on them."""
     licence: str = ""
@@ -77,18 +86,33 @@ class SynthesizeConfig:
     def __post_init__(self) -> None:
         if self.requests.isdecimal() and int(self.requests) < 1:
             raise ValueError(f"requests is {self.requests}; wants 1 or more, or a file")
+        if self.hard_each < 0:
+            raise ValueError(f"hard_each is {self.hard_each}; wants 0 or more")
 
     @property
-    def file(self) -> Path | None:
-        """The file that is asked for instead of a number."""
-        return None if self.requests.isdecimal() else Path(self.requests)
+    def files(self) -> tuple[Path, ...]:
+        """All that are pooled; none where the world's own requests are taken."""
+        return (() if self.requests.isdecimal() else (Path(self.requests),)) + self.pool.files
+
+    @property
+    def pooled(self) -> PoolConfig:
+        """The pool with every file; a number of requests is its limit."""
+        limit = int(self.requests) if self.requests.isdecimal() else self.pool.limit
+        return replace(self.pool, files=self.files, limit=limit)
+
+    def problems(self) -> list[str]:
+        """What is wrong with files, world and teacher, a line each."""
+        lines = [*self.opened().problems(), *self.teacher.problems(), *self.pooled.problems()]
+        if self.hard_each and not (self.files and isinstance(self.teacher, ChatTeachers)):
+            lines.append("--hard-each wants a file of requests with hints, and teachers that write")
+        return list(dict.fromkeys(lines))
 
     def opened(self) -> Miniature | FilesAndEndpoints:
-        """The world with that file as its training requests. Nothing here is held out, so that a
-        world of files needs no file for it."""
-        if self.file is None and isinstance(self.world, Miniature):
+        """The world with the first file as its training requests. Nothing here is held out, so that
+        a world of files needs no file for it."""
+        if not self.files and isinstance(self.world, Miniature):
             return self.world
-        train = self.file or self.world.train
+        train = self.files[0] if self.files else self.world.train
         return replace(self.world, train=train, held_out=self.world.held_out or train)
 
 
@@ -113,13 +137,13 @@ def main(config: SynthesizeConfig, run: Run) -> None:
     """Open world and teacher, synthesize, show the funnel."""
     world_config = config.opened()
     # One file may be both what is learnt from and what is held out.
-    refuse(list(dict.fromkeys([*world_config.problems(), *config.teacher.problems()])))
+    refuse(config.problems())
     work = config.out / WORK
     work.mkdir(parents=True, exist_ok=True)
     held = lock_folder(work)
     world = world_config.open(work, seed=config.run.seed)
     teacher = config.teacher.load(work, words=world.words)
-    total, requests = requests_of(config, world)
+    total, requests, pool = requests_of(config, world)
     services = SynthesisServices(
         tool=world.tool,
         tool_name=service_name(world_config.tool, world_config.tool_model),
@@ -130,7 +154,7 @@ def main(config: SynthesizeConfig, run: Run) -> None:
         words=world.words,
     )
     about = {
-        "sources": str(config.file) if config.file else f"{total} requests of the training split",
+        "sources": ", ".join(map(str, config.files)) or f"{total} requests of the training split",
         "licence": config.licence,
     }
     with run.recording():
@@ -142,6 +166,7 @@ def main(config: SynthesizeConfig, run: Run) -> None:
                 config.synthesis,
                 config.out,
                 seed=config.run.seed,
+                pool=pool,
                 about=about,
                 progress=progress,
             )
@@ -154,11 +179,15 @@ def service_name(name: str, model: str) -> str:
     return model or ("served" if name.startswith(("http://", "https://")) else name)
 
 
-def requests_of(config: SynthesizeConfig, world: World) -> tuple[int, Iterable[Request]]:
-    """How many there are, and each in turn."""
-    if config.file is not None:
-        requests = read_requests(config.file)
-        return len(requests), requests
+def requests_of(
+    config: SynthesizeConfig, world: World
+) -> tuple[int, Iterable[Request], StageFigures | None]:
+    """How many there are, each in turn, and what pooling dropped."""
+    if config.files:
+        requests = list(read_pool(config.files))
+        requests += written(config, requests) if config.hard_each else ()
+        kept, figures = pooled(requests, config.pooled)
+        return len(kept), kept, figures
     total = int(config.requests)
 
     def sampled() -> Iterator[Request]:
@@ -167,7 +196,19 @@ def requests_of(config: SynthesizeConfig, world: World) -> tuple[int, Iterable[R
             batch = world.train.sample(STEP, seed=config.run.seed, step=step)
             yield from batch[: total - start]
 
-    return total, sampled()
+    return total, sampled(), None
+
+
+def written(config: SynthesizeConfig, examples: Sequence[Request]) -> tuple[Request, ...]:
+    """Hard requests by the teacher, after examples that have hints."""
+    assert isinstance(config.teacher, ChatTeachers)
+    chat = config.teacher.writer(config.out / WORK)
+    seeds = [request for request in examples if request.hints]
+    made = write_hard_requests(chat, seeds=seeds, each=config.hard_each, seed=config.run.seed)
+    print_line(f"{len(made.requests)} hard requests written, {made.missing} missing")
+    for line in made.errors:
+        print_line(line)
+    return made.requests
 
 
 def conclude(config: SynthesizeConfig, run: Run, funnel: Funnel) -> None:

@@ -58,6 +58,7 @@ class Gate:
 
 
 def options(folder: Path, painter: str, mind: str) -> list[str]:
+    folder.mkdir(exist_ok=True)
     rows = [{"id": f"r{n}", "prompt": f"thing number {n}", "task": "ab"[n % 2]} for n in range(24)]
     (folder / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return [
@@ -128,6 +129,38 @@ def test_killed_at_any_moment_it_goes_on_and_asks_nothing_twice(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_written_requests_join_the_pool_and_a_benchmarks_own_do_not(tmp_path: Path):
+    def writes(body: dict[str, Any], number: int) -> Answer:
+        if "<requests>" not in words_in(body):
+            return taught(body, number)
+        rows = [{"prompt": f"{noun} in a jar", "hints": [noun]} for noun in ("an owl", "a comet")]
+        return Answer(words=f"<requests>{json.dumps(rows)}</requests>")
+
+    rows = [{"id": f"r{n}", "prompt": f"thing number {n}", "hints": ["a thing"]} for n in range(4)]
+    (tmp_path / "asked.jsonl").write_text(
+        "\n".join(map(json.dumps, [*rows, rows[1] | {"id": "x"}]))
+    )
+    (tmp_path / "official.txt").write_text("A comet in a jar!\nthing number 2\n")
+    with answering(right) as painter, serving(writes) as mind:
+        given = options(tmp_path / "other", painter.url, mind.url)
+        done = run(
+            SCRIPT,
+            tmp_path,
+            *given,
+            *("--hard-each", "2", "--pool.benchmarks", "official.txt"),
+        )
+        assert done.returncode == 0, done.stderr
+    _, logged = only_run(tmp_path, "synthesize")
+    metrics = logged.data.metrics
+    assert metrics["funnel/pool/kept"] == 4
+    assert metrics["funnel/pool/dropped/contaminated"] == 2
+    assert metrics["funnel/pool/dropped/duplicate"] == 1
+    assert metrics["funnel/hard/kept"] + metrics["funnel/hard/dropped/solved_plainly"] == 4
+    fates = (tmp_path / "synthesized/work/stages/0-requests/000000.jsonl").read_text()
+    assert "an owl in a jar" in fates and "a comet" not in fates
+
+
+@pytest.mark.slow
 def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Path):
     done = run(SCRIPT, tmp_path, "smoke", "--requests", "24", "--out", "made")
     assert done.returncode == 0, done.stderr
@@ -148,6 +181,8 @@ def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Pat
     [
         (("--requests", "nowhere.jsonl"), "No such file or directory: 'nowhere.jsonl'"),
         (("--requests", "0"), "requests is 0; wants 1 or more, or a file"),
+        (("--hard-each", "-1"), "hard_each is -1; wants 0 or more"),
+        (("--hard-each", "2"), "--hard-each wants a file of requests with hints, and teachers"),
         (("--unfinished", "1"), "unfinished is 1.0; wants 0 or more, below 1"),
     ],
 )

@@ -6,7 +6,7 @@ from genagent_data.judging import reward_case
 from genagent_data.openai_messages import read_openai, write_openai
 from genagent_data.pictures import PictureStore
 from genagent_data.pool import DroppedRequest, PoolConfig, prompt_pool, read_pool
-from genagent_data.prompt_files import PromptFile, prompt_version, read_prompt
+from genagent_data.prompt_files import PromptFile, read_prompt
 from genagent_data.protocol import (
     FORMAT_ERRORS,
     OBSERVATION,
@@ -27,9 +27,11 @@ from genagent_data.sharegpt import read_sharegpt, write_sharegpt
 from genagent_data.synthesis import (
     ChatTeacher,
     Funnel,
+    StageFigures,
     SynthesisConfig,
     SynthesisServices,
     Teacher,
+    pooled,
     synthesize,
 )
 from genagent_data.trajectory import (
@@ -60,6 +62,7 @@ __all__ = [
     "RecordFolder",
     "Request",
     "Round",
+    "StageFigures",
     "SynthesisConfig",
     "SynthesisServices",
     "Teacher",
@@ -68,8 +71,8 @@ __all__ = [
     "check_record",
     "derive_seed",
     "parse_turn",
+    "pooled",
     "prompt_pool",
-    "prompt_version",
     "read_jsonl",
     "read_openai",
     "read_pool",

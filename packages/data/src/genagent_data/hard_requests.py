@@ -44,7 +44,7 @@ def write_hard_requests(
     """Have new requests written, of every task type of the ones given.
 
     Ids are ``hard-SEED/TASK/NUMBER``; a number whose request is missing is left out. What is asked
-    follows from the arguments and ``prompt_version(PROMPT)`` alone. Nothing is removed that
+    follows from the arguments and the prompt's version alone. Nothing is removed that
     resembles the seeds or comes twice: that is ``prompt_pool``'s business.
 
     Args:
@@ -99,8 +99,9 @@ def _question(seeds: Sequence[Request], number: int, seed: int) -> ChatRequest:
         json.dumps({"prompt": request.prompt, "hints": request.hints}, ensure_ascii=False)
         for request in shown
     ]
-    text = read_prompt(PROMPT).fill(task=seeds[0].task, number=number, examples="\n".join(lines))
-    return ChatRequest(system="", parts=(text,))
+    prompt = read_prompt(PROMPT)
+    text = prompt.ask(task=seeds[0].task, number=str(number), examples="\n".join(lines))
+    return ChatRequest(system=prompt.system, parts=(text,))
 
 
 def _read(reply: str) -> list[Request] | str:

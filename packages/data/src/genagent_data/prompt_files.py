@@ -1,51 +1,58 @@
-"""What teachers are asked, each question in a file of its own."""
+"""The teachers' prompts: files of a system message and a user turn, versioned by their content."""
 
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 
-FOLDER = "teacher_prompts"
+_RULE = "\n---\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptFile:
-    """A question with places to fill, and what tells it from other wordings.
+    """What a teacher is asked, with slots such as ``$request``.
 
-    Example: ``read_prompt("hard_requests").fill(task="counting", number=10, examples="…")``
+    Example: ``read_prompt("open").version == "open@1f0c…"``
     """
 
-    text: str
-    """Places are written ``$name``, and a dollar ``$$``."""
     version: str
-    """Twelve digits of the SHA-256 of the file; part of what an answer is kept under."""
+    """Name and the first digits of the SHA-256 of all that it was read from."""
+    system: str
+    user: Template
 
-    def fill(self, **values: object) -> str:
-        """The question with every place filled.
-
-        Raises:
-            ValueError: a place has no value; the message names it.
-        """
-        try:
-            return Template(self.text).substitute(values)
-        except KeyError as error:
-            raise ValueError(f"the prompt has a place ${error.args[0]}; give its value") from error
+    def ask(self, **slots: str) -> str:
+        """The user turn."""
+        return self.user.substitute(slots).strip()
 
 
-def read_prompt(name: str) -> PromptFile:
-    """The question of ``teacher_prompts/NAME.md``.
+def read_prompt(name: str, *, folder: Path | None = None, **included: str) -> PromptFile:
+    """The prompt ``name.md`` of a folder, our own unless another is given.
+
+    Args:
+        included: slots that are filled from other files of the folder, by the files' names.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: the file has no line ``---`` between system message and user turn, or a slot
+            that is no name.
+        OSError: there is no such file.
     """
-    folder = files("genagent_data").joinpath(FOLDER)
-    known = sorted(f.name.removesuffix(".md") for f in folder.iterdir() if f.name.endswith(".md"))
-    if name not in known:
-        raise ValueError(f"no prompt is called {name!r}; known: {', '.join(known)}")
-    content = folder.joinpath(f"{name}.md").read_bytes()
-    return PromptFile(text=content.decode(), version=hashlib.sha256(content).hexdigest()[:12])
-
-
-def prompt_version(name: str) -> str:
-    """The version alone. Raises ValueError as ``read_prompt``."""
-    return read_prompt(name).version
+    root = files("genagent_data") / "teacher_prompts" if folder is None else folder
+    text = (root / f"{name}.md").read_text(encoding="utf-8")
+    others = {
+        slot: (root / f"{file}.md").read_text(encoding="utf-8").strip()
+        for slot, file in included.items()
+    }
+    system, rule, user = text.partition(_RULE)
+    template = Template(user)
+    if not rule or not template.is_valid():
+        raise ValueError(
+            f"{root / f'{name}.md'}: wants a system message, a line ---, and a user turn whose "
+            "slots are names such as $request"
+        )
+    for slot, content in others.items():
+        # A dollar sign of the file's own stays one.
+        filled = template.template.replace(f"${slot}", content.replace("$", "$$"))
+        template = Template(filled)
+    digest = hashlib.sha256("\n".join((text, *others.values())).encode()).hexdigest()
+    return PromptFile(version=f"{name}@{digest[:12]}", system=system.strip(), user=template)

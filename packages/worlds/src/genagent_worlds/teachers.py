@@ -8,7 +8,7 @@ import tyro
 
 from genagent_data import ChatTeacher, Teacher
 from genagent_data.synthesis.answers import KeptAnswers, KeptChat
-from genagent_rewards import OpenAIChat, OpenAIChatConfig
+from genagent_rewards import ChatModel, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import look, teacher_probes
 
 PARTS = ("open", "judge", "reflect")
@@ -115,6 +115,10 @@ class ChatTeachers:
         return ChatTeacher(
             open=opens, judge=judges, reflect=reflects, words=words, prompts=self.prompts
         )
+
+    def writer(self, work: Path) -> ChatModel:
+        """The model that writes requests: the one that opens, its words kept in ``work`` too."""
+        return KeptChat(OpenAIChat(self.part("open").chat()), KeptAnswers(work / REPLIES))
 
     def part(self, name: str) -> TeacherEndpoints:
         """A part's model: the first part's in all that is left as it was."""

@@ -2,6 +2,7 @@
 
 from genagent_data.synthesis.chat_teacher import ChatTeacher
 from genagent_data.synthesis.funnel import Funnel, StageFigures
+from genagent_data.synthesis.intake import pooled
 from genagent_data.synthesis.synthesize import SynthesisConfig, SynthesisServices, synthesize
 from genagent_data.synthesis.teacher import Attempt, Call, Failure, Judgement, Teacher
 
@@ -16,5 +17,6 @@ __all__ = [
     "SynthesisConfig",
     "SynthesisServices",
     "Teacher",
+    "pooled",
     "synthesize",
 ]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from genagent_data.prompt_files import read_prompt
 from genagent_data.request import Request
-from genagent_data.synthesis.prompt_texts import read_prompt
 from genagent_data.synthesis.teacher import Attempt, Call, Failure, Judgement, Why
 from genagent_rewards import ChatModel, ChatReply, ChatRequest
 

@@ -92,6 +92,7 @@ def synthesize(
     folder: Path,
     *,
     seed: int = 0,
+    pool: StageFigures | None = None,
     about: Mapping[str, str] | None = None,
     progress: Callable[[Funnel], None] | None = None,
 ) -> Funnel:
@@ -99,6 +100,7 @@ def synthesize(
 
     Args:
         requests: read once, a chunk at a time; the same in the same order where this goes on.
+        pool: what ``pooled`` kept and dropped before, for the funnel.
         about: lines for the data card, such as ``sources`` and ``licence``.
         progress: hears the counts as they grow, from any thread, one at a time.
 
@@ -121,7 +123,8 @@ def synthesize(
     }
     _same_settings(work, made_with)
     names = (INTAKE, *STAGES)
-    tally = {name: StageFigures(name=name) for name in (*names, BALANCE)}
+    tally = {} if pool is None else {pool.name: pool}
+    tally |= {name: StageFigures(name=name) for name in (*names, BALANCE)}
 
     def counted(figures: StageFigures) -> None:
         tally[figures.name] += figures
