@@ -1,6 +1,7 @@
 """Going on, repeating, and what a full disk or a service that is down leaves behind."""
 
 import errno
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -145,3 +146,28 @@ def test_progress_ends_at_the_funnel_that_is_returned(tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert "solved_plainly" in card and "- **teacher**: script" in card
     assert (tmp_path / "funnel.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_models_in_this_process_are_called_from_one_thread_each(tmp_path):
+    threads = {"tool": set(), "judge": set()}
+
+    class Tool(NumberTool):
+        def generate(self, prompts, seeds):
+            threads["tool"].add(threading.get_ident())
+            return super().generate(prompts, seeds)
+
+    class Judge(NumberJudge):
+        def judge(self, questions):
+            threads["judge"].add(threading.get_ident())
+            return super().judge(questions)
+
+        def compare(self, questions):
+            threads["judge"].add(threading.get_ident())
+            return super().compare(questions)
+
+    config, script = replace(CONFIG, workers=4), Script(**LINES)
+    synthesize(REQUESTS, services(Tool(), Judge()), script, config, tmp_path / "alone")
+    assert [len(idents) for idents in threads.values()] == [1, 1]
+    at_once = replace(services(Tool(), Judge()), at_once=True)
+    synthesize(REQUESTS, at_once, script, config, tmp_path / "at-once")
+    assert len(threads["judge"]) > 2

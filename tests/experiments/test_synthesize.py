@@ -125,7 +125,7 @@ def test_killed_at_any_moment_it_goes_on_and_asks_nothing_twice(tmp_path: Path):
     summary, _ = summary_of(done.stdout, torn)
     assert summary["status"] == "finished" and 0 < summary["records"] < 24
     card = (torn / "synthesized" / "README.md").read_text()
-    assert "license: cc-by-4.0" in card and "other judge@" in card and "asked.jsonl" in card
+    assert "license: cc-by-4.0" in card and "other#" in card and "asked.jsonl" in card
 
 
 @pytest.mark.slow
