@@ -8,7 +8,7 @@ build goes on where it stopped:
 3. ``vision``: a policy whose vision tower knows what is in each cell, and no words yet;
 4. ``reading``: the same with the protocol, the lore and judgement;
 5. ``base``: what an untaught model is like;
-6. ``sft``: the cold start from ``base`` on the teacher's trajectories;
+6. ``sft``: the cold start from ``base`` on records as ``synthesize.py`` makes them;
 7. ``sana-mini`` and ``qwen-image-mini`` with autoencoders of their own, the other tools;
 8. ``judge-vision``: the judge's eyes, on what all tools draw for the teacher and for ``sft``;
 9. ``judge-mini``: the judge, from ``reading`` and these eyes.
@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genagent_building.training import (
+    COLD_START,
     JUDGE_VISION,
     JudgeTraining,
     PolicyTraining,
@@ -90,8 +91,9 @@ PRESETS = {
             vision=VisionTraining(steps=2, pictures=64),
             reading_steps=4,
             base_steps=2,
-            cold_start_steps=2,
             trajectories=40,
+            requests=200,
+            cold_start=replace(COLD_START, batch_size=16, epochs=0.5),
         ),
         judge=JudgeTraining(
             cases=24, agent_cases=12, vision=replace(JUDGE_VISION, steps=2, batch=16), steps=2
@@ -141,7 +143,8 @@ def _facts(config: BuildConfig) -> dict[str, str]:
         },
         "policies": f"vision {config.policy.vision.steps} steps, "
         f"reading {config.policy.reading_steps}, "
-        f"base {config.policy.base_steps}, sft {config.policy.cold_start_steps} more",
+        f"base {config.policy.base_steps}; sft {config.policy.cold_start.epochs:g} epochs of the "
+        f"records of {config.policy.requests} requests",
         "judge-mini": f"vision {config.judge.vision.steps} steps, {config.judge.steps} more",
     }
 

@@ -24,6 +24,7 @@ import tyro
 
 import genagent_policy as policies  # what loads torch is taken from these two when it is needed
 import genagent_rollout as rollout
+from genagent_building.training import COLD_START, HELD_OUT_SHARE
 from genagent_data import RecordFolder, Request
 from genagent_miniworld import Miniature
 from genagent_policy import PolicyConfig, SFTConfig
@@ -40,7 +41,7 @@ class ColdStartConfig:
     """Folder of records, as synthesize.py writes it."""
     out: Path | None = None
     """Folder for the learnt policy, besides the run's own."""
-    held_out_share: float = 0.02
+    held_out_share: float = HELD_OUT_SHARE
     """About that share of the records' requests is not learnt from but measured on."""
     loss_every: int = 25
     """Steps between two looks at the loss on held-out records."""
@@ -72,21 +73,13 @@ class ColdStartConfig:
             yield f"--out: {self.out} exists and is no policy; give a new folder"
 
 
-TINY = SFTConfig(
-    learning_rate=5e-4,
-    batch_size=32,
-    final_fraction=0.02,
-    weight_decay=0.01,
-    micro_batch_tokens=2048,
-    grouped_batches=4,
-)
 PRESETS = {
-    "miniature": ColdStartConfig(sft=TINY, run=RunConfig(threads=1, checkpoint_every=25)),
+    "miniature": ColdStartConfig(sft=COLD_START, run=RunConfig(threads=1, checkpoint_every=25)),
     "smoke": ColdStartConfig(
         held_out_share=0.2,
         loss_every=2,
         evaluate_every=2,
-        sft=replace(TINY, batch_size=16, epochs=1.0),
+        sft=replace(COLD_START, batch_size=16, epochs=1.0),
         evaluation=EvaluationConfig(held_out=20),
         run=RunConfig(threads=1),
     ),

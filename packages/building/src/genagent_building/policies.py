@@ -6,6 +6,8 @@ taught this protocol; ``sft`` comes out of ``base`` by the cold start, as in the
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
 
 from genagent_building.lessons import (
     Lesson,
@@ -14,9 +16,18 @@ from genagent_building.lessons import (
     tokens,
     unreliable_lesson,
 )
-from genagent_building.training import PolicyTraining
+from genagent_building.training import HELD_OUT_SHARE, PolicyTraining
+from genagent_data import RecordFolder
 from genagent_miniworld.teacher import Teacher
-from genagent_policy import Policy, SFTConfig, SFTReport, SFTUpdate
+from genagent_policy import (
+    BatchPlan,
+    Policy,
+    RecordSet,
+    SFTConfig,
+    SFTReport,
+    SFTUpdate,
+    split_records,
+)
 
 Report = Callable[[int, SFTReport], None]
 
@@ -51,14 +62,18 @@ def train_base(
 
 
 def train_sft(
-    policy: Policy, drawn: Sequence[Lesson], config: PolicyTraining, report: Report
+    policy: Policy, folder: Path, config: SFTConfig, report: Report, *, seed: int
 ) -> None:
-    """The cold start: whole trajectories of the teacher through the tool."""
-    rng = random.Random(f"sft-{config.seed}")
-    update = _update(policy, config.cold_start_rate, config.cold_start_steps, config.batch)
-    for step in range(config.cold_start_steps):
-        lessons = rng.sample(drawn, config.batch)
-        report(step, update.step([tokens(policy, lesson) for lesson in lessons]))
+    """The cold start from the records of a folder, as ``experiments/sft.py`` has it."""
+    records = RecordFolder(folder)
+    split = split_records(records, held_out=HELD_OUT_SHARE)
+    learnt = RecordSet(policy, records, split.taught, config)
+    plan = BatchPlan(learnt.sizes, config, seed=seed)
+    update = SFTUpdate(policy, config, total_steps=plan.total_steps)
+    with learnt.rendering(plan.parts_from(0)) as rendered:
+        for step in range(plan.total_steps):
+            parts = islice(rendered, len(plan.parts(step)))
+            report(step, update.step_in_parts(parts, policy_tokens=plan.policy_tokens(step)))
 
 
 def _update(policy: Policy, rate: float, steps: int, batch: int) -> SFTUpdate:

@@ -19,8 +19,16 @@ from genagent_building.policies import train_base, train_reading, train_sft
 from genagent_building.policy import build_policy
 from genagent_building.tool import Family, train_flow, train_vae
 from genagent_building.training import JudgeTraining, PolicyTraining, ToolTraining
-from genagent_data import PictureStore
-from genagent_miniworld import TOOLS, Teacher
+from genagent_data import (
+    PictureStore,
+    RecordFolder,
+    SynthesisConfig,
+    SynthesisServices,
+    derive_seed,
+    synthesize,
+)
+from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier
+from genagent_miniworld.grammar import sample_requests
 from genagent_policy import Policy
 from genagent_tools import DiffusersTool
 from genagent_tracking import print_line, step_progress
@@ -49,8 +57,8 @@ def tool_stages(family: Family, training: ToolTraining, work: Path, *, vae: str)
 
 
 def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: int) -> None:
-    """``vision``, ``reading``, ``base`` and ``sft``, on what flux-mini draws; the eyes are tried
-    on ``held_out`` pictures."""
+    """``vision``, ``reading``, ``base``, and ``sft`` with its records, on what flux-mini draws; the
+    eyes are tried on ``held_out`` pictures."""
     tool = built_tool("flux-mini", work)
     lessons: list[Lesson] = []
 
@@ -75,7 +83,6 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
     for start, name, steps, train in (
         ("vision", "reading", training.reading_steps, train_reading),
         ("reading", "base", training.base_steps, train_base),
-        ("base", "sft", training.cold_start_steps, train_sft),
     ):
 
         def policy_stage(start=start, name=name, steps=steps, train=train) -> None:
@@ -85,6 +92,34 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
             policy.save(work / f"{name}.partial")
 
         _stage(work / name, policy_stage)
+
+    _synthesized(work / "synthesized", training.requests, tool, seed=seed)
+
+    def sft_stage() -> None:
+        policy, folder = Policy.load(work / "base"), work / "synthesized"
+        steps = training.cold_start.total_steps(len(RecordFolder(folder)))
+        with _bar("sft", steps) as report:
+            train_sft(
+                policy,
+                folder,
+                training.cold_start,
+                lambda step, sft: report(step, sft.loss),
+                seed=seed,
+            )
+        policy.save(work / "sft.partial")
+
+    _stage(work / "sft", sft_stage)
+
+
+def _synthesized(folder: Path, count: int, tool: DiffusersTool, *, seed: int) -> None:
+    """Records of so many training requests; the truth judges, for the judge comes after ``sft``."""
+    verifier = Verifier()
+    services = SynthesisServices(
+        tool=tool, tool_name="flux-mini", point=verifier, pair=verifier, judge_name="verifier"
+    )
+    print_line(f"{folder}: {count} requests are drawn, judged and drawn again")
+    requests = sample_requests(count, seed=derive_seed(seed, "synthesis"), split="train")
+    synthesize(requests, services, ScriptedTeacher(), SynthesisConfig(), folder, seed=seed)
 
 
 def judge_stages(training: JudgeTraining, work: Path, *, seed: int, store: PictureStore) -> None:

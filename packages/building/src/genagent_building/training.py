@@ -2,6 +2,20 @@
 
 from dataclasses import dataclass, field
 
+from genagent_policy import SFTConfig
+
+COLD_START = SFTConfig(
+    learning_rate=5e-4,
+    batch_size=32,
+    final_fraction=0.02,
+    weight_decay=0.01,
+    micro_batch_tokens=2048,
+    grouped_batches=4,
+)
+"""How ``sft`` is made of ``base``, here and by ``experiments/sft.py``."""
+HELD_OUT_SHARE = 0.02
+"""Of the records' requests, not learnt from."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolTraining:
@@ -61,10 +75,11 @@ class PolicyTraining:
     base_rate: float = 3e-4
     fault: float = 0.13
     """Share of ``base``'s turns that break the protocol."""
-    cold_start_steps: int = 350
-    cold_start_rate: float = 5e-4
     trajectories: int = 5000
-    """Trajectories through the tool, for every stage that shows drawn pictures."""
+    """Trajectories through the tool, for the stages before ``sft`` that show drawn pictures."""
+    requests: int = 10000
+    """Requests that ``sft``'s records are synthesized of."""
+    cold_start: SFTConfig = COLD_START
     batch: int = 32
     seed: int = 0
 

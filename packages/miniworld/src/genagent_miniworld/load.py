@@ -74,6 +74,7 @@ def quietly() -> None:
     import transformers
 
     diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
 
