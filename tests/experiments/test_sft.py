@@ -54,13 +54,13 @@ def test_a_short_run_learns_measures_and_leaves_a_policy(tmp_path, records):
     assert held_out == 0.2
     client, logged = only_run(tmp_path, "sft")
     assert logged.info.status == "FINISHED"
-    losses = history(client, logged, "policy/loss")
+    losses = history(client, logged, "sft/loss")
     assert list(losses) == list(range(1, steps + 1))
     assert losses[steps] < losses[1]
-    for name in ("policy/token_accuracy", "policy/grad_norm", "throughput/padding"):
+    for name in ("sft/token_accuracy", "sft/grad_norm", "throughput/padding"):
         assert list(history(client, logged, name)) == list(losses), name
     assert list(history(client, logged, "held_out/loss")) == list(range(2, steps + 1, 2))
-    rates = history(client, logged, "policy/learning_rate")
+    rates = history(client, logged, "sft/learning_rate")
     assert rates[1] == 1e-3
     assert rates[steps] < 3e-4
     assert set(history(client, logged, "eval/success")) == {0, *range(2, steps + 1, 2), steps}
@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, records):
     assert policies[0].keys() == policies[1].keys()
     assert all(policies[0][name].equal(policies[1][name]) for name in policies[0])
     client, logged = only_run(killed, "sft")
-    assert set(history(client, logged, "policy/loss")) == set(range(1, summary["steps"] + 1))
+    assert set(history(client, logged, "sft/loss")) == set(range(1, summary["steps"] + 1))
     again = run(SCRIPT, killed, *options(records), "--resume")
     assert again.returncode == 0
     assert "has finished" in again.stdout

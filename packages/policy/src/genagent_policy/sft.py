@@ -34,10 +34,10 @@ class SFTReport:
     def metrics(self) -> dict[str, float]:
         """Its figures by metric name."""
         return {
-            "policy/loss": self.loss,
-            "policy/token_accuracy": self.token_accuracy,
-            "policy/grad_norm": self.grad_norm,
-            "policy/learning_rate": self.learning_rate,
+            "sft/loss": self.loss,
+            "sft/token_accuracy": self.token_accuracy,
+            "sft/grad_norm": self.grad_norm,
+            "sft/learning_rate": self.learning_rate,
             "throughput/padding": self.padding,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
         }

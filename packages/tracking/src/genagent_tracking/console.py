@@ -21,7 +21,7 @@ from genagent_data import Funnel
 
 SHOWN = {
     "loss": "loss",
-    "nats": "policy/loss",
+    "nats": "sft/loss",
     "reward": "reward/total",
     "success": "rollout/success",
     "judged success": "rollout/judged_success",
