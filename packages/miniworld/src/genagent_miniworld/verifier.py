@@ -41,12 +41,8 @@ class Verifier:
         return Verdict(choice=choice, reason=reason, judge=self.name)
 
 
-def errors_of(spec: Spec, picture: Image.Image) -> int:
-    """How far a picture is from a request: the sum of its conditions' errors."""
-    return _errors(spec, read(picture))
-
-
 def _errors(spec: Spec, reading: Reading) -> int:
+    """How far a picture is from a request: the sum of its conditions' errors."""
     return sum(error for _, error in spec.errors(reading))
 
 
