@@ -92,8 +92,9 @@ PRESETS = {
             reading_steps=4,
             base_steps=2,
             trajectories=40,
-            requests=200,
-            cold_start=replace(COLD_START, batch_size=16, epochs=0.5),
+            requests=80,
+            records_by="shipped",
+            cold_start=replace(COLD_START, batch_size=8, epochs=1.0),
         ),
         judge=JudgeTraining(
             cases=24, agent_cases=12, vision=replace(JUDGE_VISION, steps=2, batch=16), steps=2

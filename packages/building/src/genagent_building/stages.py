@@ -27,7 +27,7 @@ from genagent_data import (
     derive_seed,
     synthesize,
 )
-from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier
+from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier, load_tool
 from genagent_miniworld.grammar import sample_requests
 from genagent_policy import Policy
 from genagent_tools import DiffusersTool
@@ -93,7 +93,11 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
 
         _stage(work / name, policy_stage)
 
-    _synthesized(work / "synthesized", training.requests, tool, seed=seed)
+    def records_stage() -> None:
+        draws = tool if training.records_by == "built" else load_tool("flux-mini")
+        _synthesize(work / "synthesized.partial", training.requests, draws, seed=seed)
+
+    _stage(work / "synthesized", records_stage)
 
     def sft_stage() -> None:
         policy, folder = Policy.load(work / "base"), work / "synthesized"
@@ -111,7 +115,7 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
     _stage(work / "sft", sft_stage)
 
 
-def _synthesized(folder: Path, count: int, tool: DiffusersTool, *, seed: int) -> None:
+def _synthesize(folder: Path, count: int, tool: DiffusersTool, *, seed: int) -> None:
     """Records of so many training requests; the truth judges, for the judge comes after ``sft``."""
     verifier = Verifier()
     services = SynthesisServices(

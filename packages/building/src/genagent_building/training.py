@@ -1,6 +1,7 @@
 """How the parts of the miniature are trained, as options. Nothing here loads torch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from genagent_policy import SFTConfig
 
@@ -79,6 +80,9 @@ class PolicyTraining:
     """Trajectories through the tool, for the stages before ``sft`` that show drawn pictures."""
     requests: int = 10000
     """Requests that ``sft``'s records are synthesized of."""
+    records_by: Literal["built", "shipped"] = "built"
+    """Whose pictures they show: those of this build's flux-mini, or of the one that ships, for a
+    build of a few steps, whose own draws nothing that passes."""
     cold_start: SFTConfig = COLD_START
     batch: int = 32
     seed: int = 0
