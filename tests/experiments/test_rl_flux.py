@@ -42,7 +42,7 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
         "reward/total",
         "reward/pair",
         "reward/pair_after_failed_first",
-        "audit/false_accept",
+        "audit/reward_gap",
         "rollout/success",
         "rollout/first_success",
         "rollout/rounds",
