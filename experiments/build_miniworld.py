@@ -32,6 +32,7 @@ from genagent_building.training import (
     ToolTraining,
     VisionTraining,
 )
+from genagent_data import write_text
 from genagent_tracking import (
     Flat,
     Run,
@@ -39,7 +40,6 @@ from genagent_tracking import (
     print_line,
     print_table,
     run_experiment,
-    write_text,
 )
 
 SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=1700, dropped=0.1)

@@ -55,8 +55,6 @@ WORK = "work"
 """Folder in the output of what was paid for."""
 STEP = 512
 """Requests that are sampled at a time."""
-SERVICE_REASONS = ("tool_failed", "no_verdict", "teacher_", "reference_")
-"""Drops that somebody may want to see to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,10 +215,8 @@ def conclude(config: SynthesizeConfig, run: Run, funnel: Funnel) -> None:
     print_table(f"{funnel.records} records out of {funnel.requests} requests", rows)
     shares = sorted(funnel.shares.items(), key=lambda item: -item[1])
     print_line("time: " + ", ".join(f"{name} {share:.0%}" for name, share in shares if share))
-    for stage in funnel.stages:
-        for reason, detail in stage.details.items():
-            if reason.startswith(SERVICE_REASONS):
-                print_line(f"{stage.name}: {stage.drops[reason]} {reason}; the last: {detail}")
+    for line in funnel.service_lines():
+        print_line(line)
     run.tracker.log(funnel.metrics(), 0)
     run.tracker.table("funnel", rows)
     run.tracker.artifact(config.out / "funnel.png")

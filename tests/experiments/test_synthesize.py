@@ -156,7 +156,8 @@ def test_written_requests_join_the_pool_and_a_benchmarks_own_do_not(tmp_path: Pa
     assert metrics["funnel/pool/dropped/contaminated"] == 2
     assert metrics["funnel/pool/dropped/duplicate"] == 1
     assert metrics["funnel/hard/kept"] + metrics["funnel/hard/dropped/solved_plainly"] == 4
-    fates = (tmp_path / "synthesized/work/stages/0-requests/000000.jsonl").read_text()
+    stages = tmp_path.joinpath("synthesized", "work", "stages")
+    fates = (stages / "0-requests" / "000000.jsonl").read_text()
     assert "an owl in a jar" in fates and "a comet" not in fates
 
 

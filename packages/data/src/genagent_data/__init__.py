@@ -34,6 +34,7 @@ from genagent_data.synthesis import (
     pooled,
     synthesize,
 )
+from genagent_data.text_files import write_text
 from genagent_data.trajectory import (
     Ending,
     Round,
@@ -91,4 +92,5 @@ __all__ = [
     "write_openai",
     "write_records",
     "write_sharegpt",
+    "write_text",
 ]

@@ -22,6 +22,7 @@ from genagent_data.record_check import Drop, RecordError, check_record, refusing
 from genagent_data.record_files import PICTURES, accepted, store_pictures
 from genagent_data.record_rows import make_record, request_from_text, request_to_text, words_of
 from genagent_data.row_files import numbered_objects
+from genagent_data.text_files import write_text
 
 INFO = "dataset_info.json"
 _READ_AS_TOKENS = re.compile(r"<(?:image|video|audio)>|<\|[a-z_]+\|>")
@@ -80,10 +81,8 @@ def write_sharegpt(
     write_jsonl(folder / f"{name}.jsonl", rows())
     columns = {"messages": "conversations", "system": "system", "images": "images"}
     entries[name] = {"file_name": f"{name}.jsonl", "formatting": "sharegpt", "columns": columns}
-    _write_text(folder / INFO, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
-    _write_text(
-        folder / f"{name}.yaml", _SETTINGS.format(folder=json.dumps(str(folder)), name=name)
-    )
+    write_text(folder / INFO, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / f"{name}.yaml", _SETTINGS.format(folder=json.dumps(str(folder)), name=name))
     return count
 
 
@@ -224,12 +223,3 @@ def _only_file(folder: Path) -> Path:
             f"{folder / INFO} names {len(names)} files ({', '.join(names)}); name the one to read"
         )
     return folder / names[0]
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .pictures import picture_grid
 from .record import RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
-from .run_folder import lock_folder, write_text
+from .run_folder import lock_folder
 from .states import Learner
 
 __all__ = [
@@ -37,5 +37,4 @@ __all__ = [
     "refuse",
     "run_experiment",
     "step_progress",
-    "write_text",
 ]

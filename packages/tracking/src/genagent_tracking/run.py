@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_data import PictureStore, Request, Trajectory
+from genagent_data import PictureStore, Request, Trajectory, write_text
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table, step_progress
@@ -32,7 +32,7 @@ from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
 from genagent_tracking.results import draw_example, eval_grid, show_results, unknown_lines
-from genagent_tracking.run_folder import lock_folder, make_run_folder, write_text
+from genagent_tracking.run_folder import lock_folder, make_run_folder
 from genagent_tracking.states import (
     Learner,
     copy_linked,

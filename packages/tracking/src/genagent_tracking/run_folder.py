@@ -96,16 +96,6 @@ def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
     return None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OSError where it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _summary(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / "summary.json").read_text(encoding="utf-8"))

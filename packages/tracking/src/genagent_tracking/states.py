@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_tracking.run_folder import write_text
+from genagent_data import write_text
 
 
 class Learner(Protocol):

@@ -71,7 +71,7 @@ class KeptAnswers:
             try:
                 self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", answers)
                 self._database.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # Ctrl-C too must not leave the file locked
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise

@@ -9,6 +9,8 @@ from genagent_data.synthesis.draft import Draft, Drop, Fate
 from genagent_data.synthesis.painter import Meter
 
 SERVICES = ("teacher", "tool", "judge")
+SERVICE_REASONS = ("tool_failed", "no_verdict", "teacher_", "reference_")
+"""How drops begin that say nothing of the request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +83,15 @@ class Funnel:
         figures |= {f"records/ending/{name}": n for name, n in self.endings.items()}
         figures |= {f"records/task/{name}": n for name, n in self.tasks.items()}
         return {name: float(value) for name, value in figures.items()}
+
+    def service_lines(self) -> list[str]:
+        """A line for each kind of drop that somebody may want to see to, and the last of it."""
+        return [
+            f"{stage.name}: {stage.drops[reason]} {reason}; the last: {detail}"
+            for stage in self.stages
+            for reason, detail in stage.details.items()
+            if reason.startswith(SERVICE_REASONS)
+        ]
 
     @property
     def calls(self) -> dict[str, int]:

@@ -34,6 +34,7 @@ from genagent_data.synthesis.line import INTAKE, Line
 from genagent_data.synthesis.painter import Painter, Turns
 from genagent_data.synthesis.stages import STAGES, Bench
 from genagent_data.synthesis.teacher import Teacher
+from genagent_data.text_files import write_text
 from genagent_rewards import ComparesPictures, JudgesPictures
 from genagent_tools import ImageTool
 
@@ -185,7 +186,7 @@ def synthesize(
         tasks=dict(sorted(tasks.items())),
     )
     plot_funnel(folder / "funnel.png", funnel)
-    _write_text(folder / "README.md", data_card(funnel, {**(about or {}), **made_with}))
+    write_text(folder / "README.md", data_card(funnel, {**(about or {}), **made_with}))
     return funnel
 
 
@@ -194,7 +195,7 @@ def _same_settings(work: Path, made_with: Mapping[str, str]) -> None:
     path = work / "made_with.json"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        _write_text(path, json.dumps(made_with, indent=2))
+        write_text(path, json.dumps(made_with, indent=2))
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     for name in before.keys() | made_with.keys():
@@ -203,12 +204,3 @@ def _same_settings(work: Path, made_with: Mapping[str, str]) -> None:
                 f"{work.parent} was begun with {name} {before.get(name)!r}, now it is "
                 f"{made_with.get(name)!r}; give the settings that it had, or another folder"
             )
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
