@@ -29,8 +29,9 @@ import uvicorn
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
+from genagent_data import write_text
 from genagent_rewards import OpenAIChat, OpenAIChatConfig, Picture, PointQuestion, PointwiseJudge
-from genagent_tracking import print_line, print_table, write_text
+from genagent_tracking import print_line, print_table
 
 Span = tuple[float, float]
 """Arrival and departure of a request, seconds on a clock that only goes forward."""

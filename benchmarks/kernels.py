@@ -27,8 +27,9 @@ import tyro
 from kernel_rivals import Inputs, Rival, make_inputs, ours, rivals
 from torch import Tensor
 
+from genagent_data import write_text
 from genagent_kernels import reference
-from genagent_tracking import print_line, print_table, write_text
+from genagent_tracking import print_line, print_table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import tyro
 
-from genagent_tracking import print_line, print_table, write_text
+from genagent_data import write_text
+from genagent_tracking import print_line, print_table
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "rl_flux.py"
 

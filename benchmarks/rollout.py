@@ -34,8 +34,9 @@ import tyro
 from rollout_rivals import Before, Contender, Generate, Ours, Play, Vllm
 from rollout_work import ROUNDS, SlowServers, Work, load, make_work
 
+from genagent_data import write_text
 from genagent_miniworld.load import quietly
-from genagent_tracking import print_line, print_table, write_text
+from genagent_tracking import print_line, print_table
 
 SIDES = {"mini": 48, "half": 168}
 """Of a picture, pixels: 9 tokens of the miniature, 36 of the half billion."""

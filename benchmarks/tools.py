@@ -31,10 +31,11 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from genagent_data import write_text
 from genagent_miniworld import sample_requests
 from genagent_miniworld.load import TOOLS, quietly, weights
 from genagent_tools import DiffusersTool, HttpImageTool, HttpToolConfig, ToolError
-from genagent_tracking import print_line, print_table, write_text
+from genagent_tracking import print_line, print_table
 
 PROFILE = TOOLS["flux-mini"]
 COMMAND = [sys.executable, "-c", "from genagent_tools.cli import main; main()", "serve"]
