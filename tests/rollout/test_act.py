@@ -1,12 +1,16 @@
 """A trajectory from its first turn to each of its endings."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted
+from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted, requests
 
-from genagent_data import FORMAT_ERRORS, PictureStore, derive_seed
+from genagent_data import FORMAT_ERRORS, PictureStore, Round, Turn, derive_seed
 from genagent_policy import Policy
+from genagent_rollout import act as run_one
+from genagent_rollout.activity import Activity
+from genagent_rollout.drawing import drawing_by
 
 
 def test_every_well_formed_ending_in_one_batch(act, tmp_path: Path):
@@ -103,3 +107,37 @@ def test_pictures_follow_from_the_seed_whatever_the_batch(act):
     seeds = [round.seed for rollout in whole for round in rollout.trajectory.rounds]
     assert len(set(seeds)) == 10
     assert whole[3].trajectory.rounds[1].seed == derive_seed(3, "tool", 1)
+
+
+def test_a_watcher_hears_of_turns_and_pictures_in_order(scripted, tiny_policy: Policy, tmp_path):
+    heard: list[tuple[str, str | None]] = []
+
+    class Notes:
+        def spoke(self, turn: Turn) -> None:
+            heard.append(("spoke", turn.answer or turn.tool_prompt))
+
+        def drew(self, round: Round) -> None:
+            heard.append(("drew", None if round.picture is None else round.tool_prompt))
+
+    scripts = [[tiny_policy.chat.turn_ids(turn) for turn in (FIRST, AGAIN, DONE)]]
+    activity = Activity()
+    drawing = drawing_by(Painter(), PictureStore(tmp_path), activity)
+    asyncio.run(
+        run_one(
+            scripted(scripts),
+            drawing,
+            requests(1)[0],
+            seed=0,
+            max_rounds=3,
+            activity=activity,
+            watcher=Notes(),
+        )
+    )
+
+    assert heard == [
+        ("spoke", "draw one"),
+        ("drew", "draw one"),
+        ("spoke", "draw two"),
+        ("drew", "draw two"),
+        ("spoke", "done"),
+    ]

@@ -1,4 +1,4 @@
-from .act import Rollout, act
+from .act import Rollout, Watcher, act
 from .agents import RolloutBatch, RolloutTimings, run_agents
 from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
@@ -30,6 +30,7 @@ __all__ = [
     "SeededSampler",
     "ServedPolicy",
     "TokenSampler",
+    "Watcher",
     "act",
     "ending_metrics",
     "evaluate",

@@ -6,6 +6,7 @@ own turns and its own pictures only.
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from genagent_data import (
     Ending,
@@ -35,6 +36,18 @@ class Rollout:
     seed: int
 
 
+class Watcher(Protocol):
+    """Hears of one trajectory as it happens, on the thread that acts; it must not block."""
+
+    def spoke(self, turn: Turn) -> None:
+        """The agent has said this; its picture is not drawn yet."""
+        ...
+
+    def drew(self, round: Round) -> None:
+        """A picture is there, or the tool has failed."""
+        ...
+
+
 async def act(
     engine: Engine,
     tool: Drawing,
@@ -43,6 +56,7 @@ async def act(
     seed: int,
     max_rounds: int,
     activity: Activity | None = None,
+    watcher: Watcher | None = None,
 ) -> Rollout:
     """Let the agent answer a request once.
 
@@ -50,6 +64,7 @@ async def act(
         seed: tokens and pictures follow from it alone, up to float noise from batch composition.
         max_rounds: pictures allowed; the agent still judges the last one.
         activity: what many trajectories at once wait for.
+        watcher: told of each turn and each picture.
 
     Raises:
         ValueError: the engine has no room for such a conversation.
@@ -62,9 +77,15 @@ async def act(
         while attempt.ending is None:
             with activity.turn():
                 sampled = await conversation.turn()
-            call = attempt.hear(sampled)
-            if call is not None and (picture := await attempt.draw(call, tool)) is not None:
-                conversation.observe(picture)
+            turn = attempt.hear(sampled)
+            if watcher is not None:
+                watcher.spoke(turn)
+            if attempt.ending is None:
+                picture = await attempt.draw(turn, tool)
+                if watcher is not None:
+                    watcher.drew(attempt.rounds[-1])
+                if picture is not None:
+                    conversation.observe(picture)
         return attempt.rollout(conversation.tokens())
     finally:
         conversation.close()
@@ -87,8 +108,8 @@ class _Attempt:
     def pictures(self) -> int:
         return sum(round.picture is not None for round in self.rounds)
 
-    def hear(self, sampled: SampledTurn) -> Turn | None:
-        """Take in a turn; returns it where it calls the tool, and sets the ending elsewhere."""
+    def hear(self, sampled: SampledTurn) -> Turn:
+        """Take in a turn; sets the ending where it does not call the tool."""
         turn = parse_turn(
             sampled.text,
             images_so_far=self.pictures,
@@ -104,7 +125,7 @@ class _Attempt:
             self.ending, self.answer = "answer", turn.answer
         elif self.pictures >= self.max_rounds:
             self.ending = "out_of_rounds"
-        return turn if self.ending is None else None
+        return turn
 
     async def draw(self, call: Turn, tool: Drawing) -> Picture | None:
         """The picture that a turn asks for; a tool that fails ends the trajectory."""

@@ -1,8 +1,8 @@
 """The fused GRPO loss against what else computes it, side by side in one run.
 
-    uv run benchmarks/kernels.py                   # CPU: a narrow head, Qwen2.5's vocabulary
-    uv run benchmarks/kernels.py --rows 512        # quicker
-    uv run --with liger-kernel --with trl --with cut-cross-entropy --with verl benchmarks/kernels.py
+    uv run benchmarks/grpo_loss.py                   # CPU: a narrow head, Qwen2.5's vocabulary
+    uv run benchmarks/grpo_loss.py --rows 512        # quicker
+    uv run --with liger-kernel --with trl --with cut-cross-entropy --with verl benchmarks/grpo_loss.py
 
 Each rival takes part if it can be imported. Times and memory are of forward and backward, with
 gradients for hidden states and head: medians over rounds in which all take a turn, with the
@@ -44,7 +44,7 @@ class KernelsConfig:
     """Of the hidden states; 0 is 3584 on a GPU and 256 on a CPU."""
     rounds: int = 5
     """Turns of each rival."""
-    output: Path = Path("runs/kernels.json")
+    output: Path = Path("runs/grpo_loss.json")
     memory_of: str = ""
     """Internal: measure one rival's memory in this process."""
 
