@@ -2,7 +2,8 @@
 
     uv run benchmarks/grpo_loss.py                   # CPU: a narrow head, Qwen2.5's vocabulary
     uv run benchmarks/grpo_loss.py --rows 512        # quicker
-    uv run --with liger-kernel --with trl --with cut-cross-entropy --with verl benchmarks/grpo_loss.py
+    uv run --with liger-kernel --with trl --with cut-cross-entropy --with verl \\
+        benchmarks/grpo_loss.py
 
 Each rival takes part if it can be imported. Times and memory are of forward and backward, with
 gradients for hidden states and head: medians over rounds in which all take a turn, with the
