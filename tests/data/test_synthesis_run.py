@@ -18,7 +18,8 @@ from tests.data.synthesis_cast import (
 )
 
 from genagent_data import RecordFolder, synthesize
-from genagent_data.synthesis import answers, chunks
+from genagent_data.synthesis import chunks
+from genagent_rewards import KeptAnswers
 from genagent_tools import ToolError
 
 REQUESTS = [
@@ -132,7 +133,7 @@ def test_a_damaged_or_foreign_file_of_answers_is_named(tmp_path):
     path.parent.mkdir()
     path.write_bytes(b"no database, though long enough for a header of one" * 20)
     with pytest.raises(ValueError, match=r"answers\.sqlite is damaged"):
-        answers.KeptAnswers(path)
+        KeptAnswers(path)
 
 
 def test_progress_ends_at_the_funnel_that_is_returned(tmp_path):

@@ -1,6 +1,26 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
 from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.benchmarks.benchmark import (
+    ABSENCES,
+    PROTOCOLS,
+    Absence,
+    Benchmark,
+    JudgeSettings,
+    Protocol_,
+    Result,
+    Score,
+)
+from genagent_worlds.benchmarks.load import BENCHMARKS, load_benchmark
+from genagent_worlds.benchmarks.pictures import read_pictures
+from genagent_worlds.benchmarks.scoring import (
+    ScoredByJudge,
+    ScoredByQuestion,
+    ScoresPictures,
+    score_pictures,
+)
+from genagent_worlds.benchmarks.table import BenchmarkTable, Row
+from genagent_worlds.benchmarks.tasks import TaskBenchmark
 from genagent_worlds.comparison import compare, paired_p_value, result_rows, telling_pair
 from genagent_worlds.conduct import (
     NEAR,
@@ -30,17 +50,32 @@ from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoin
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
+    "ABSENCES",
+    "BENCHMARKS",
     "NEAR",
+    "PROTOCOLS",
+    "Absence",
+    "Benchmark",
+    "BenchmarkTable",
     "ChatTeachers",
     "Conduct",
     "FileRequests",
     "FilesAndEndpoints",
+    "JudgeSettings",
     "Judges",
     "Outcome",
     "PairedDifference",
+    "Protocol_",
     "Rate",
     "Requests",
+    "Result",
+    "Row",
+    "Score",
+    "ScoredByJudge",
+    "ScoredByQuestion",
+    "ScoresPictures",
     "Services",
+    "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
     "World",
@@ -53,13 +88,16 @@ __all__ = [
     "conduct_rows",
     "is_near",
     "judge_outcomes",
+    "load_benchmark",
     "measure",
     "pair_by_first_picture",
     "paired_difference",
     "paired_p_value",
     "rate",
     "read_outcomes",
+    "read_pictures",
     "result_rows",
+    "score_pictures",
     "spoils",
     "step_figures",
     "success_name",

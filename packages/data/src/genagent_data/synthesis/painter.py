@@ -11,7 +11,7 @@ from typing import TypeVar
 from PIL import Image
 
 from genagent_data.pictures import PictureStore
-from genagent_data.synthesis.answers import KeptAnswers, answer_key
+from genagent_rewards import KeptAnswers, answer_key
 from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
 
 Given = TypeVar("Given")

@@ -25,7 +25,6 @@ from genagent_data.pictures import PictureStore
 from genagent_data.record import Record
 from genagent_data.record_files import write_records
 from genagent_data.request import Request
-from genagent_data.synthesis.answers import KeptAnswers
 from genagent_data.synthesis.balance import surplus
 from genagent_data.synthesis.card import data_card, plot_funnel
 from genagent_data.synthesis.chunks import Chunks
@@ -35,7 +34,7 @@ from genagent_data.synthesis.painter import Painter, Turns
 from genagent_data.synthesis.stages import STAGES, Bench
 from genagent_data.synthesis.teacher import Teacher
 from genagent_data.text_files import write_text
-from genagent_rewards import ComparesPictures, JudgesPictures
+from genagent_rewards import ComparesPictures, JudgesPictures, KeptAnswers
 from genagent_tools import ImageTool
 
 BALANCE = "balance"
