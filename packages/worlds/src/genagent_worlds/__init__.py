@@ -13,6 +13,14 @@ from genagent_worlds.conduct import (
     word_distance,
 )
 from genagent_worlds.files import FileRequests, FilesAndEndpoints
+from genagent_worlds.frozen_models import (
+    FrozenModels,
+    Reflects,
+    Rewrites,
+    Said,
+    Tried,
+    Verifies,
+)
 from genagent_worlds.outcomes import (
     Outcome,
     judge_outcomes,
@@ -35,14 +43,20 @@ __all__ = [
     "Conduct",
     "FileRequests",
     "FilesAndEndpoints",
+    "FrozenModels",
     "Judges",
     "Outcome",
     "PairedDifference",
     "Rate",
+    "Reflects",
     "Requests",
+    "Rewrites",
+    "Said",
     "Services",
     "TeacherConfig",
     "TeacherEndpoints",
+    "Tried",
+    "Verifies",
     "World",
     "WorldConfig",
     "audit_outcomes",
