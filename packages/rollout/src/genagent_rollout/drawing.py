@@ -30,6 +30,11 @@ Drawn = list[Picture | ToolError]
 class Drawing(Protocol):
     """Draws the pictures of many trajectories."""
 
+    @property
+    def activity(self) -> Activity:
+        """What those trajectories wait for, turns included."""
+        ...
+
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         """One picture, stored.
 
@@ -57,12 +62,12 @@ class ServedDrawing:
     """By servers, one by one."""
 
     def __init__(self, tool: AsyncImageTool, store: PictureStore, activity: Activity) -> None:
+        self.activity = activity
         self._tool = tool
         self._store = store
-        self._activity = activity
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
-        with self._activity.pictures.one():
+        with self.activity.pictures.one():
             image = await self._tool.draw_one(prompt, seed)
             return await asyncio.to_thread(self._store.put, _checked(image))
 
@@ -78,9 +83,9 @@ class BatchedDrawing:
             batch: pictures at once, drawn while others are still being asked for. None: all that
                 are asked for until no turn is being sampled.
         """
+        self.activity = activity
         self._tool = tool
         self._store = store
-        self._activity = activity
         self._batch = batch
         self._asked: list[tuple[str, int, asyncio.Future[Picture]]] = []
         self._under_way: tuple[Future[Drawn], list[asyncio.Future[Picture]]] | None = None
@@ -93,10 +98,12 @@ class BatchedDrawing:
         if self._batch is not None and len(self._asked) >= self._batch:
             self._hand_out()
             self._begin()
+        # Where nobody ever speaks, no turn ends and brings about a batch.
+        self.activity.look()
         return await picture
 
     def _when_no_turn(self) -> None:
-        if self._activity.turns.now:
+        if self.activity.turns.now:
             return
         if self._under_way is None:
             self._begin()
@@ -107,14 +114,14 @@ class BatchedDrawing:
         if self._under_way is not None:
             # Who has been handed a picture asks for a turn before this; where nobody does, because
             # all calls failed, no turn will end and bring this about.
-            asyncio.get_running_loop().call_soon(self._when_no_turn)
+            self.activity.look()
 
     def _begin(self) -> None:
         if not self._asked:
             return
         asked, self._asked = self._asked, []
         prompts, seeds = [prompt for prompt, _, _ in asked], [seed for _, seed, _ in asked]
-        self._activity.pictures.begin()
+        self.activity.pictures.begin()
         drawn = self._painter.submit(_draw_and_store, self._tool, self._store, prompts, seeds)
         self._under_way = drawn, [picture for _, _, picture in asked]
 
@@ -124,7 +131,7 @@ class BatchedDrawing:
             return
         (drawn, pictures), self._under_way = self._under_way, None
         error = drawn.exception()
-        self._activity.pictures.end()
+        self.activity.pictures.end()
         results = [error] * len(pictures) if error is not None else drawn.result()
         for picture, result in zip(pictures, results, strict=True):
             if picture.done():

@@ -33,6 +33,14 @@ from genagent_worlds.conduct import (
     word_distance,
 )
 from genagent_worlds.files import FileRequests, FilesAndEndpoints
+from genagent_worlds.frozen_models import (
+    FrozenModels,
+    Reflects,
+    Rewrites,
+    Said,
+    Tried,
+    Verifies,
+)
 from genagent_worlds.outcomes import (
     Outcome,
     judge_outcomes,
@@ -61,15 +69,19 @@ __all__ = [
     "Conduct",
     "FileRequests",
     "FilesAndEndpoints",
+    "FrozenModels",
     "JudgeSettings",
     "Judges",
     "Outcome",
     "PairedDifference",
     "Protocol_",
     "Rate",
+    "Reflects",
     "Requests",
     "Result",
+    "Rewrites",
     "Row",
+    "Said",
     "Score",
     "ScoredByJudge",
     "ScoredByQuestion",
@@ -78,6 +90,8 @@ __all__ = [
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
+    "Tried",
+    "Verifies",
     "World",
     "WorldConfig",
     "audit_outcomes",
