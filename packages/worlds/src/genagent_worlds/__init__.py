@@ -1,6 +1,7 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
 from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.benchmark_config import BenchmarkConfig
 from genagent_worlds.benchmarks.benchmark import (
     ABSENCES,
     PROTOCOLS,
@@ -32,6 +33,8 @@ from genagent_worlds.conduct import (
     turns_said,
     word_distance,
 )
+from genagent_worlds.diagnostics import ScoredAttempt, diagnose
+from genagent_worlds.estimates import Estimate, mean_estimate
 from genagent_worlds.files import FileRequests, FilesAndEndpoints
 from genagent_worlds.frozen_models import (
     FrozenModels,
@@ -53,6 +56,7 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
+from genagent_worlds.scored_cell import Cell, ScoredCell, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
@@ -64,9 +68,12 @@ __all__ = [
     "PROTOCOLS",
     "Absence",
     "Benchmark",
+    "BenchmarkConfig",
     "BenchmarkTable",
+    "Cell",
     "ChatTeachers",
     "Conduct",
+    "Estimate",
     "FileRequests",
     "FilesAndEndpoints",
     "FrozenModels",
@@ -83,8 +90,10 @@ __all__ = [
     "Row",
     "Said",
     "Score",
+    "ScoredAttempt",
     "ScoredByJudge",
     "ScoredByQuestion",
+    "ScoredCell",
     "ScoresPictures",
     "Services",
     "TaskBenchmark",
@@ -100,12 +109,15 @@ __all__ = [
     "compare",
     "conduct",
     "conduct_rows",
+    "diagnose",
     "is_near",
     "judge_outcomes",
     "load_benchmark",
+    "mean_estimate",
     "measure",
     "pair_by_first_picture",
     "paired_difference",
+    "paired_gain",
     "paired_p_value",
     "rate",
     "read_outcomes",
