@@ -90,8 +90,8 @@ def test_imagine_gives_the_official_example_from_its_four_categories(imagine):
     assert round(overall(imagine, all_at(imagine, means)), 3) == 8.613
 
 
-# PKU-YuanGroup/WISE, README and leadboard.md. (Of the README's 32 rows one contradicts itself: the
-# columns of BAGEL, .44 .55 .68 .44 .60 .39, make .50 and not .52.)
+# PKU-YuanGroup/WISE, README and leadboard.md. (Two of the README's 32 rows contradict themselves:
+# BAGEL's columns make .501 instead of .52, OpenUni-B-512's .419 instead of .43.)
 WISE_BOARD = {
     "FLUX.1-dev": (0.48, 0.58, 0.62, 0.42, 0.51, 0.35, 0.50),
     "FLUX.1-schnell": (0.39, 0.44, 0.50, 0.31, 0.44, 0.26, 0.40),
