@@ -77,9 +77,9 @@ class BenchmarkTable:
 
     @property
     def title(self) -> str:
-        """Example: ``geneval++ (official protocol, version 3f2a…): accuracy, 0 to 1``"""
+        """Example: ``geneval++, protocol official, version 3f03a7bf1ce1: accuracy, 0 to 1``"""
         return (
-            f"{self.name} ({self.protocol} protocol, version {self.version}): "
+            f"{self.name}, protocol {self.protocol}, version {self.version}: "
             f"{self.measure}, {self.scale}"
         )
 
@@ -163,9 +163,8 @@ def tabulate(
             scoring.weights[category] if scoring.weights else float(len(counted[category]))
             for category in present
         ]
-        shares = [share / sum(shares) for share in shares]
         means = [_mean(counted[category]) or 0.0 for category in present]
-        value = sum(share * mean for share, mean in zip(shares, means, strict=True))
+        value = sum(share * mean for share, mean in zip(shares, means, strict=True)) / sum(shares)
         samples = [counted[category] for category in present]
         interval = _interval(scoring, samples, shares, [seed, len(categories)])
         rows.append(_row(OVERALL, everything, value, interval))
@@ -228,6 +227,7 @@ def _interval(
     for share, sample in zip(shares, samples, strict=True):
         drawn = rng.integers(len(sample), size=(DRAWS, len(sample)))
         means += share * np.asarray(sample)[drawn].mean(axis=1)
+    means /= sum(shares)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 

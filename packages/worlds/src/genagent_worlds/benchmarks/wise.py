@@ -101,6 +101,8 @@ class Wise:
                     ids.add(number, where)
                     task = _category(variant, number, label=request.task)
                 requests[number] = replace(request, id=str(number), task=task)
+        if not requests:
+            raise ValueError(f"{path}: holds no row; give the official files of {variant.name}")
         present = {request.task for request in requests.values()}
         for category in present:
             if absent := ids.missing_of(variant.ranges[category]):
