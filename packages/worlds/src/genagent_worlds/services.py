@@ -5,6 +5,7 @@ A service is named by one text: URLs with commas between, the name of something 
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
 from genagent_worlds.world import Judges
+
+logger = logging.getLogger("genagent_worlds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +83,14 @@ class Services:
     def open_tool(self) -> ImageTool:
         """The tool, ready to draw. Raises ValueError where it cannot be had."""
         if is_url(self.tool):
-            return HttpImageTool(self.image_servers())
+            servers = self.image_servers()
+            if not servers.takes_seeds:
+                logger.warning(
+                    "image servers of dialect %s take no seed: the same prompt draws another "
+                    "picture each time, and what is drawn twice is no repetition",
+                    servers.dialect,
+                )
+            return HttpImageTool(servers)
         if is_code(self.tool):
             tool = call(self.tool)
             if not hasattr(tool, "generate"):

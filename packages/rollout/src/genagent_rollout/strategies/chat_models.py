@@ -125,9 +125,9 @@ def read_rewrite(text: str) -> Call | None:
     return Call(thinking=thinking, prompt=prompt)
 
 
-def _question(prompt: PromptFile, *pictures: Picture, **slots: str) -> ChatRequest:
+def _question(file: PromptFile, /, *pictures: Picture, **slots: str) -> ChatRequest:
     shown: list[Any] = [picture.image for picture in pictures]
-    return ChatRequest(system=prompt.system, parts=(*shown, prompt.ask(**slots)))
+    return ChatRequest(system=file.system, parts=(*shown, file.ask(**slots)))
 
 
 def _words(reply: ChatReply) -> str:
