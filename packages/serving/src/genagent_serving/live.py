@@ -42,7 +42,7 @@ class LiveRounds:
         self._number = 0
         self._waiting: Status | None = None
         self._say("request", request.prompt, style="bold")
-        self._wait_for("thinking")
+        self._wait_for("loading")
 
     def spoke(self, turn: Turn) -> None:
         self._wait_for(None)
