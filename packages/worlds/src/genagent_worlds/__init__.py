@@ -59,7 +59,7 @@ from genagent_worlds.rates import Rate, rate
 from genagent_worlds.scored_cell import Cell, ScoredCell, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
-from genagent_worlds.world import Judges, Requests, World, WorldConfig
+from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
 
 __all__ = [
     "ABSENCES",
@@ -99,6 +99,7 @@ __all__ = [
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
+    "ToolConfig",
     "Tried",
     "Verifies",
     "World",

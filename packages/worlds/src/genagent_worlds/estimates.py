@@ -28,8 +28,10 @@ class Estimate:
 
 
 def mean_estimate(values: Sequence[float], *, seed: int = 0) -> Estimate | None:
-    """The mean with a percentile bootstrap interval (Efron 1979), with Wilson's for yes and no; None
-    where there is no value."""
+    """The mean with a percentile bootstrap interval (Efron 1979), or Wilson's for yes and no.
+
+    None where there is no value.
+    """
     if not values:
         return None
     if set(values) <= {0.0, 1.0}:
