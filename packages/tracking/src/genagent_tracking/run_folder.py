@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -52,48 +53,60 @@ def lock_folder(folder: Path) -> IO[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
-    """A run that ``--resume`` found."""
+    """A run that was begun before."""
 
     folder: Path
+    has_finished: bool
     is_done: bool
     """It has finished, with as many steps as are wanted."""
 
 
-def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
-    """The latest run of this configuration; None where there is none to go on with.
+def same_run(runs: Path, name: str, document: str) -> Earlier | None:
+    """The latest run of this configuration; None where there is none.
 
-    A run that has finished goes on where more ``steps`` are wanted; everything else must be as it
+    More ``steps`` make no other run of one that has ended with fewer; everything else must be as it
     was.
+    """
+    return next(
+        (found for found, differing in _earlier_runs(runs, name, document) if not differing), None
+    )
+
+
+def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
+    """As ``same_run``, for who asked for one to go on with.
 
     Raises:
-        ValueError: there is an unfinished run, but of other options; names the first that differs.
+        ValueError: there is none, but an unfinished run of other options; names the first that
+            differs.
     """
+    if same := same_run(runs, name, document):
+        return same
+    for found, differing in _earlier_runs(runs, name, document):
+        if not found.has_finished:
+            raise ValueError(
+                f"--resume: the unfinished run {found.folder} differs in {min(differing)}; give it "
+                "the options that it had, or leave --resume out"
+            )
+    return None
+
+
+def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlier, list[str]]]:
+    """Each, the latest first, and the options in which it differs."""
     wanted = _leaves(json.loads(document))
-    others: list[tuple[Path, str]] = []
     for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
         try:
             found = _leaves(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):  # a folder that was only begun
             continue
-        summary = _summary(folder)
-        has_finished = summary.get("status") == "finished"
         differing = [
             f"{key} ({found.get(key)}, now {wanted.get(key)})"
             for key in wanted.keys() | found.keys()
             if key != "steps" and found.get(key) != wanted.get(key)
         ]
-        if not differing:
-            is_done = has_finished and summary["steps"] >= wanted.get("steps", 0)
-            return Earlier(folder=folder, is_done=is_done)
-        if not has_finished:
-            others.append((folder, min(differing)))
-    if others:
-        folder, difference = others[0]
-        raise ValueError(
-            f"--resume: the unfinished run {folder} differs in {difference}; give it the options "
-            "that it had, or leave --resume out"
-        )
-    return None
+        summary = _summary(folder)
+        has_finished = summary.get("status") == "finished"
+        is_done = has_finished and summary["steps"] >= wanted.get("steps", 0)
+        yield Earlier(folder=folder, has_finished=has_finished, is_done=is_done), differing
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -25,12 +25,14 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
+from genagent_worlds.request_source import Asked, RequestSource
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
     "NEAR",
+    "Asked",
     "ChatTeachers",
     "Conduct",
     "FileRequests",
@@ -39,6 +41,7 @@ __all__ = [
     "Outcome",
     "PairedDifference",
     "Rate",
+    "RequestSource",
     "Requests",
     "Services",
     "TeacherConfig",
