@@ -19,7 +19,7 @@ from genagent_tracking.console import print_error, print_line, quiet_libraries
 from genagent_tracking.interrupt import EXIT_CODE, STOPPED
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run, RunConfig
-from genagent_tracking.run_folder import find_earlier
+from genagent_tracking.run_folder import find_earlier, same_run
 
 Part = TypeVar("Part")
 Flat = Annotated[Part, tyro.conf.arg(name="")]
@@ -42,6 +42,7 @@ def run_experiment(
     config_type: type[Config],
     presets: Mapping[str, Config],
     *,
+    keeps_its_work: bool = False,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Read the command line and run.
@@ -53,6 +54,8 @@ def run_experiment(
         main: the experiment. A ``ValueError`` or ``OSError`` out of it is bad input until the run
             is being recorded, and a failure from then on; an ``ExceptionGroup`` is several.
         presets: by name; the first is the default.
+        keeps_its_work: what it makes stands in a folder of its own and goes on there, however it
+            was ended: the same command is the same run, with ``--resume`` or without.
         arguments: instead of the command line's.
 
     Raises:
@@ -68,7 +71,11 @@ def run_experiment(
     except (ValueError, OSError) as error:
         stop([error], 2)
     set_threads(config.run.threads)
-    folder = _resumed(config.run.runs, name, document) if resume else None
+    folder = None
+    if resume:
+        folder = _resumed(config.run.runs, name, document)
+    elif keeps_its_work and (same := same_run(config.run.runs, name, document)):
+        folder = _going_on(same.folder)
     run = Run(name, config.run, config, folder=folder)
     try:
         main(config, run)
@@ -93,8 +100,12 @@ def _resumed(runs: Path, name: str, document: str) -> Path | None:
         print_line(f"{earlier.folder} has finished{more}")
         print_line(str(earlier.folder / "summary.json"))
         raise SystemExit(0)
-    print_line(f"going on with {earlier.folder}")
-    return earlier.folder
+    return _going_on(earlier.folder)
+
+
+def _going_on(folder: Path) -> Path:
+    print_line(f"going on with {folder}")
+    return folder
 
 
 def set_threads(threads: int) -> None:

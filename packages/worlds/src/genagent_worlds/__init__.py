@@ -56,6 +56,7 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
+from genagent_worlds.request_source import Asked, RequestSource
 from genagent_worlds.scored_cell import Cell, ScoredCell, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
@@ -67,6 +68,7 @@ __all__ = [
     "NEAR",
     "PROTOCOLS",
     "Absence",
+    "Asked",
     "Benchmark",
     "BenchmarkConfig",
     "BenchmarkTable",
@@ -84,6 +86,7 @@ __all__ = [
     "Protocol_",
     "Rate",
     "Reflects",
+    "RequestSource",
     "Requests",
     "Result",
     "Rewrites",

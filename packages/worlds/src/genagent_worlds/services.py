@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from genagent_data import SynthesisServices
 from genagent_rewards import (
     ChatModel,
     LocalChat,
@@ -25,7 +26,7 @@ from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
-from genagent_worlds.world import Judges
+from genagent_worlds.world import Judges, World
 
 logger = logging.getLogger("genagent_worlds")
 
@@ -131,6 +132,19 @@ class Services:
         chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
         return chat_judges(chat, cache=cache)
 
+    def for_synthesis(self, world: World) -> SynthesisServices:
+        """What draws and what judges in that world, each under a name that what it made is kept
+        by."""
+        return SynthesisServices(
+            tool=world.tool,
+            tool_name=_kept_name(self.tool, self.tool_model),
+            point=world.judges.point,
+            pair=world.judges.pair,
+            judge_name=_kept_name(self.judge, self.judge_model),
+            at_once=world.judges.at_once,
+            words=world.words,
+        )
+
     def image_servers(self) -> HttpToolConfig:
         """Raises ValueError for a URL or a bound that cannot be."""
         return HttpToolConfig(
@@ -201,6 +215,11 @@ def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
         pair=PairwiseJudge(chat, cache=kept),
         at_once=isinstance(chat, OpenAIChat),
     )
+
+
+def _kept_name(name: str, model: str) -> str:
+    """By the model where it has a name: servers move, and what they drew stays paid for."""
+    return model or ("served" if is_url(name) else name)
 
 
 def is_url(name: str) -> bool:
