@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from genagent_data import system_message
 from genagent_data.devices import device_problem
 from genagent_policy.checkpoint import check_architecture
+from genagent_policy.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from genagent_policy.model import Policy
@@ -96,6 +97,14 @@ class PolicyConfig:
             attention=self.attention,
             checkpoint_activations=self.checkpoint_activations,
         )
+
+    def name(self, shipped: Mapping[str, Path]) -> str:
+        """All that what it says depends on, but for sampling: its weights and how it sees.
+
+        Raises:
+            OSError: the checkpoint cannot be read.
+        """
+        return f"{fingerprint(self.folder(shipped))} {self.dtype} pixels={self.max_pixels}"
 
     def _picture_problems(self, checkpoint: Mapping[str, Any]) -> list[str]:
         vision = checkpoint.get("vision_config", {})

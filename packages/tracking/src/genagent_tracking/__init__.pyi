@@ -1,5 +1,7 @@
+from .comparison import record_cell, show_cells
 from .config import config_from_json, config_to_json, flatten_config
 from .console import (
+    answer_progress,
     funnel_progress,
     print_error,
     print_line,
@@ -29,6 +31,7 @@ __all__ = [
     "TrackerConfig",
     "TrackingError",
     "TrajectoryRecord",
+    "answer_progress",
     "chat_messages",
     "config_from_json",
     "config_to_json",
@@ -46,9 +49,11 @@ __all__ = [
     "quit_on_interrupt",
     "raise_on_interrupt",
     "read_config",
+    "record_cell",
     "refuse",
     "run_experiment",
     "set_threads",
+    "show_cells",
     "step_progress",
     "stop",
 ]

@@ -296,6 +296,10 @@ class Run:
         print_line(f"records, pictures and data card: {folder}")
         self._conclude("finished", {"out": str(folder), **funnel.figures()})
 
+    def finish(self, figures: Mapping[str, Any]) -> None:
+        """End a run that learns nothing with its summary."""
+        self._conclude("finished", figures)
+
     def _conclude(self, status: RunStatus, figures: Mapping[str, Any]) -> None:
         policy = self.folder / "policy"
         if self.saved_policy is not None:

@@ -57,7 +57,7 @@ from genagent_worlds.outcomes import (
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.request_source import Asked, RequestSource
-from genagent_worlds.scored_cell import Cell, ScoredCell, paired_gain
+from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
@@ -114,6 +114,7 @@ __all__ = [
     "conduct",
     "conduct_rows",
     "diagnose",
+    "earlier_rows",
     "is_near",
     "judge_outcomes",
     "load_benchmark",

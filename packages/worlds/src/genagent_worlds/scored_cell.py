@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from genagent_worlds.benchmarks.table import BenchmarkTable
 from genagent_worlds.diagnostics import ScoredAttempt
@@ -88,6 +89,31 @@ def paired_gain(one: ScoredCell, other: ScoredCell, *, seed: int = 0) -> Estimat
     scores = [_scores(cell.attempts) for cell in (one, other)]
     shared = [id for id in scores[0] if id in scores[1]]
     return mean_estimate([scores[0][id] - scores[1][id] for id in shared], seed=seed)
+
+
+def earlier_rows(
+    folder: Path, table: BenchmarkTable, *, but: Collection[str]
+) -> list[dict[str, str]]:
+    """Rows that ``record`` files in the folder hold of the same benchmark, in the same version.
+
+    Args:
+        but: digests of cells to leave out.
+
+    Raises:
+        ValueError: a file there is no cell's report.
+        OSError: one cannot be read.
+    """
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            found, digest, row = report["table"], report["answers"], report["row"]
+            same = (found["benchmark"], found["version"], found["protocol"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no cell's report ({error}); move it away") from error
+        if same == (table.name, table.version, table.protocol) and digest not in but:
+            rows.append(row)
+    return rows
 
 
 def _scores(attempts: Sequence[ScoredAttempt]) -> dict[str, float]:

@@ -70,16 +70,21 @@ class Services:
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
         lines = list(self._tool_problems())
+        # Servers that hang are given up after a minute or two: all are looked at side by side.
         probes = [] if lines else self._tool_probes()
         if known := list(self._judge_problems()):
             lines += known
-        elif is_url(self.judge):
-            probes += judge_probes(self.judge_endpoints())
+        else:
+            probes += self._judge_probes()
         return [*lines, *look(probes)]
 
     def tool_problems(self) -> list[str]:
         """The same of the tool alone, for who judges nothing."""
         return list(self._tool_problems()) or look(self._tool_probes())
+
+    def judge_problems(self) -> list[str]:
+        """The same of the judge alone, for who judges what has been drawn."""
+        return list(self._judge_problems()) or look(self._judge_probes())
 
     def open_tool(self) -> ImageTool:
         """The tool, ready to draw. Raises ValueError where it cannot be had."""
@@ -164,6 +169,9 @@ class Services:
             max_tokens=self.judge_tokens,
             api_key_env=self.judge_token_env,
         )
+
+    def _judge_probes(self) -> list[Probe]:
+        return judge_probes(self.judge_endpoints()) if is_url(self.judge) else []
 
     def _tool_probes(self) -> list[Probe]:
         if not is_url(self.tool):

@@ -1,6 +1,6 @@
 """Strategies as options. Nothing here loads torch, which takes seconds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 StrategyName = Literal["plain", "rewrite", "first-prompt", "workflow", "agent", "best-of"]
 Part = Literal["rewriter", "verifier", "writer"]
+OF_POLICY = ("agent", "first-prompt")
+"""Strategies that ask the policy."""
 WITH_ROUNDS = ("workflow", "agent")
 """Strategies that a number of rounds means something to."""
 
@@ -70,7 +72,26 @@ class StrategyConfig:
     @property
     def needs_policy(self) -> bool:
         """Whether an engine is asked."""
-        return not {"agent", "first-prompt"}.isdisjoint(self.strategies)
+        return not set(OF_POLICY).isdisjoint(self.strategies)
+
+    @property
+    def ways(self) -> "list[tuple[StrategyName, int]]":
+        """Name and pictures of each of what ``open`` gives, in its order."""
+        pictures = {"best-of": (self.best_of,)}
+        return [
+            (name, rounds)
+            for name in self.strategies
+            for rounds in (self.rounds if name in WITH_ROUNDS else pictures.get(name, (1,)))
+        ]
+
+    def apart(self) -> "tuple[StrategyConfig | None, StrategyConfig | None]":
+        """Those that ask no policy, and those that do."""
+        without = tuple(name for name in self.strategies if name not in OF_POLICY)
+        of_policy = tuple(name for name in self.strategies if name in OF_POLICY)
+        return (
+            replace(self, strategies=without) if without else None,
+            replace(self, strategies=of_policy) if of_policy else None,
+        )
 
     def part(self, name: Part) -> TeacherEndpoints:
         """A part's model: the writer in all that is left as it was."""
@@ -141,11 +162,7 @@ class StrategyConfig:
         from genagent_rollout.strategies.opening import Opening
 
         opening = Opening(self, work, engine=engine, policy=policy, stand_in=stand_in, words=words)
-        return [
-            opening.strategy(name, rounds)
-            for name in self.strategies
-            for rounds in (self.rounds if name in WITH_ROUNDS else self.rounds[:1])
-        ]
+        return [opening.strategy(name, rounds) for name, rounds in self.ways]
 
     def _asker(self, part: Part) -> str:
         return "rewrite" if part == "rewriter" and "rewrite" in self.strategies else "workflow"
