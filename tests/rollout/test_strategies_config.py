@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import tyro
+from pydantic import TypeAdapter
 from tests.judge_server import Answer, pictures_in, refused_url, serving
 from tests.rollout.painting import Painter
 
@@ -91,3 +93,14 @@ def test_without_a_policy_or_a_model_it_is_said_what_to_give(tmp_path: Path):
         StrategyConfig(strategies=("agent",)).open(tmp_path)
     with pytest.raises(ValueError, match=r"no model is given as rewriter; give --rewriter\.urls"):
         StrategyConfig(strategies=("rewrite",)).open(tmp_path)
+
+
+def test_a_command_line_and_a_file_name_them():
+    options = "--strategy plain workflow --rounds 3 --verifier.model eyes"
+    writer = "--writer.urls http://a/v1 --writer.model qwen"
+    config = tyro.cli(StrategyConfig, args=[*options.split(), *writer.split()])
+    assert (config.strategies, config.rounds) == (("plain", "workflow"), 3)
+    assert config.part("writer").chat().temperature == 0
+    assert (config.part("verifier").urls, config.part("verifier").model) == ("http://a/v1", "eyes")
+    kept = TypeAdapter(StrategyConfig)
+    assert kept.validate_json(kept.dump_json(config)) == config
