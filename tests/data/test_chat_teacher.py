@@ -10,9 +10,8 @@ from tests.judge_server import Answer, chat_for, pictures_in, refused_url, servi
 from genagent_data import ChatTeacher, Request
 from genagent_data.prompt_files import read_prompt
 from genagent_data.synthesis import Attempt, Call, Failure, Judgement
-from genagent_data.synthesis.answers import KeptAnswers, KeptChat
 from genagent_data.synthesis.chat_teacher import read_call, read_judgement
-from genagent_rewards import Picture
+from genagent_rewards import KeptAnswers, KeptChat, Picture
 
 CATS = Request(id="1", prompt="two cats for $5", hints=("exactly 2 cats", "a price tag"))
 CALL = "<thought>Two of them.</thought>\n<prompt>two grey cats, a tag that says 5</prompt>"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tests.judge_server import Answer, chat_for, serving
 
-from genagent_data.synthesis.answers import KeptAnswers
-from genagent_rewards import ChatReply, ChatRequest
+from genagent_rewards import ChatReply, ChatRequest, KeptAnswers
 from genagent_rollout import Asking, asking_by
 from genagent_rollout.strategies.chat_models import read_rewrite
 

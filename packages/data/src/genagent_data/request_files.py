@@ -44,7 +44,7 @@ def read_requests(path: Path) -> list[Request]:
     pictures = PictureFolder(path.parent / IMAGES)
     requests: list[Request] = []
     places: dict[str, str] = {}
-    for number, where, entry in _entries(path):
+    for number, where, entry in entries(path):
         try:
             default_id = f"{path.stem}-{number}"
             request = request_of(entry, default_id=default_id, picture=pictures.path)
@@ -71,7 +71,7 @@ def _file(path: Path) -> Path:
     return files[0]
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str, object]]:
+def entries(path: Path) -> Iterator[tuple[int, str, object]]:
     """Number, place in words, and content of each entry."""
     text = _text(path)
     suffix = path.suffix.lower()

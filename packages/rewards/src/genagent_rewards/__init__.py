@@ -13,10 +13,11 @@ from genagent_rewards.hybrid import (
     hybrid_reward,
 )
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
+from genagent_rewards.kept_answers import KeptAnswers, KeptChat, answer_key
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
 from genagent_rewards.picture import Picture
-from genagent_rewards.prompts import parse_verdict
+from genagent_rewards.prompts import parse_verdict, spoken_words
 from genagent_rewards.verdict import (
     ComparesPictures,
     JudgesPictures,
@@ -36,6 +37,8 @@ __all__ = [
     "HybridReward",
     "JudgeCounts",
     "JudgesPictures",
+    "KeptAnswers",
+    "KeptChat",
     "LocalChat",
     "OpenAIChat",
     "OpenAIChatConfig",
@@ -52,8 +55,10 @@ __all__ = [
     "SingleRound",
     "Verdict",
     "VerdictCache",
+    "answer_key",
     "audit_metrics",
     "hybrid_reward",
     "parse_verdict",
     "reward_metrics",
+    "spoken_words",
 ]

@@ -72,7 +72,7 @@ def parse_verdict(text: str, choices: Sequence[str] = POINT_CHOICES) -> str | No
 
     Example: ``parse_verdict("two circles, not three. <verdict>no</verdict>") == "no"``
     """
-    spoken = _spoken(text)
+    spoken = spoken_words(text)
     tags = list(_TAG.finditer(spoken))
     if not tags or not _AFTERWORD.fullmatch(spoken, tags[-1].end()):
         return None
@@ -83,11 +83,11 @@ def parse_verdict(text: str, choices: Sequence[str] = POINT_CHOICES) -> str | No
 
 def parse_reason(text: str) -> str:
     """What a judge says before its first verdict; thoughts are left out."""
-    return _OPENING.split(_spoken(text), maxsplit=1)[0].strip()
+    return _OPENING.split(spoken_words(text), maxsplit=1)[0].strip()
 
 
-def _spoken(text: str) -> str:
-    """The words after a leading thought; nothing where the thought does not end.
+def spoken_words(text: str) -> str:
+    """What a model says after a leading thought; nothing where the thought does not end.
 
     Some chat templates open the thought themselves, so that the reply has only its end.
     """

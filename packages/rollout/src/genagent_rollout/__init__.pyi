@@ -1,5 +1,6 @@
 from .act import Rollout, Watcher, act
 from .agents import RolloutBatch, require_pictures, run_agents
+from .answer_folder import AnswerFolder, answer_kept
 from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
 from .engine_config import EngineConfig
@@ -10,6 +11,7 @@ from .metrics import ending_metrics, rollout_metrics
 from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
 from .sampling import SeededSampler, TokenSampler
+from .scoring import ScoringAhead, score_answers, score_cell
 from .served_policy import ServedPolicy
 from .side_by_side import RolloutTimings
 from .strategies.agent import Agent
@@ -33,6 +35,7 @@ from .strategies.workflow import Workflow
 
 __all__ = [
     "Agent",
+    "AnswerFolder",
     "Answered",
     "Asking",
     "Attempt",
@@ -57,6 +60,7 @@ __all__ = [
     "RolloutTimings",
     "SampledTurn",
     "SamplingConfig",
+    "ScoringAhead",
     "SeededSampler",
     "Selection",
     "ServedPolicy",
@@ -67,6 +71,7 @@ __all__ = [
     "Workflow",
     "act",
     "answer_all",
+    "answer_kept",
     "answered_from_row",
     "answered_to_row",
     "asking_by",
@@ -78,5 +83,7 @@ __all__ = [
     "rollout_metrics",
     "run_agents",
     "sample_groups",
+    "score_answers",
+    "score_cell",
     "select",
 ]

@@ -12,17 +12,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from PIL import Image
-
 from genagent_data import Picture, PictureStore
 from genagent_rollout.activity import Activity
-from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
-
-MAX_PIXELS = 64 * 1024**2
-"""Of a picture from a tool; 64 times what FLUX draws."""
-
-MAX_RATIO = 200
-"""Of its longer to its shorter side; Qwen2.5-VL's image processor takes no picture beyond."""
+from genagent_tools import AsyncImageTool, ImageTool, ToolError, draw_each, usable_picture
 
 Drawn = list[Picture | ToolError]
 
@@ -69,7 +61,7 @@ class ServedDrawing:
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         with self.activity.pictures.one():
             image = await self._tool.draw_one(prompt, seed)
-            return await asyncio.to_thread(self._store.put, _checked(image))
+            return await asyncio.to_thread(self._store.put, usable_picture(image))
 
 
 class BatchedDrawing:
@@ -145,62 +137,6 @@ class BatchedDrawing:
 def _draw_and_store(
     tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Drawn:
-    results = _draw(tool, prompts, seeds)
+    results = draw_each(tool, prompts, seeds)
     stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
     return [one if isinstance(one, ToolError) else next(stored) for one in results]
-
-
-def _draw(
-    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
-) -> list[Image.Image | ToolError]:
-    """A picture or a failure for each prompt; a batch that fails as a whole is tried again one by
-    one."""
-    try:
-        return [_checked_result(result) for result in _generate(tool, prompts, seeds)]
-    except PartialFailure as error:
-        return [_checked_result(result) for result in error.results]
-    except ToolError as error:
-        if len(prompts) == 1:
-            return [error]
-    return [
-        result
-        for prompt, seed in zip(prompts, seeds, strict=True)
-        for result in _draw(tool, [prompt], [seed])
-    ]
-
-
-def _generate(tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-    pictures = tool.generate(prompts, seeds)
-    if len(pictures) != len(prompts):
-        raise ToolError(f"the tool gave {len(pictures)} pictures for {len(prompts)} prompts")
-    return pictures
-
-
-def _checked_result(result: Image.Image | ToolError) -> Image.Image | ToolError:
-    if isinstance(result, ToolError):
-        return result
-    try:
-        return _checked(result)
-    except ToolError as error:
-        return error
-
-
-def _checked(image: Image.Image) -> Image.Image:
-    """Raises ToolError where it is no picture that can be shown, or one of unbounded size."""
-    if not isinstance(image, Image.Image):
-        raise ToolError(f"the tool gave {type(image).__name__} where a picture was asked for")
-    if not 0 < image.width * image.height <= MAX_PIXELS:
-        raise ToolError(
-            f"the tool gave a picture of {image.width}x{image.height}; wants 1 to {MAX_PIXELS} "
-            "pixels"
-        )
-    if max(image.size) > MAX_RATIO * min(image.size):
-        raise ToolError(
-            f"the tool gave a picture of {image.width}x{image.height}; wants one side to be at "
-            f"most {MAX_RATIO} times the other"
-        )
-    try:
-        image.load()
-    except (OSError, SyntaxError) as error:
-        raise ToolError(f"the tool gave a picture that cannot be decoded: {error}") from error
-    return image

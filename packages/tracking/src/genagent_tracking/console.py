@@ -78,6 +78,29 @@ def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iter
 
 
 @contextmanager
+def answer_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many requests have been answered, of how many; without a terminal, a plain line at
+    the end."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            if not _OUT.is_terminal and done == total:
+                print_line(f"{title}: {done} answers")
+
+        yield show
+
+
+@contextmanager
 def funnel_progress(total: int | None) -> Iterator[Callable[[Funnel], None]]:
     """Shows, stage by stage, how many have come through and why others have not; without a
     terminal, a plain line every tenth of the way.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from genagent_data import Funnel
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.figure import draw_trajectories
 from genagent_tracking.pictures import picture_grid
@@ -18,6 +19,18 @@ def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[di
     print_table(f"{name} by the last and by the first picture, % [95 % interval]", rows)
     p = paired_p_value(before, after)
     print_line(f"{name} before and after, paired exact McNemar test: p = {p:.2g}")
+    return rows
+
+
+def show_funnel(funnel: Funnel) -> list[dict[str, str]]:
+    """Print what a synthesis kept and dropped, its time, and what services did not do; returns the
+    table's rows."""
+    rows = funnel.rows()
+    print_table(f"{funnel.records} records out of {funnel.requests} requests", rows)
+    shares = sorted(funnel.shares.items(), key=lambda item: -item[1])
+    print_line("time: " + ", ".join(f"{name} {share:.0%}" for name, share in shares if share))
+    for line in funnel.service_lines():
+        print_line(line)
     return rows
 
 

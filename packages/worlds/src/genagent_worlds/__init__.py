@@ -1,6 +1,27 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
 from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.benchmark_config import BenchmarkConfig
+from genagent_worlds.benchmarks.benchmark import (
+    ABSENCES,
+    PROTOCOLS,
+    Absence,
+    Benchmark,
+    JudgeSettings,
+    Protocol_,
+    Result,
+    Score,
+)
+from genagent_worlds.benchmarks.load import BENCHMARKS, load_benchmark
+from genagent_worlds.benchmarks.pictures import read_pictures
+from genagent_worlds.benchmarks.scoring import (
+    ScoredByJudge,
+    ScoredByQuestion,
+    ScoresPictures,
+    score_pictures,
+)
+from genagent_worlds.benchmarks.table import BenchmarkTable, Row
+from genagent_worlds.benchmarks.tasks import TaskBenchmark
 from genagent_worlds.comparison import compare, paired_p_value, result_rows, telling_pair
 from genagent_worlds.conduct import (
     NEAR,
@@ -12,6 +33,8 @@ from genagent_worlds.conduct import (
     turns_said,
     word_distance,
 )
+from genagent_worlds.diagnostics import ScoredAttempt, diagnose
+from genagent_worlds.estimates import Estimate, mean_estimate
 from genagent_worlds.files import FileRequests, FilesAndEndpoints
 from genagent_worlds.frozen_models import (
     FrozenModels,
@@ -33,28 +56,53 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
+from genagent_worlds.request_source import Asked, RequestSource
+from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
-from genagent_worlds.world import Judges, Requests, World, WorldConfig
+from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
 
 __all__ = [
+    "ABSENCES",
+    "BENCHMARKS",
     "NEAR",
+    "PROTOCOLS",
+    "Absence",
+    "Asked",
+    "Benchmark",
+    "BenchmarkConfig",
+    "BenchmarkTable",
+    "Cell",
     "ChatTeachers",
     "Conduct",
+    "Estimate",
     "FileRequests",
     "FilesAndEndpoints",
     "FrozenModels",
+    "JudgeSettings",
     "Judges",
     "Outcome",
     "PairedDifference",
+    "Protocol_",
     "Rate",
     "Reflects",
+    "RequestSource",
     "Requests",
+    "Result",
     "Rewrites",
+    "Row",
     "Said",
+    "Score",
+    "ScoredAttempt",
+    "ScoredByJudge",
+    "ScoredByQuestion",
+    "ScoredCell",
+    "ScoresPictures",
     "Services",
+    "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
+    "ToolConfig",
     "Tried",
     "Verifies",
     "World",
@@ -65,15 +113,22 @@ __all__ = [
     "compare",
     "conduct",
     "conduct_rows",
+    "diagnose",
+    "earlier_rows",
     "is_near",
     "judge_outcomes",
+    "load_benchmark",
+    "mean_estimate",
     "measure",
     "pair_by_first_picture",
     "paired_difference",
+    "paired_gain",
     "paired_p_value",
     "rate",
     "read_outcomes",
+    "read_pictures",
     "result_rows",
+    "score_pictures",
     "spoils",
     "step_figures",
     "success_name",

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, Protocol
 import tyro
 
 from genagent_data import ChatTeacher, Teacher
-from genagent_data.synthesis.answers import KeptAnswers, KeptChat
-from genagent_rewards import ChatModel, OpenAIChat, OpenAIChatConfig
+from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
 
 PARTS = ("open", "judge", "reflect")

@@ -14,7 +14,6 @@ Killed at any moment, the same call goes on from there and pays for nothing twic
 """
 
 import json
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +24,6 @@ from genagent_data.pictures import PictureStore
 from genagent_data.record import Record
 from genagent_data.record_files import write_records
 from genagent_data.request import Request
-from genagent_data.synthesis.answers import KeptAnswers
 from genagent_data.synthesis.balance import surplus
 from genagent_data.synthesis.card import data_card, plot_funnel
 from genagent_data.synthesis.chunks import Chunks
@@ -35,7 +33,7 @@ from genagent_data.synthesis.painter import Painter, Turns
 from genagent_data.synthesis.stages import STAGES, Bench
 from genagent_data.synthesis.teacher import Teacher
 from genagent_data.text_files import write_text
-from genagent_rewards import ComparesPictures, JudgesPictures
+from genagent_rewards import ComparesPictures, JudgesPictures, KeptAnswers
 from genagent_tools import ImageTool
 
 BALANCE = "balance"
@@ -134,26 +132,21 @@ def synthesize(
 
     chunks = Chunks(work / "stages", names)
     store = PictureStore(work / "drawn")
-    try:
-        with KeptAnswers(work / "answers.sqlite") as kept:
-            painter = Painter(
-                services.tool, name=services.tool_name, store=store, kept=kept, batch=config.batch
-            )
-            bench = Bench(
-                teacher=teacher,
-                painter=painter,
-                point=services.point,
-                pair=services.pair,
-                judging=Turns("judging", at_once=services.at_once),
-                plain=config.plain,
-                seed=seed,
-            )
-            line = Line(bench, chunks, workers=config.workers, counted=counted)
-            number = line.run(requests, size=config.chunk)
-    except sqlite3.OperationalError as error:
-        # The verdicts' file, for want of room; its note names it.
-        where = ", ".join(getattr(error, "__notes__", ()))
-        raise OSError(f"{where or work}: {error}") from error
+    with KeptAnswers(work / "answers.sqlite") as kept:
+        painter = Painter(
+            services.tool, name=services.tool_name, store=store, kept=kept, batch=config.batch
+        )
+        bench = Bench(
+            teacher=teacher,
+            painter=painter,
+            point=services.point,
+            pair=services.pair,
+            judging=Turns("judging", at_once=services.at_once),
+            plain=config.plain,
+            seed=seed,
+        )
+        line = Line(bench, chunks, workers=config.workers, counted=counted)
+        number = line.run(requests, size=config.chunk)
 
     started = time.perf_counter()
     dropped = surplus(

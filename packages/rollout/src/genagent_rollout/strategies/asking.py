@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from genagent_data.synthesis.answers import (
+from genagent_rewards import AsyncChatModel, ChatModel, ChatReply, ChatRequest
+from genagent_rewards.kept_answers import (
     KeptAnswers,
     chat_key,
     read_reply,
     worth_keeping,
     write_reply,
 )
-from genagent_rewards import AsyncChatModel, ChatModel, ChatReply, ChatRequest
 
 Accept = Callable[[str], bool]
 

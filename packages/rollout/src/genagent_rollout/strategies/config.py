@@ -1,6 +1,6 @@
 """Strategies as options. Nothing here loads torch, which takes seconds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 StrategyName = Literal["plain", "rewrite", "first-prompt", "workflow", "agent", "best-of"]
 Part = Literal["rewriter", "verifier", "writer"]
+OF_POLICY = ("agent", "first-prompt")
+"""Strategies that ask the policy."""
+WITH_ROUNDS = ("workflow", "agent")
+"""Strategies that a number of rounds means something to."""
 
 _GREEDY = TeacherEndpoints(temperature=0.0)
 
@@ -31,8 +35,8 @@ class StrategyConfig:
     strategies: Annotated[tuple[StrategyName, ...], tyro.conf.arg(name="strategy")] = ("agent",)
     """plain (the tool on the request's words), rewrite (by a model that sees nothing), first-prompt
     (the agent's), workflow (verify, reflect, draw again, so many times), agent, best-of."""
-    rounds: int = 2
-    """Pictures of each request: the agent's most, the workflow's number."""
+    rounds: tuple[int, ...] = (2,)
+    """Pictures of each request: the agent's most, the workflow's number; each of several."""
     best_of: int = 4
     """Pictures of each request under best-of."""
     stop_when_right: bool = False
@@ -53,9 +57,10 @@ class StrategyConfig:
             raise ValueError(f"strategies is (); name one or more of {known}")
         if len(set(self.strategies)) < len(self.strategies):
             raise ValueError(f"strategies is {self.strategies}; name each once")
-        for name in ("rounds", "best_of"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 picture or more")
+        if not self.rounds or min(self.rounds) < 1 or len(set(self.rounds)) < len(self.rounds):
+            raise ValueError(f"rounds is {self.rounds}; wants numbers of 1 or more, each once")
+        if self.best_of < 1:
+            raise ValueError(f"best_of is {self.best_of}; wants 1 picture or more")
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -67,7 +72,26 @@ class StrategyConfig:
     @property
     def needs_policy(self) -> bool:
         """Whether an engine is asked."""
-        return not {"agent", "first-prompt"}.isdisjoint(self.strategies)
+        return not set(OF_POLICY).isdisjoint(self.strategies)
+
+    @property
+    def ways(self) -> "list[tuple[StrategyName, int]]":
+        """Name and pictures of each of what ``open`` gives, in its order."""
+        pictures = {"best-of": (self.best_of,)}
+        return [
+            (name, rounds)
+            for name in self.strategies
+            for rounds in (self.rounds if name in WITH_ROUNDS else pictures.get(name, (1,)))
+        ]
+
+    def apart(self) -> "tuple[StrategyConfig | None, StrategyConfig | None]":
+        """Those that ask no policy, and those that do."""
+        without = tuple(name for name in self.strategies if name not in OF_POLICY)
+        of_policy = tuple(name for name in self.strategies if name in OF_POLICY)
+        return (
+            replace(self, strategies=without) if without else None,
+            replace(self, strategies=of_policy) if of_policy else None,
+        )
 
     def part(self, name: Part) -> TeacherEndpoints:
         """A part's model: the writer in all that is left as it was."""
@@ -121,7 +145,8 @@ class StrategyConfig:
         stand_in: FrozenModels | None = None,
         words: int | None = None,
     ) -> "list[Strategy]":
-        """The strategies, in the order they were named.
+        """The strategies, in the order they were named, each with every number of rounds where it
+        has any.
 
         Args:
             work: folder in which what models say is kept as it comes.
@@ -137,7 +162,7 @@ class StrategyConfig:
         from genagent_rollout.strategies.opening import Opening
 
         opening = Opening(self, work, engine=engine, policy=policy, stand_in=stand_in, words=words)
-        return [opening.strategy(name) for name in self.strategies]
+        return [opening.strategy(name, rounds) for name, rounds in self.ways]
 
     def _asker(self, part: Part) -> str:
         return "rewrite" if part == "rewriter" and "rewrite" in self.strategies else "workflow"

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from genagent_data.synthesis.answers import KeptAnswers
-from genagent_rewards import OpenAIChat, OpenAIChatConfig
+from genagent_rewards import KeptAnswers, OpenAIChat, OpenAIChatConfig
 from genagent_rollout.conversation import Engine
 from genagent_rollout.strategies.agent import Agent
 from genagent_rollout.strategies.asking import Asking, ServedAsking
@@ -50,7 +49,7 @@ class Opening:
         served = any(config.part(part).urls for part in config.parts)
         self._kept = KeptAnswers(work / WORDS) if served else None
 
-    def strategy(self, name: StrategyName) -> Strategy:
+    def strategy(self, name: StrategyName, rounds: int) -> Strategy:
         """One of them. Raises ValueError where what it wants is not given."""
         config = self._config
         match name:
@@ -64,14 +63,12 @@ class Opening:
                 return Workflow(
                     verifier=self._verifier(),
                     writer=self._writer(),
-                    rounds=config.rounds,
+                    rounds=rounds,
                     first=self._rewriter() if config.workflow_first == "rewrite" else None,
                     stop_when_right=config.stop_when_right,
                 )
             case "agent":
-                return Agent(
-                    engine=self._wanted(name), policy=self._policy, max_rounds=config.rounds
-                )
+                return Agent(engine=self._wanted(name), policy=self._policy, max_rounds=rounds)
             case "first-prompt":
                 return FirstPrompt(engine=self._wanted(name), policy=self._policy)
 

@@ -1,4 +1,4 @@
-"""What was paid for, on disk: the teacher's words and the tool's pictures, kept as they come.
+"""What was paid for, on disk: a model's words, a tool's pictures by name, kept as they come.
 
 Like ``VerdictCache``: a key covers all that an answer depends on, and what could not be had is not
 kept, for it may come the next time.
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from genagent_rewards import ChatModel, ChatReply, ChatRequest, Picture
+from genagent_rewards.chat import ChatModel, ChatReply, ChatRequest
+from genagent_rewards.picture import Picture
 
 _APPLICATION = 0x47415041
 """SQLite's application id of our files: "GAPA"."""
@@ -144,28 +145,32 @@ class KeptChat:
         keys = [chat_key(self.name, request) for request in requests]
         found = {key: read_reply(text) for key, text in self._kept.find(keys).items()}
         unasked = [key for key in dict.fromkeys(keys) if key not in found]
-        by_key = dict(zip(keys, requests, strict=True))
-        stored: set[str] = set()
+        places: dict[str, list[int]] = {}
+        for place, key in enumerate(keys):
+            places.setdefault(key, []).append(place)
 
-        def keep(place: int, reply: ChatReply) -> None:
-            key = unasked[place]
+        def tell(key: str) -> None:
+            if arrived is not None:
+                for place in places[key]:
+                    arrived(place, found[key])
+
+        def keep(number: int, reply: ChatReply) -> None:
+            key = unasked[number]
+            if key in found:
+                return
             found[key] = reply
-            if key not in stored and worth_keeping(reply):
-                stored.add(key)
+            if worth_keeping(reply):
                 self._kept.store([(key, write_reply(reply))])
+            tell(key)
 
+        for key in list(found):
+            tell(key)
         if unasked:
-            replies = self._chat.reply(
-                [by_key[key] for key in unasked], accept=accept, arrived=keep
-            )
-            # For a model that only answers all at once.
-            for place, reply in enumerate(replies):
-                keep(place, reply)
-        answers = [found[key] for key in keys]
-        if arrived is not None:
-            for place, reply in enumerate(answers):
-                arrived(place, reply)
-        return answers
+            asked = [requests[places[key][0]] for key in unasked]
+            # The second time for a model that only answers all at once.
+            for number, reply in enumerate(self._chat.reply(asked, accept=accept, arrived=keep)):
+                keep(number, reply)
+        return [found[key] for key in keys]
 
 
 def chat_key(model: str, request: ChatRequest, *more: object) -> str:

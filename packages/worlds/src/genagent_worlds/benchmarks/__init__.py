@@ -1,0 +1,1 @@
+"""Benchmarks of text-to-image generation, one file each: questions, parsing, figures."""

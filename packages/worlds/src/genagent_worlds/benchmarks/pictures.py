@@ -1,0 +1,75 @@
+"""Folders of pictures that are named as a benchmark wants them; the pixels that its judge sees."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from genagent_data import RecordError, Request
+from genagent_data.picture_check import picture_file
+from genagent_worlds.benchmarks.benchmark import Benchmark
+
+ANY_SUFFIX = (".png", ".jpg", ".jpeg", ".webp")
+_TOLD = 5
+
+
+def read_pictures(
+    folder: Path, benchmark: Benchmark, *, tell: Callable[[str], object] | None = None
+) -> dict[str, Path]:
+    """The pictures that are there and can be used, by request id.
+
+    Args:
+        folder: a file a request, named by its id: ``7.jpg``.
+        tell: hears in a line what cannot be used (the first few of them), and how many are missing.
+
+    Raises:
+        ValueError: the folder is none, or has not one of the pictures.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is no folder; give the one with the pictures of {benchmark.name}"
+        )
+    found: dict[str, Path] = {}
+    without: list[str] = []
+    refused: list[str] = []
+    for request in benchmark.requests:
+        path = _picture_of(request, folder, benchmark.suffixes)
+        try:
+            if path is None:
+                without.append(request.id)
+            else:
+                picture_file(path)
+                found[request.id] = path
+        except RecordError as error:
+            refused.append(f"counts as missing: {error}")
+    first = benchmark.requests[0].id
+    named = " or ".join(first + suffix for suffix in benchmark.suffixes)
+    if not found and not refused:
+        raise ValueError(
+            f"{folder} has no picture of {benchmark.name}; name them by their requests, {named}"
+        )
+    for line in refused[:_TOLD] if tell else ():
+        tell(line)
+    if tell and len(refused) > _TOLD:
+        tell(f"{len(refused) - _TOLD} more pictures in {folder} count as missing")
+    if tell and without:
+        tell(
+            f"{len(without)} of {len(benchmark.requests)} pictures are missing in {folder}, the "
+            f"first is {without[0]}{benchmark.suffixes[0]}"
+        )
+    return found
+
+
+def through_jpeg(image: Image.Image) -> Image.Image:
+    """What is left of a picture that was saved as JPEG at Pillow's own quality of 75, as the
+    official scripts of GenEval++ and Imagine send it."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format="JPEG")
+    with Image.open(buffer) as again:
+        return again.convert("RGB")
+
+
+def _picture_of(request: Request, folder: Path, suffixes: tuple[str, ...]) -> Path | None:
+    paths = (folder / f"{request.id}{suffix}" for suffix in suffixes)
+    return next((path for path in paths if path.is_file()), None)
