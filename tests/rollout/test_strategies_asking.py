@@ -61,11 +61,12 @@ def test_a_model_in_this_process_answers_all_that_wait_together():
     asking = asking_by(chat)
 
     async def everyone() -> list[list[str | None]]:
-        return await asyncio.gather(
+        talks = [
             conversation(asking, "a", 2),
             conversation(asking, "b", 1),
             conversation(asking, "c", 3, accept=also_yes),
-        )
+        ]
+        return await asyncio.gather(*talks)
 
     for _ in range(2):  # event loops of their own
         assert asyncio.run(everyone()) == [["a0", "a1"], ["b0"], ["c0", "c1", "c2"]]

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import tyro
+from pydantic import TypeAdapter
 from tests.judge_server import Answer, pictures_in, refused_url, serving
 from tests.rollout.painting import Painter
 
@@ -15,14 +17,14 @@ CATS = Request(id="cats", prompt="two cats")
 
 
 def test_what_cannot_be_is_refused():
-    for options, words in (
-        ({"strategies": ()}, "name one or more of plain, rewrite"),
-        ({"strategies": ("plain", "plain")}, "name each once"),
-        ({"rounds": 0}, "rounds is 0"),
-        ({"best_of": 0}, "best_of is 0"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            StrategyConfig(**options)
+    with pytest.raises(ValueError, match="name one or more of plain, rewrite"):
+        StrategyConfig(strategies=())
+    with pytest.raises(ValueError, match="name each once"):
+        StrategyConfig(strategies=("plain", "plain"))
+    with pytest.raises(ValueError, match="rounds is 0"):
+        StrategyConfig(rounds=0)
+    with pytest.raises(ValueError, match="best_of is 0"):
+        StrategyConfig(best_of=0)
 
 
 def test_models_are_wanted_by_those_who_ask_them():
@@ -71,6 +73,7 @@ def test_they_are_opened_in_order_and_keep_words_in_the_work(tmp_path: Path, tin
             best_of=2,
             writer=TeacherEndpoints(urls=server.url, model="qwen", temperature=0.0),
         )
+        opened = []
         for _ in range(2):
             opened = config.open(
                 tmp_path / "work", engine=LocalEngine(tiny_policy), policy="tiny", words=20
@@ -91,3 +94,14 @@ def test_without_a_policy_or_a_model_it_is_said_what_to_give(tmp_path: Path):
         StrategyConfig(strategies=("agent",)).open(tmp_path)
     with pytest.raises(ValueError, match=r"no model is given as rewriter; give --rewriter\.urls"):
         StrategyConfig(strategies=("rewrite",)).open(tmp_path)
+
+
+def test_a_command_line_and_a_file_name_them():
+    options = "--strategy plain workflow --rounds 3 --verifier.model eyes"
+    writer = "--writer.urls http://a/v1 --writer.model qwen"
+    config = tyro.cli(StrategyConfig, args=[*options.split(), *writer.split()])
+    assert (config.strategies, config.rounds) == (("plain", "workflow"), 3)
+    assert config.part("writer").chat().temperature == 0
+    assert (config.part("verifier").urls, config.part("verifier").model) == ("http://a/v1", "eyes")
+    kept = TypeAdapter(StrategyConfig)
+    assert kept.validate_json(kept.dump_json(config)) == config

@@ -43,8 +43,10 @@ def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
     lines = []
     failed = [outcome for outcome in outcomes if outcome.tool_failed]
     if failed:
+        tool_only = all(outcome.trajectory.ending == "tool_failure" for outcome in failed)
+        who = "the tool" if tool_only else "the tool or a model that was asked"
         lines.append(
-            f"{len(failed)} of {len(outcomes)} attempts were ended by the tool, which failed (the "
+            f"{len(failed)} of {len(outcomes)} attempts were ended by {who}, which failed (the "
             f"last: {failed[-1].trajectory.error}); they count neither as success nor as failure"
         )
     verdicts = [passed for outcome in outcomes for passed in outcome.passed]

@@ -1,5 +1,6 @@
 """A strategy's trajectory in the making."""
 
+import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
@@ -29,13 +30,23 @@ class Attempt:
     async def draw(self, prompt: str, *, thinking: str | None = None) -> Picture | None:
         """The next picture; None where the tool failed. Raises OSError where it cannot be
         stored."""
-        drawn = await draw_round(
-            self.drawing, prompt, seed=self.seed, place=len(self.rounds), thinking=thinking
+        await self.draw_several(prompt, 1, thinking=thinking)
+        return self.rounds[-1].picture
+
+    async def draw_several(self, prompt: str, n: int, *, thinking: str | None = None) -> None:
+        """The next ``n`` pictures of one prompt, all asked for at once; those that the tool does
+        draw stay. Raises OSError where one cannot be stored."""
+        places = range(len(self.rounds), len(self.rounds) + n)
+        several = await asyncio.gather(
+            *(
+                draw_round(self.drawing, prompt, seed=self.seed, place=place, thinking=thinking)
+                for place in places
+            )
         )
-        self.rounds.append(drawn.round)
-        if drawn.error is not None:
-            self._broken = "tool_failure", drawn.error
-        return drawn.round.picture
+        for drawn in several:
+            self.rounds.append(drawn.round)
+            if drawn.error is not None:
+                self._broken = "tool_failure", drawn.error
 
     async def hear(self, who: str, words: Awaitable[Said[Meant]]) -> Meant | None:
         """What a model means by its words; None where they cannot be used.

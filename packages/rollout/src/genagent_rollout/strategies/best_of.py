@@ -28,6 +28,5 @@ class BestOfN:
     async def answer(self, request: Request, drawing: Drawing, *, seed: int) -> Answered:
         """See ``Strategy``."""
         attempt = Attempt(request=request, drawing=drawing, seed=seed)
-        while len(attempt.rounds) < self.n and await attempt.draw(request.prompt) is not None:
-            pass
+        await attempt.draw_several(request.prompt, self.n)
         return attempt.answered()
