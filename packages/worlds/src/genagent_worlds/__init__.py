@@ -10,6 +10,7 @@ from genagent_worlds.benchmarks.benchmark import (
     Protocol_,
     Result,
     Score,
+    Tabled,
 )
 from genagent_worlds.benchmarks.load import BENCHMARKS, load_benchmark
 from genagent_worlds.benchmarks.pictures import read_pictures
@@ -75,6 +76,7 @@ __all__ = [
     "ScoredByQuestion",
     "ScoresPictures",
     "Services",
+    "Tabled",
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",

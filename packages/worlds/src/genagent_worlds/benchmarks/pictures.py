@@ -8,14 +8,14 @@ from PIL import Image
 
 from genagent_data import RecordError, Request
 from genagent_data.picture_check import picture_file
-from genagent_worlds.benchmarks.benchmark import Benchmark
+from genagent_worlds.benchmarks.benchmark import Tabled
 
 ANY_SUFFIX = (".png", ".jpg", ".jpeg", ".webp")
 _TOLD = 5
 
 
 def read_pictures(
-    folder: Path, benchmark: Benchmark, *, tell: Callable[[str], object] | None = None
+    folder: Path, benchmark: Tabled, *, tell: Callable[[str], object] | None = None
 ) -> dict[str, Path]:
     """The pictures that are there and can be used, by request id.
 
