@@ -24,7 +24,7 @@ from genagent_worlds.benchmarks.benchmark import (
     part_of,
     version_of,
 )
-from genagent_worlds.benchmarks.official_files import official_rows
+from genagent_worlds.benchmarks.official_files import at, official_rows
 from genagent_worlds.benchmarks.pictures import ANY_SUFFIX, through_jpeg
 from genagent_worlds.benchmarks.table import BenchmarkTable, Scoring, tabulate
 
@@ -93,11 +93,10 @@ class GenEvalPlus:
         rows = official_rows(path, ("tag", "include", "prompt"))
         # The official script numbers the lines that are not blank.
         for number, (where, row, request) in enumerate(rows, start=1):
-            if request.task not in COLUMNS:
-                raise ValueError(
-                    f"{where}: tag {request.task!r} is none of GenEval++; known: "
-                    f"{', '.join(COLUMNS)}"
-                )
+            with at(where):
+                if request.task not in COLUMNS:
+                    known = ", ".join(COLUMNS)
+                    raise ValueError(f"tag {request.task!r} is none of GenEval++; known: {known}")
             requests.append(replace(request, id=str(number), task=COLUMNS[request.task]))
             checklists[str(number)] = official_checklist(row)
         counts = Counter(request.task for request in requests)

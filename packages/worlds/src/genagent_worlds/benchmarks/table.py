@@ -145,7 +145,7 @@ def tabulate(
         for place, category in enumerate(categories)
         if given[category]
     ]
-    everything = [one for category in categories for one in given[category]]
+    everything: list[Result] = [one for category in categories for one in given[category]]
     refusal = _refusal(scoring, given, counted)
     if refusal is None:
         present = [category for category in categories if counted[category]]
