@@ -36,6 +36,7 @@ from genagent_tracking import (
     RunConfig,
     answer_progress,
     lock_folder,
+    print_line,
     record_cell,
     refuse,
     run_experiment,
@@ -48,6 +49,7 @@ from genagent_worlds import (
     ScoredByJudge,
     ScoredCell,
     earlier_rows,
+    read_pictures,
 )
 
 CELLS = "cells"
@@ -68,6 +70,9 @@ class EvaluateConfig:
     tools: tuple[str, ...] = ()
     """Several tools to compare, each as --world.tool, or name=tool to be kept and shown by that
     name: servers may move."""
+    pictures: Path | None = None
+    """Folder of pictures made elsewhere, one a request, named as the benchmark has it (7.jpg):
+    nothing is drawn, these are scored."""
     compare: bool = False
     """Show what earlier commands have left in --out for this benchmark as well."""
     out: Path = Path("evaluated")
@@ -91,7 +96,7 @@ class EvaluateConfig:
     @property
     def all_policies(self) -> list[PolicyConfig]:
         """Those that take part."""
-        if not self.strategies.needs_policy:
+        if self.pictures is not None or not self.strategies.needs_policy:
             return []
         return [
             replace(self.policy, policy=name) for name in self.policies or (self.policy.policy,)
@@ -103,10 +108,12 @@ class EvaluateConfig:
         if not asks_judge and not isinstance(self.world, Miniature):
             yield "--bench miniature wants the miniature; give --bench requests --file FILE"
         yield from self.benchmark.problems(self.world)
-        for world in self.worlds.values():
-            yield from world.tool_problems()
         if asks_judge:
             yield from self.world.judge_problems()
+        if self.pictures is not None:
+            return
+        for world in self.worlds.values():
+            yield from world.tool_problems()
         for policy in self.all_policies:
             yield from policy.problems(self.world.policies)
         yield from self.strategies.problems(stand_in=isinstance(self.world, Miniature))
@@ -135,7 +142,10 @@ def main(config: EvaluateConfig, run: Run) -> None:
     refuse(list(dict.fromkeys(config.problems())))
     config.out.mkdir(parents=True, exist_ok=True)
     with lock_folder(config.out), run.recording():
-        cells = [cell for tool in config.worlds for cell in answered(config, run, tool)]
+        if config.pictures is not None:
+            cells = [given(config, run, config.pictures)]
+        else:
+            cells = [cell for tool in config.worlds for cell in answered(config, run, tool)]
         known = {cell.cell.digest for cell in cells}
         earlier = earlier_rows(config.out / CELLS, cells[0].table, but=known)
         run.finish(show_cells(run, cells, earlier if config.compare else [], config.out))
@@ -188,6 +198,24 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
             )
             record_cell(run, scored, config.out / CELLS)
             yield scored
+
+
+def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
+    """The pictures of a folder, scored."""
+    world = config.world
+    opened = world.open(config.out, seed=config.run.seed) if isinstance(world, Miniature) else None
+    benchmark = config.benchmark.open(opened)
+    own = opened if config.benchmark.bench == "miniature" else None
+    _, scorer = config.benchmark.scorer(benchmark, world, config.out, world=own)
+    paths = read_pictures(folder, benchmark, tell=print_line)
+    store = PictureStore(config.out / "pictures")
+    answers = rollout.given_answers(benchmark.requests, paths, store)
+    depends = {"pictures": str(folder), "requests": benchmark.version}
+    cell = Cell(policy=None, tool=folder.name, strategy="pictures", rounds=1, depends=depends)
+    scored = rollout.score_cell(cell, answers, benchmark, scorer, how="last", seed=config.run.seed)
+    (config.out / CELLS).mkdir(exist_ok=True)
+    record_cell(run, scored, config.out / CELLS)
+    return scored
 
 
 def ways(

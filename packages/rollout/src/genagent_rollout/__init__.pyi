@@ -5,6 +5,7 @@ from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
 from .engine_config import EngineConfig
 from .evaluation import evaluate
+from .given_pictures import given_answers
 from .groups import KeptAttempts, RewardedGroups, sample_groups
 from .local_engine import LocalEngine
 from .metrics import ending_metrics, rollout_metrics
@@ -78,6 +79,7 @@ __all__ = [
     "ending_metrics",
     "evaluate",
     "fill_by_rounds",
+    "given_answers",
     "require_pictures",
     "resample_by_rounds",
     "rollout_metrics",

@@ -1,0 +1,25 @@
+"""Checkpoints told apart without reading them whole."""
+
+from pathlib import Path
+
+from genagent_policy.fingerprint import fingerprint
+
+LARGE = 3 << 20
+
+
+def test_a_change_at_either_edge_of_the_weights_or_in_a_small_file_is_seen(tmp_path: Path):
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    seen = set()
+    for edit in (None, 0, LARGE - 1):
+        content = bytearray(LARGE)
+        if edit is not None:
+            content[edit] = 1
+        weights.write_bytes(content)
+        config.write_text("{}")
+        seen.add(fingerprint(tmp_path))
+    config.write_text('{"a": 1}')
+    seen.add(fingerprint(tmp_path))
+    (tmp_path / "more.txt").write_text("")
+    seen.add(fingerprint(tmp_path))
+    assert len(seen) == 5
+    assert fingerprint(tmp_path) in seen
