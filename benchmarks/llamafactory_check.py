@@ -39,8 +39,14 @@ from genagent_data import (
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
-REQUIREMENTS = ("llamafactory==0.9.5", "torch==2.11.*", "torchaudio==2.11.*", "torchvision==0.26.*")
-"""It imports torchaudio, which has no build for newer torch and refuses to load beside one."""
+REQUIREMENTS = (
+    "llamafactory==0.9.5",
+    "torch==2.11.0",
+    "torchaudio==2.11.0",
+    "torchvision==0.26.0",
+)
+"""It imports torchaudio, which has no build for newer torch; torchaudio 2.11.1 wants a symbol that
+torch 2.11.0 does not have."""
 IGNORED = -100
 """LLaMA-Factory's label of what is not learnt."""
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from rollout_work import ROUNDS, Script, SlowTool, load, make_work, score
+from rollout_work import ROUNDS, Script, SlowTool, load, make_work
 
-import genagent_rollout
+import genagent_rollout.sampling
 from genagent_data import PictureStore
 from genagent_rollout import SamplingConfig, run_agents
 
@@ -32,7 +32,15 @@ class Reader:
             for row in rows:
                 self._turns[row] += 1
         written = [self._scripts[row][self._turns[row]][step] for row in rows]
-        return torch.tensor(written), score(logits, written)
+        return torch.tensor(written), _score(logits, written)
+
+
+def _score(logits: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
+    """Log-probs of the tokens in the script; that tree's sampling by inverse CDF is paid for."""
+    sampling: Any = genagent_rollout.sampling
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    sampling.inverse_cdf(logprobs, torch.full((len(written),), 0.5))
+    return logprobs.gather(1, torch.tensor(written)[:, None]).squeeze(1)
 
 
 def main(size: str, dtype: str, folder: str, requests: str, side: str, threads: str) -> None:

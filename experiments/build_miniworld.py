@@ -151,4 +151,4 @@ def _facts(config: BuildConfig) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run_experiment("build_miniworld", main, BuildConfig, PRESETS)
+    run_experiment("build_miniworld", main, BuildConfig, PRESETS, keeps_its_work=True)

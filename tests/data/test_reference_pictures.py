@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genagent_data.reference_pictures import ArchivedPictures, PictureFolder, reference_problem
+from genagent_data.reference_pictures import (
+    ArchivedPictures,
+    PictureFolder,
+    UnusableReference,
+    read_reference,
+)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -59,7 +64,8 @@ def test_a_picture_is_found_by_its_basename(tmp_path):
 def test_a_picture_is_of_use(tmp_path, save, mode):
     path = tmp_path / "a.jpg"
     Image.new(mode, (8, 8)).save(path, save)
-    assert reference_problem(path) is None
+    picture = read_reference(path)
+    assert (picture.size, picture.mode) == ((8, 8), "RGB")
 
 
 @pytest.mark.filterwarnings("error")
@@ -70,9 +76,11 @@ def test_part_of_a_picture_is_of_none(tmp_path, save, keep):
     Image.radial_gradient("L").save(path, save)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
-    problem = reference_problem(path)
-    assert problem is not None and problem.startswith(f"{path}: is no picture that can be decoded")
-    assert "\n" not in problem
+    with pytest.raises(UnusableReference) as refused:
+        read_reference(path)
+    assert refused.value.why == "unreadable"
+    line = str(refused.value)
+    assert line.startswith(f"{path}: is no picture that can be decoded") and "\n" not in line
 
 
 @pytest.mark.filterwarnings("error")
@@ -87,13 +95,19 @@ def test_part_of_a_picture_is_of_none(tmp_path, save, keep):
 def test_too_many_pixels_are_refused_by_the_header(tmp_path, size, named):
     path = tmp_path / "a.png"
     path.write_bytes(png_of_size(*size))
-    assert reference_problem(path) == (
+    with pytest.raises(UnusableReference) as refused:
+        read_reference(path)
+    assert refused.value.why == "too_large"
+    assert str(refused.value) == (
         f"{path}: has too many pixels ({named}); at most 67108864 are read"
     )
 
 
 def test_no_picture_is_no_picture(tmp_path):
-    assert reference_problem(tmp_path) == f"{tmp_path}: there is no such picture"
+    with pytest.raises(UnusableReference) as refused:
+        read_reference(tmp_path)
+    assert refused.value.why == "missing"
+    assert str(refused.value) == f"{tmp_path}: there is no such picture"
 
 
 def test_archives_are_read_as_far_as_asked(tmp_path):

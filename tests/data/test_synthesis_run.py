@@ -16,6 +16,7 @@ from tests.data.synthesis_cast import (
     files,
     services,
 )
+from tests.small_disk import small_disk
 
 from genagent_data import RecordFolder, synthesize
 from genagent_data.synthesis import chunks
@@ -67,6 +68,30 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_paid_is_lost(tmp_path, mo
     synthesize(REQUESTS, services(tool), script, CONFIG, folder)
     assert files(folder) == files(whole)
     assert max(Counter(tool.drawn).values()) == 1
+
+
+def test_on_a_disk_that_is_full_again_and_again_it_goes_on_each_time(tmp_path):
+    whole = tmp_path / "whole"
+    synthesize(REQUESTS, services(), Script(**LINES), CONFIG, whole)
+
+    tool, ends = NumberTool(), 0
+    with small_disk(tmp_path / "disk", 64) as enlarge:
+        folder = tmp_path / "disk" / "made"
+        for room in range(128, 1024, 64):
+            with pytest.raises(OSError, match=r"No space left on device|is full$") as full:
+                synthesize(REQUESTS, services(tool), Script(**LINES), CONFIG, folder)
+            assert "\n" not in str(full.value)
+            ends += 1
+            enlarge(room)
+            if len(list(folder.glob("work/stages/7-close/*.figures.json"))) == 8:
+                break
+        enlarge(16384)
+        funnel = synthesize(REQUESTS, services(tool), Script(**LINES), CONFIG, folder)
+        assert files(folder) == files(whole)
+    drawn = Counter(tool.drawn)
+    assert funnel.calls["tool"] <= sum(drawn.values())
+    # What is drawn when there is no room for it is lost: a batch of each stage that draws.
+    assert sum(drawn.values()) - len(drawn) <= ends * CONFIG.batch * 3
 
 
 def test_what_is_done_is_not_done_again(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ trajectories = st.builds(
     request=requests,
     rounds=st.lists(rounds, max_size=3).map(tuple),
     answer=st.none() | texts,
-    ending=st.sampled_from(["answer", "out_of_rounds", "format_error", "tool_failure"]),
+    ending=st.sampled_from(get_args(Ending)),
     error=st.none() | texts,
 )
 
@@ -87,6 +88,9 @@ def trajectory(drawn: str, ending: Ending = "answer", **more) -> Trajectory:
         ("", "out_of_rounds", ()),
         ("", "format_error", ()),
         ("", "tool_failure", ()),
+        ("rb", "model_failure", (False, None)),
+        ("rb", "fixed", (None, None)),
+        ("r", "fixed", (None,)),
     ],
 )
 def test_what_the_agent_did_next_says_what_it_took_for_right(drawn, ending, taken):

@@ -4,8 +4,10 @@ under."""
 import hashlib
 import json
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.experiments.running import only_run, run, start, summary_of
 from tests.http_server import LoopbackServer
 from tests.judge_server import Answer, pictures_in, serving, words_in
 from tests.picture_server import answering, right
+from tests.small_disk import small_disk
 
 from genagent_data import RecordFolder
 
@@ -126,6 +129,40 @@ def test_killed_at_any_moment_it_goes_on_and_asks_nothing_twice(tmp_path: Path):
     assert summary["status"] == "finished" and 0 < summary["records"] < 24
     card = (torn / "synthesized" / "README.md").read_text()
     assert "license: cc-by-4.0" in card and "other#" in card and "asked.jsonl" in card
+
+
+def kept(work: Path) -> int:
+    """Answers, pictures and verdicts that are on disk."""
+    count = 0
+    for path in work.glob("*.sqlite"):
+        table = "verdicts" if path.stem == "verdicts" else "answers"
+        with closing(sqlite3.connect(path)) as database:
+            count += database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    return count
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_with_more_room_it_goes_on(tmp_path: Path):
+    with answering(right) as painter, serving(taught) as mind:
+        given = [*options(tmp_path, painter.url, mind.url), "--out", "disk/made"]
+        with small_disk(tmp_path / "disk", 400) as enlarge:
+            done = run(SCRIPT, tmp_path, *given)
+            assert done.returncode == 1, done.stdout
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert "is full" in done.stderr or "No space left on device" in done.stderr
+            enlarge(32768)
+            before, stored = questions(painter) + questions(mind), kept(tmp_path / "disk/made/work")
+            assert stored > 0
+            done = run(SCRIPT, tmp_path, *given)
+            assert done.returncode == 0, done.stderr
+            asked = questions(painter) + questions(mind)
+            # What came when there was no room for it could not be kept; nothing else is paid twice.
+            assert len(asked) - len(set(asked)) <= len(before) - stored
+            summary, folder = summary_of(done.stdout, tmp_path)
+            assert len(RecordFolder(tmp_path / "disk" / "made")) == summary["records"] > 0
+    assert [folder] == list((tmp_path / "runs").iterdir())
+    _, logged = only_run(tmp_path, "synthesize")
+    assert logged.info.status == "FINISHED"
 
 
 @pytest.mark.slow

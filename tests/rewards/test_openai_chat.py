@@ -205,3 +205,51 @@ def test_a_config_can_be_written_down():
 
     config = OpenAIChatConfig(base_urls=("http://a/v1",), model="judge")
     assert json.loads(json.dumps(asdict(config)))["api_key_env"] == "OPENAI_API_KEY"
+
+
+def test_one_reply_is_awaited_on_any_event_loop_and_counted():
+    async def two(chat: OpenAIChat) -> list[ChatReply]:
+        requests = [ChatRequest(system="", parts=(words,)) for words in ("a", "b")]
+        return await asyncio.gather(
+            *(chat.reply_one(one, accept=lambda text: "yes" in text) for one in requests)
+        )
+
+    with serving(YES) as server:
+        chat = chat_for(server.url)
+        for _ in range(2):
+            assert [reply.text for reply in asyncio.run(two(chat))] == [YES.words] * 2
+        assert chat.counts.requests == len(server.requests) == 4
+    with (
+        serving(Answer(status=403, words="no")) as server,
+        pytest.raises(ValueError, match="no endpoint accepts requests for model 'judge'"),
+    ):
+        asyncio.run(two(chat_for(server.url)))
+
+
+def test_one_that_is_no_longer_waited_for_is_given_up():
+    """Ctrl-C among a hundred side by side must not wait for the slowest."""
+    begun, gone = threading.Event(), threading.Event()
+
+    def slow(body: dict, number: int) -> Answer:
+        begun.set()
+        gone.wait(20)
+        return YES
+
+    async def impatient(chat: OpenAIChat) -> None:
+        request = ChatRequest(system="", parts=("a",))
+        waiting = asyncio.create_task(chat.reply_one(request, accept=lambda text: True))
+        await asyncio.to_thread(begun.wait)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    with serving(slow) as server:
+        asyncio.run(impatient(chat_for(server.url)))
+        gone.set()
+
+
+def test_check_asks_a_model_that_only_writes_in_words():
+    with serving(YES) as server:
+        chat_for(server.url).check(sees=False)
+        [body] = server.requests
+        assert "image_url" not in str(body)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.small_disk import small_disk
 
 from genagent_rewards import PairQuestion, Picture, PointQuestion, Verdict, VerdictCache, prompts
 from genagent_rewards.verdict_cache import question_key
@@ -220,3 +221,20 @@ def test_another_programs_database_is_left_alone(tmp_path):
 def test_a_folder_is_no_cache(tmp_path):
     with pytest.raises(ValueError, match="is a folder; name a file"):
         VerdictCache(tmp_path)
+
+
+def test_a_full_disk_is_one_line_with_the_file_and_nothing_kept_is_lost(tmp_path):
+    verdict = Verdict(choice="yes", reason="r", judge="j", raw="x" * 2000)
+    kept = 0
+    with small_disk(tmp_path / "disk", 256) as enlarge:
+        path = tmp_path / "disk" / "verdicts.sqlite"
+        with VerdictCache(path) as cache:
+            with pytest.raises(OSError, match=f"^verdict cache {path}: [^\n]*full$"):
+                while True:
+                    cache.store(f"key {kept}", verdict)
+                    kept += 1
+            enlarge(4096)
+            assert kept and len(cache) == kept
+            cache.store("later", verdict)
+        with VerdictCache(path) as cache:
+            assert len(cache) == kept + 1 and cache.find(["key 0"]) == {"key 0": verdict}

@@ -76,6 +76,41 @@ def test_a_finished_run_goes_on_for_more_steps_only(tmp_path, capsys):
     assert folders[2] != folders[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """Of an experiment without steps, whose work goes on by itself."""
+
+    run: Flat[RunConfig] = field(default_factory=RunConfig)
+    out: str = "out"
+
+
+def test_work_that_goes_on_by_itself_does_so_in_the_run_it_was_begun_in(tmp_path, capsys):
+    folders: list[Path] = []
+
+    def main(config: Folder, run: Run) -> None:
+        folders.append(run.folder)
+        if len(folders) > 1:
+            finish(run, 0)
+        run.close()
+
+    def again(*arguments: str) -> Path:
+        presets = {"plain": Folder(run=RunConfig(runs=tmp_path / "runs"))}
+        run_experiment("job", main, Folder, presets, keeps_its_work=True, arguments=arguments)
+        return folders[-1]
+
+    begun = again()
+    assert [again(), again()] == [begun] * 2  # unfinished, and finished
+    assert capsys.readouterr().out.count("going on with") == 2
+    other = again("--out", "other")
+    assert other != begun and again() == begun and again("--out", "other") == other
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        again("--resume")
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "has finished" in said and "steps" not in said
+
+
 def test_a_run_that_is_still_running_is_left_alone(tmp_path, capsys):
     folders: list[Path] = []
 

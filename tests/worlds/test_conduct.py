@@ -145,3 +145,8 @@ def test_figures_metrics_and_rows():
     }
     assert rows[4]["before"] == "unknown"
     assert isinstance(found, Conduct)
+
+
+def test_a_trajectory_of_a_fixed_number_of_pictures_has_no_agents_turns():
+    assert turns_said(outcome(True, False, ending="fixed")) == 0
+    assert turns_said(outcome(True, False)) == 3

@@ -10,7 +10,7 @@ from typing import Literal
 from genagent_data.contamination import BenchmarkPrompts
 from genagent_data.near_duplicates import PromptIndex
 from genagent_data.prompt_words import words_of
-from genagent_data.reference_pictures import ArchivedPictures, reference_problem
+from genagent_data.reference_pictures import ArchivedPictures, UnusableReference, read_reference
 from genagent_data.request import Request
 from genagent_data.request_files import IMAGES, read_requests
 
@@ -151,11 +151,12 @@ def _kept(
                 detail=f"similarity {similarity:.2f}",
             )
         elif request.reference is not None:
-            path, problem = references.checked(Path(request.reference))
-            if problem is None:
-                request = replace(request, reference=str(path))
+            try:
+                path = references.checked(Path(request.reference))
+            except UnusableReference as error:
+                drop = DroppedRequest(request=request, reason="reference", detail=str(error))
             else:
-                drop = DroppedRequest(request=request, reason="reference", detail=problem)
+                request = replace(request, reference=str(path))
         if drop is not None:
             dropped(drop)
             continue
@@ -171,22 +172,27 @@ class _References:
         self.unpacked = unpacked
         self._archives: dict[Path, ArchivedPictures] = {}
 
-    def checked(self, path: Path) -> tuple[Path, str | None]:
-        """Where the picture is, and a line where it is of no use."""
-        if path.is_file():
-            return path, reference_problem(path)
-        folder = path.parent
-        if folder.name != IMAGES:
-            return path, reference_problem(path)
+    def checked(self, path: Path) -> Path:
+        """Where the picture is. Raises UnusableReference where it is of no use."""
+        damaged: list[str] = []
+        if not path.is_file() and path.parent.name == IMAGES:
+            archives = self._archives_of(path.parent)
+            path = archives.find(path.name) or path
+            damaged = archives.damaged
+        try:
+            read_reference(path)
+        except UnusableReference as error:
+            # What is missing may be in what could not be read.
+            lines = damaged if error.why == "missing" else []
+            raise UnusableReference(error.why, "; ".join([str(error), *lines])) from error
+        return path
+
+    def _archives_of(self, folder: Path) -> ArchivedPictures:
         if folder not in self._archives:
             # Two folders of Echo-4o-Image both have a 00000.jpg.
             place = folder if self.unpacked is None else self.unpacked / folder.parent.name
             self._archives[folder] = ArchivedPictures(folder, unpacked=place)
-        archives = self._archives[folder]
-        found = archives.find(path.name)
-        if found is not None:
-            return found, reference_problem(found)
-        return path, "; ".join([f"{path}: there is no such picture", *archives.damaged])
+        return self._archives[folder]
 
 
 def _labels(paths: Iterable[Path]) -> list[str]:

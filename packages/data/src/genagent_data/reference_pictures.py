@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -83,31 +84,46 @@ class ArchivedPictures:
                 yield path
 
 
-def reference_problem(path: Path) -> str | None:
-    """A line where a picture is missing, cannot be decoded, or has more than ``MAX_PIXELS``.
+class UnusableReference(ValueError):
+    """A reference picture cannot be had; the message is one line with its path."""
+
+    def __init__(self, why: Literal["missing", "too_large", "unreadable"], line: str) -> None:
+        super().__init__(line)
+        self.why = why
+        """A name to count by."""
+
+
+def read_reference(path: Path) -> Image.Image:
+    """A reference picture in RGB.
 
     The whole file is decoded, as the header of a broken download is often whole.
+
+    Raises:
+        UnusableReference: it is missing, cannot be decoded, or has more than ``MAX_PIXELS``.
     """
     if not path.is_file():
-        return f"{path}: there is no such picture"
+        raise UnusableReference("missing", f"{path}: there is no such picture")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it tells their size; here they are refused.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    return _too_large(path, f"{width}x{height}")
-                image.load()
-    except Image.DecompressionBombError:
-        return _too_large(path, "more than twice as many as Pillow opens")
+                if image.width * image.height > MAX_PIXELS:
+                    raise _too_large(path, f"{image.width}x{image.height}")
+                return image.convert("RGB")
+    except UnusableReference:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "more than twice as many as Pillow opens") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        return f"{path}: is no picture that can be decoded ({error})"
-    return None
+        line = f"{path}: is no picture that can be decoded ({error})"
+        raise UnusableReference("unreadable", line) from error
 
 
-def _too_large(path: Path, size: str) -> str:
-    return f"{path}: has too many pixels ({size}); at most {MAX_PIXELS} are read"
+def _too_large(path: Path, size: str) -> UnusableReference:
+    return UnusableReference(
+        "too_large", f"{path}: has too many pixels ({size}); at most {MAX_PIXELS} are read"
+    )
 
 
 def _files(archive: Path) -> Iterator[tuple[str, bytes]]:

@@ -7,7 +7,19 @@ from genagent_data.pictures import PictureStore
 from genagent_data.request import Request
 from genagent_rewards import Picture
 
-Ending = Literal["answer", "out_of_rounds", "format_error", "tool_failure"]
+Ending = Literal[
+    "answer", "out_of_rounds", "format_error", "tool_failure", "model_failure", "fixed"
+]
+"""How a trajectory ended.
+
+- ``answer``: the agent took its last picture for right. ``out_of_rounds``: for wrong, and no other
+  was allowed.
+- ``format_error``: words that break the form they were asked in.
+- ``tool_failure``, ``model_failure``: the tool drew no picture; a model beside the agent, which a
+  strategy asks, gave no words at all. Neither says anything of who acted.
+- ``fixed``: as many pictures as such a trajectory always has; whether it went on tells of no
+  judgement.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +50,8 @@ class Trajectory:
     answer: str | None = None
     ending: Ending
     error: str | None = None
-    """Name of the format error, one of ``FORMAT_ERRORS``, or the tool's message."""
+    """Name of the format error, one of ``FORMAT_ERRORS`` or of a strategy's own, or the message of
+    the tool or model that failed."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -48,7 +61,10 @@ class Trajectory:
     @property
     def taken_for_right(self) -> tuple[bool | None, ...]:
         """For each picture, whether the agent took it for right, by what it did next: calling the
-        tool again took it for wrong, answering for right. None where it broke off instead."""
+        tool again took it for wrong, answering for right. None where it broke off instead, and
+        where the number of pictures was fixed."""
+        if self.ending == "fixed":
+            return (None,) * len(self.pictures)
         last = {"answer": True, "out_of_rounds": False}.get(self.ending)
         verdicts = [False] * (len(self.rounds) - 1) + [last] * bool(self.rounds)
         return tuple(

@@ -89,6 +89,11 @@ class Endpoints:
         Raises ValueError where it is closed."""
         return self._loop.run(work)
 
+    async def join(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What the work comes to, done on the connections' event loop and awaited on any other.
+        Raises ValueError where it is closed."""
+        return await self._loop.join(work)
+
     def close(self) -> None:
         """Hang up. What is still on its way is given up."""
         self._loop.close()

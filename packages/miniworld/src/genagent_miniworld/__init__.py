@@ -6,6 +6,7 @@ from genagent_miniworld.load import POLICIES, TOOLS, load_judge, load_tool, weig
 from genagent_miniworld.reading import Reading, read
 from genagent_miniworld.scene import Item, Scene, caption, random_scene, render
 from genagent_miniworld.scripted import ScriptedTeacher
+from genagent_miniworld.scripted_models import ScriptedModel
 from genagent_miniworld.teacher import Teacher, solve
 from genagent_miniworld.verifier import Verifier
 from genagent_miniworld.world import Miniature
@@ -18,6 +19,7 @@ __all__ = [
     "Miniature",
     "Reading",
     "Scene",
+    "ScriptedModel",
     "ScriptedTeacher",
     "Spec",
     "Teacher",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from genagent_data import system_message
 from genagent_data.devices import device_problem
 from genagent_policy.checkpoint import check_architecture
+from genagent_policy.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from genagent_policy.model import Policy
@@ -58,7 +59,7 @@ class PolicyConfig:
             lines.append(f"no policy {self.policy!r}; give {known}")
         else:
             try:
-                lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
+                lines.extend(self._picture_problems(check_architecture(self.folder(shipped))))
             except ValueError as error:
                 lines.append(str(error))
         problem = device_problem(self.device)
@@ -88,7 +89,7 @@ class PolicyConfig:
         from genagent_policy.model import Policy
 
         return Policy.load(
-            saved or self._path(shipped),
+            saved or self.folder(shipped),
             device=self.device,
             dtype=None if self.dtype == "saved" else getattr(torch, self.dtype),
             system=system_message(words=words),
@@ -96,6 +97,14 @@ class PolicyConfig:
             attention=self.attention,
             checkpoint_activations=self.checkpoint_activations,
         )
+
+    def name(self, shipped: Mapping[str, Path]) -> str:
+        """All that what it says depends on, but for sampling: its weights and how it sees.
+
+        Raises:
+            OSError: the checkpoint cannot be read.
+        """
+        return f"{fingerprint(self.folder(shipped))} {self.dtype} pixels={self.max_pixels}"
 
     def _picture_problems(self, checkpoint: Mapping[str, Any]) -> list[str]:
         vision = checkpoint.get("vision_config", {})
@@ -116,5 +125,6 @@ class PolicyConfig:
             lines.append(f"{asked} --dtype is 'float32'; give bfloat16, or --attention sdpa")
         return lines
 
-    def _path(self, shipped: Mapping[str, Path]) -> Path:
+    def folder(self, shipped: Mapping[str, Path]) -> Path:
+        """Where the checkpoint is."""
         return shipped.get(self.policy, Path(self.policy))

@@ -1,7 +1,7 @@
 """Pointwise and shuffled-pairwise judges, and the hybrid reward of the paper."""
 
 from genagent_rewards.audit import audit_metrics, reward_metrics
-from genagent_rewards.chat import ChatModel, ChatReply, ChatRequest
+from genagent_rewards.chat import AsyncChatModel, ChatModel, ChatReply, ChatRequest
 from genagent_rewards.hybrid import (
     HybridReward,
     PairRecord,
@@ -28,6 +28,7 @@ from genagent_rewards.verdict import (
 from genagent_rewards.verdict_cache import VerdictCache
 
 __all__ = [
+    "AsyncChatModel",
     "ChatCounts",
     "ChatModel",
     "ChatReply",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -66,4 +66,18 @@ class ChatModel(Protocol):
         Raises:
             ValueError: the configuration is wrong, so that no request can succeed.
         """
+        ...
+
+
+@runtime_checkable
+class AsyncChatModel(Protocol):
+    """A chat model that is asked one by one, as endpoints want it, where many wait side by side."""
+
+    @property
+    def name(self) -> str:
+        """See ``ChatModel``."""
+        ...
+
+    async def reply_one(self, request: ChatRequest, *, accept: Callable[[str], bool]) -> ChatReply:
+        """One reply, from any event loop; else as ``ChatModel.reply``."""
         ...

@@ -44,7 +44,7 @@ class PointwiseJudge:
 
         Raises:
             ValueError: the chat model is configured wrongly, or the cache is damaged.
-            OSError: a picture's file cannot be read.
+            OSError: a picture's file cannot be read, or a verdict not be kept.
         """
         return self._docket.verdicts(questions, point_request)
 
@@ -69,7 +69,7 @@ class PairwiseJudge:
 
         Raises:
             ValueError: the chat model is configured wrongly, or the cache is damaged.
-            OSError: a picture's file cannot be read.
+            OSError: a picture's file cannot be read, or a verdict not be kept.
         """
         return self._docket.verdicts(questions, pair_request)
 

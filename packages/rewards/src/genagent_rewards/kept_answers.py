@@ -142,8 +142,8 @@ class KeptChat:
             ValueError: the configuration is wrong, so that no request can succeed.
             OSError: an answer cannot be kept.
         """
-        keys = [self._key(request) for request in requests]
-        found = {key: _read(text) for key, text in self._kept.find(keys).items()}
+        keys = [chat_key(self.name, request) for request in requests]
+        found = {key: read_reply(text) for key, text in self._kept.find(keys).items()}
         unasked = [key for key in dict.fromkeys(keys) if key not in found]
         places: dict[str, list[int]] = {}
         for place, key in enumerate(keys):
@@ -159,8 +159,8 @@ class KeptChat:
             if key in found:
                 return
             found[key] = reply
-            if reply.text is not None or reply.raw:
-                self._kept.store([(key, json.dumps(asdict(reply)))])
+            if worth_keeping(reply):
+                self._kept.store([(key, write_reply(reply))])
             tell(key)
 
         for key in list(found):
@@ -172,13 +172,30 @@ class KeptChat:
                 keep(number, reply)
         return [found[key] for key in keys]
 
-    def _key(self, request: ChatRequest) -> str:
-        parts = [
-            part if isinstance(part, str) else {"picture": Picture.of(part).name}
-            for part in request.parts
-        ]
-        return answer_key("chat", self.name, request.system, parts)
+
+def chat_key(model: str, request: ChatRequest, *more: object) -> str:
+    """What a reply of this model is kept under.
+
+    Args:
+        more: what else tells replies to the same question apart; JSON can hold it.
+    """
+    parts = [
+        part if isinstance(part, str) else {"picture": Picture.of(part).name}
+        for part in request.parts
+    ]
+    return answer_key("chat", model, request.system, parts, *more)
 
 
-def _read(text: str) -> ChatReply:
+def worth_keeping(reply: ChatReply) -> bool:
+    """Whether there were any words; a request that was left without may be put again."""
+    return reply.text is not None or bool(reply.raw)
+
+
+def write_reply(reply: ChatReply) -> str:
+    """As it is kept."""
+    return json.dumps(asdict(reply))
+
+
+def read_reply(text: str) -> ChatReply:
+    """What ``write_reply`` wrote."""
     return ChatReply(**json.loads(text))

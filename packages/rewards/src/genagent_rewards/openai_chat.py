@@ -134,19 +134,26 @@ class OpenAIChat:
         try:
             return self._endpoints.run(work)
         except Rejected as error:
-            raise ValueError(
-                f"no endpoint accepts requests for model {self.config.model!r} ({error}); "
-                f"check base_urls, model and the key in {self.config.api_key_env}"
-            ) from error
+            raise self._wrongly_configured(error) from error
 
-    def check(self) -> None:
+    async def reply_one(self, request: ChatRequest, *, accept: Callable[[str], bool]) -> ChatReply:
+        """As ``AsyncChatModel.reply_one``. Raises ValueError where every endpoint rejects us."""
+        try:
+            return await self._endpoints.join(self._reply(_Question(request, self.config, accept)))
+        except Rejected as error:
+            raise self._wrongly_configured(error) from error
+
+    def check(self, *, sees: bool = True) -> None:
         """Shows each endpoint a picture and asks for a few words, before anything is at stake: a
         model that cannot see would leave every verdict absent.
+
+        Args:
+            sees: False for a model that is asked in words alone.
 
         Raises:
             ValueError: an endpoint does not answer; names it, its error and a remedy.
         """
-        self._endpoints.run(together(self._check(url) for url in self.config.base_urls))
+        self._endpoints.run(together(self._check(url, sees) for url in self.config.base_urls))
 
     async def _reply(self, question: "_Question") -> ChatReply:
         text, error = None, None
@@ -163,10 +170,17 @@ class OpenAIChat:
             text=text, attempts=attempts, model=self.name, error=error, raw=question.raw
         )
 
-    async def _check(self, url: str) -> None:
+    def _wrongly_configured(self, error: Rejected) -> ValueError:
+        return ValueError(
+            f"no endpoint accepts requests for model {self.config.model!r} ({error}); "
+            f"check base_urls, model and the key in {self.config.api_key_env}"
+        )
+
+    async def _check(self, url: str, sees: bool) -> None:
         # 64 pixels: processors of the Qwen-VL family want two merged patches, 56, a side.
         square = Image.new("RGB", (64, 64), "red")
-        request = ChatRequest(system="", parts=(square, "Is this square red? Say yes or no."))
+        asked = (square, "Is this square red? Say yes or no.") if sees else ("Say yes.",)
+        request = ChatRequest(system="", parts=asked)
         question = _Question(request, self.config, lambda text: True)
         try:
             body = await question.body()
@@ -174,8 +188,9 @@ class OpenAIChat:
             read_completion(answer.json())
         except (EndpointError, Trouble) as error:
             raise ValueError(
-                f"{url} does not answer for model {self.config.model!r} shown a picture "
-                f"({error}); start it with a model that takes pictures, or check URL, model and "
+                f"{url} does not answer for model {self.config.model!r}"
+                f"{' shown a picture' if sees else ''} ({error}); start it"
+                f"{' with a model that takes pictures' if sees else ''}, or check URL, model and "
                 f"the key in {self.config.api_key_env}"
             ) from error
 

@@ -50,6 +50,7 @@ class VerdictCache:
 
         Raises:
             ValueError: the file is damaged or something other than a verdict cache.
+            OSError: it cannot be written.
         """
         self.path = Path(path)
         if self.path.is_dir():
@@ -79,7 +80,11 @@ class VerdictCache:
         return found
 
     def store(self, key: str, verdict: Verdict) -> None:
-        """Kept at once: a process killed the next moment has lost nothing."""
+        """Kept at once: a process killed the next moment has lost nothing.
+
+        Raises:
+            OSError: it cannot be written, for want of room for instance.
+        """
         row = (key, verdict.choice, verdict.reason, verdict.judge, verdict.raw)
         with self._lock, self._reading():
             self._database.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", row)
@@ -141,12 +146,11 @@ class VerdictCache:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Damage under the file's own name; a full disk or a lasting lock under SQLite's."""
+        """A full disk or a lasting lock as OSError, damage as ValueError, under the file's name."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            error.add_note(f"verdict cache {self.path}")
-            raise
+            raise OSError(f"verdict cache {self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"verdict cache {self.path} is damaged ({error}); move it away to begin anew"

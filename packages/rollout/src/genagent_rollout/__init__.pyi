@@ -1,5 +1,6 @@
 from .act import Rollout, Watcher, act
-from .agents import RolloutBatch, RolloutTimings, run_agents
+from .agents import RolloutBatch, require_pictures, run_agents
+from .answer_folder import AnswerFolder, answer_kept
 from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
 from .engine_config import EngineConfig
@@ -10,33 +11,79 @@ from .metrics import ending_metrics, rollout_metrics
 from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
 from .sampling import SeededSampler, TokenSampler
+from .scoring import ScoringAhead, score_answers, score_cell
 from .served_policy import ServedPolicy
+from .side_by_side import RolloutTimings
+from .strategies.agent import Agent
+from .strategies.asking import Asking, asking_by
+from .strategies.attempt import Attempt
+from .strategies.best_of import BestOfN
+from .strategies.chat_models import ChatReflector, ChatRewriter, ChatVerifier
+from .strategies.config import StrategyConfig
+from .strategies.first_prompt import FirstPrompt
+from .strategies.plain import Plain
+from .strategies.rewrite import Rewrite
+from .strategies.selection import Selection, select
+from .strategies.strategy import (
+    Answered,
+    Strategy,
+    answer_all,
+    answered_from_row,
+    answered_to_row,
+)
+from .strategies.workflow import Workflow
 
 __all__ = [
+    "Agent",
+    "AnswerFolder",
+    "Answered",
+    "Asking",
+    "Attempt",
+    "BestOfN",
+    "ChatReflector",
+    "ChatRewriter",
+    "ChatVerifier",
     "Conversation",
     "Engine",
     "EngineConfig",
     "EngineCounts",
     "EvaluationConfig",
+    "FirstPrompt",
     "GroupConfig",
     "KeptAttempts",
     "LocalEngine",
+    "Plain",
     "RewardedGroups",
+    "Rewrite",
     "Rollout",
     "RolloutBatch",
     "RolloutTimings",
     "SampledTurn",
     "SamplingConfig",
+    "ScoringAhead",
     "SeededSampler",
+    "Selection",
     "ServedPolicy",
+    "Strategy",
+    "StrategyConfig",
     "TokenSampler",
     "Watcher",
+    "Workflow",
     "act",
+    "answer_all",
+    "answer_kept",
+    "answered_from_row",
+    "answered_to_row",
+    "asking_by",
     "ending_metrics",
     "evaluate",
     "fill_by_rounds",
+    "require_pictures",
     "resample_by_rounds",
     "rollout_metrics",
     "run_agents",
     "sample_groups",
+    "score_answers",
+    "score_cell",
+    "select",
 ]

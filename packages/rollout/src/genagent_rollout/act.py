@@ -4,7 +4,6 @@ Section 3.1 of the method (GenAgent, 2601.18543). Hundreds of them run at once; 
 own turns and its own pictures only.
 """
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,14 +14,13 @@ from genagent_data import (
     Round,
     Trajectory,
     Turn,
-    derive_seed,
     parse_turn,
 )
 from genagent_policy import TokenTrajectory
 from genagent_rollout.activity import Activity
 from genagent_rollout.conversation import Engine, SampledTurn
 from genagent_rollout.drawing import Drawing
-from genagent_tools import ToolError
+from genagent_rollout.drawn_round import draw_round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +61,14 @@ async def act(
     Args:
         seed: tokens and pictures follow from it alone, up to float noise from batch composition.
         max_rounds: pictures allowed; the agent still judges the last one.
-        activity: what many trajectories at once wait for.
+        activity: what many trajectories at once wait for; the tool's own by default.
         watcher: told of each turn and each picture.
 
     Raises:
         ValueError: the engine has no room for such a conversation.
         OSError: a picture cannot be stored.
     """
-    activity = Activity() if activity is None else activity
+    activity = tool.activity if activity is None else activity
     attempt = _Attempt(request=request, seed=seed, max_rounds=max_rounds)
     conversation = engine.open(request.prompt, seed=seed)
     try:
@@ -130,23 +128,13 @@ class _Attempt:
     async def draw(self, call: Turn, tool: Drawing) -> Picture | None:
         """The picture that a turn asks for; a tool that fails ends the trajectory."""
         assert call.tool_prompt is not None
-        seed = derive_seed(self.seed, "tool", len(self.rounds))
-        started = time.perf_counter()
-        picture = None
-        try:
-            picture = await tool.draw(call.tool_prompt, seed=seed)
-        except ToolError as error:
-            self.ending, self.error = "tool_failure", str(error)
-        self.rounds.append(
-            Round(
-                thinking=call.thinking,
-                tool_prompt=call.tool_prompt,
-                picture=picture,
-                seed=seed,
-                tool_seconds=time.perf_counter() - started,
-            )
+        drawn = await draw_round(
+            tool, call.tool_prompt, seed=self.seed, place=len(self.rounds), thinking=call.thinking
         )
-        return picture
+        self.rounds.append(drawn.round)
+        if drawn.error is not None:
+            self.ending, self.error = "tool_failure", drawn.error
+        return drawn.round.picture
 
     def rollout(self, tokens: TokenTrajectory) -> Rollout:
         """All of it, when it has ended."""

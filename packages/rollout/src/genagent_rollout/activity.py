@@ -54,15 +54,26 @@ class Activity:
         self.turns = Waits()
         self.pictures = Waits()
         self.when_no_turn: Callable[[], None] | None = None
-        """Called when no turn is waited for any more, after who had the last one has gone on."""
+        """Called when no turn is waited for, after who had the last one has gone on."""
+        self._looking = False
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Around the wait for a turn."""
         with self.turns.one():
             yield
-        if self.turns.now == 0 and self.when_no_turn is not None:
-            asyncio.get_running_loop().call_soon(self.when_no_turn)
+        self.look()
+
+    def look(self) -> None:
+        """Have ``when_no_turn`` called soon, once, if no turn is waited for."""
+        if self.turns.now == 0 and self.when_no_turn is not None and not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        if self.when_no_turn is not None:
+            self.when_no_turn()
 
     @contextmanager
     def watched(self, patience: float = PATIENCE) -> Iterator[None]:

@@ -12,23 +12,20 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from PIL import Image
-
 from genagent_data import Picture, PictureStore
 from genagent_rollout.activity import Activity
-from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
-
-MAX_PIXELS = 64 * 1024**2
-"""Of a picture from a tool; 64 times what FLUX draws."""
-
-MAX_RATIO = 200
-"""Of its longer to its shorter side; Qwen2.5-VL's image processor takes no picture beyond."""
+from genagent_tools import AsyncImageTool, ImageTool, ToolError, draw_each, usable_picture
 
 Drawn = list[Picture | ToolError]
 
 
 class Drawing(Protocol):
     """Draws the pictures of many trajectories."""
+
+    @property
+    def activity(self) -> Activity:
+        """What those trajectories wait for, turns included."""
+        ...
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         """One picture, stored.
@@ -57,14 +54,14 @@ class ServedDrawing:
     """By servers, one by one."""
 
     def __init__(self, tool: AsyncImageTool, store: PictureStore, activity: Activity) -> None:
+        self.activity = activity
         self._tool = tool
         self._store = store
-        self._activity = activity
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
-        with self._activity.pictures.one():
+        with self.activity.pictures.one():
             image = await self._tool.draw_one(prompt, seed)
-            return await asyncio.to_thread(self._store.put, _checked(image))
+            return await asyncio.to_thread(self._store.put, usable_picture(image))
 
 
 class BatchedDrawing:
@@ -78,9 +75,9 @@ class BatchedDrawing:
             batch: pictures at once, drawn while others are still being asked for. None: all that
                 are asked for until no turn is being sampled.
         """
+        self.activity = activity
         self._tool = tool
         self._store = store
-        self._activity = activity
         self._batch = batch
         self._asked: list[tuple[str, int, asyncio.Future[Picture]]] = []
         self._under_way: tuple[Future[Drawn], list[asyncio.Future[Picture]]] | None = None
@@ -93,10 +90,12 @@ class BatchedDrawing:
         if self._batch is not None and len(self._asked) >= self._batch:
             self._hand_out()
             self._begin()
+        # Where nobody ever speaks, no turn ends and brings about a batch.
+        self.activity.look()
         return await picture
 
     def _when_no_turn(self) -> None:
-        if self._activity.turns.now:
+        if self.activity.turns.now:
             return
         if self._under_way is None:
             self._begin()
@@ -107,14 +106,14 @@ class BatchedDrawing:
         if self._under_way is not None:
             # Who has been handed a picture asks for a turn before this; where nobody does, because
             # all calls failed, no turn will end and bring this about.
-            asyncio.get_running_loop().call_soon(self._when_no_turn)
+            self.activity.look()
 
     def _begin(self) -> None:
         if not self._asked:
             return
         asked, self._asked = self._asked, []
         prompts, seeds = [prompt for prompt, _, _ in asked], [seed for _, seed, _ in asked]
-        self._activity.pictures.begin()
+        self.activity.pictures.begin()
         drawn = self._painter.submit(_draw_and_store, self._tool, self._store, prompts, seeds)
         self._under_way = drawn, [picture for _, _, picture in asked]
 
@@ -124,7 +123,7 @@ class BatchedDrawing:
             return
         (drawn, pictures), self._under_way = self._under_way, None
         error = drawn.exception()
-        self._activity.pictures.end()
+        self.activity.pictures.end()
         results = [error] * len(pictures) if error is not None else drawn.result()
         for picture, result in zip(pictures, results, strict=True):
             if picture.done():
@@ -138,62 +137,6 @@ class BatchedDrawing:
 def _draw_and_store(
     tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Drawn:
-    results = _draw(tool, prompts, seeds)
+    results = draw_each(tool, prompts, seeds)
     stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
     return [one if isinstance(one, ToolError) else next(stored) for one in results]
-
-
-def _draw(
-    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
-) -> list[Image.Image | ToolError]:
-    """A picture or a failure for each prompt; a batch that fails as a whole is tried again one by
-    one."""
-    try:
-        return [_checked_result(result) for result in _generate(tool, prompts, seeds)]
-    except PartialFailure as error:
-        return [_checked_result(result) for result in error.results]
-    except ToolError as error:
-        if len(prompts) == 1:
-            return [error]
-    return [
-        result
-        for prompt, seed in zip(prompts, seeds, strict=True)
-        for result in _draw(tool, [prompt], [seed])
-    ]
-
-
-def _generate(tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-    pictures = tool.generate(prompts, seeds)
-    if len(pictures) != len(prompts):
-        raise ToolError(f"the tool gave {len(pictures)} pictures for {len(prompts)} prompts")
-    return pictures
-
-
-def _checked_result(result: Image.Image | ToolError) -> Image.Image | ToolError:
-    if isinstance(result, ToolError):
-        return result
-    try:
-        return _checked(result)
-    except ToolError as error:
-        return error
-
-
-def _checked(image: Image.Image) -> Image.Image:
-    """Raises ToolError where it is no picture that can be shown, or one of unbounded size."""
-    if not isinstance(image, Image.Image):
-        raise ToolError(f"the tool gave {type(image).__name__} where a picture was asked for")
-    if not 0 < image.width * image.height <= MAX_PIXELS:
-        raise ToolError(
-            f"the tool gave a picture of {image.width}x{image.height}; wants 1 to {MAX_PIXELS} "
-            "pixels"
-        )
-    if max(image.size) > MAX_RATIO * min(image.size):
-        raise ToolError(
-            f"the tool gave a picture of {image.width}x{image.height}; wants one side to be at "
-            f"most {MAX_RATIO} times the other"
-        )
-    try:
-        image.load()
-    except (OSError, SyntaxError) as error:
-        raise ToolError(f"the tool gave a picture that cannot be decoded: {error}") from error
-    return image

@@ -43,7 +43,7 @@ def evaluate(
             store=pictures,
             ended=ended,
         )
-        require_pictures(batch.rollouts)
+        require_pictures(batch.trajectories)
         if at_once:
             return [outcome for place in sorted(judging) for outcome in judging[place].result()]
-    return measure(world, (rollout.trajectory for rollout in batch.rollouts))
+    return measure(world, batch.trajectories)

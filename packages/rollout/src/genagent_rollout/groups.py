@@ -87,7 +87,7 @@ def sample_groups(
         batch=config.draw_batch,
         ended=ended,
     )
-    require_pictures(batch.rollouts)
+    require_pictures(batch.trajectories)
     return batch
 
 

@@ -1,4 +1,5 @@
 from .diffusers_tool import DiffusersTool
+from .each_picture import draw_each, usable_picture
 from .http_config import HttpToolConfig
 from .http_tool import HttpImageTool
 from .profiles import PROFILES
@@ -30,5 +31,7 @@ __all__ = [
     "ToolError",
     "ToolProfile",
     "build_app",
+    "draw_each",
     "serve",
+    "usable_picture",
 ]

@@ -28,6 +28,11 @@ class HttpToolConfig(EndpointsConfig):
     max_pixels: int = 4096 * 4096
     """Of a picture; larger ones are refused undecoded."""
 
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether the same prompt and seed give the same picture again; else a seed is not sent."""
+        return "seed" in DIALECTS[self.dialect]
+
     def __post_init__(self) -> None:
         EndpointsConfig.__post_init__(self)
         if self.dialect not in DIALECTS:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from genagent_data import Funnel
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.figure import draw_trajectories
 from genagent_tracking.pictures import picture_grid
@@ -21,6 +22,18 @@ def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[di
     return rows
 
 
+def show_funnel(funnel: Funnel) -> list[dict[str, str]]:
+    """Print what a synthesis kept and dropped, its time, and what services did not do; returns the
+    table's rows."""
+    rows = funnel.rows()
+    print_table(f"{funnel.records} records out of {funnel.requests} requests", rows)
+    shares = sorted(funnel.shares.items(), key=lambda item: -item[1])
+    print_line("time: " + ", ".join(f"{name} {share:.0%}" for name, share in shares if share))
+    for line in funnel.service_lines():
+        print_line(line)
+    return rows
+
+
 def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """What an evaluation could not find out of the agent, and why, a line each.
 
@@ -30,8 +43,10 @@ def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
     lines = []
     failed = [outcome for outcome in outcomes if outcome.tool_failed]
     if failed:
+        tool_only = all(outcome.trajectory.ending == "tool_failure" for outcome in failed)
+        who = "the tool" if tool_only else "the tool or a model that was asked"
         lines.append(
-            f"{len(failed)} of {len(outcomes)} attempts were ended by the tool, which failed (the "
+            f"{len(failed)} of {len(outcomes)} attempts were ended by {who}, which failed (the "
             f"last: {failed[-1].trajectory.error}); they count neither as success nor as failure"
         )
     verdicts = [passed for outcome in outcomes for passed in outcome.passed]

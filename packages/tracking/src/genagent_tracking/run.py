@@ -24,14 +24,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_data import PictureStore, Request, Trajectory, write_text
+from genagent_data import Funnel, PictureStore, Request, Trajectory, write_text
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table, step_progress
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.record import RunStatus, TrajectoryRecord
-from genagent_tracking.results import draw_example, eval_grid, show_results, unknown_lines
+from genagent_tracking.results import (
+    draw_example,
+    eval_grid,
+    show_funnel,
+    show_results,
+    unknown_lines,
+)
 from genagent_tracking.run_folder import lock_folder, make_run_folder
 from genagent_tracking.states import (
     Learner,
@@ -276,6 +282,19 @@ class Run:
             print_line(f"one request before and after: {example}")
         compared = {"before": summarize(before), **compare(before, after)}
         self._conclude("finished", {**compared, **(figures or {})})
+
+    def conclude_funnel(self, funnel: Funnel, folder: Path) -> None:
+        """Show what a synthesis has kept and dropped, and end its run with its summary.
+
+        Args:
+            folder: of the records and their data card.
+        """
+        self.tracker.table("funnel", show_funnel(funnel))
+        self.tracker.log(funnel.metrics(), 0)
+        for name in ("funnel.png", "README.md"):
+            self.tracker.artifact(folder / name)
+        print_line(f"records, pictures and data card: {folder}")
+        self._conclude("finished", {"out": str(folder), **funnel.figures()})
 
     def finish(self, figures: Mapping[str, Any]) -> None:
         """End a run that learns nothing with its summary."""

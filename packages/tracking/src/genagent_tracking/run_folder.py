@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -52,48 +53,77 @@ def lock_folder(folder: Path) -> IO[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
-    """A run that ``--resume`` found."""
+    """A run that was begun before."""
 
     folder: Path
+    has_finished: bool
     is_done: bool
     """It has finished, with as many steps as are wanted."""
 
 
-def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
-    """The latest run of this configuration; None where there is none to go on with.
+def same_run(runs: Path, name: str, document: str) -> Earlier | None:
+    """The latest run of this configuration; None where there is none.
 
-    A run that has finished goes on where more ``steps`` are wanted; everything else must be as it
+    More ``steps`` make no other run of one that has ended with fewer; everything else must be as it
     was.
+    """
+    return next(
+        (found for found, difference in _earlier_runs(runs, name, document) if difference is None),
+        None,
+    )
+
+
+def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
+    """As ``same_run``, for who asked for one to go on with.
 
     Raises:
-        ValueError: there is an unfinished run, but of other options; names the first that differs.
+        ValueError: there is none, but an unfinished run of other options; names the first that
+            differs.
     """
-    wanted = _leaves(json.loads(document))
-    others: list[tuple[Path, str]] = []
+    if same := same_run(runs, name, document):
+        return same
+    for found, difference in _earlier_runs(runs, name, document):
+        if not found.has_finished:
+            raise ValueError(
+                f"--resume: the unfinished run {found.folder} differs in {difference}; give it the "
+                "options that it had, or leave --resume out"
+            )
+    return None
+
+
+def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlier, str | None]]:
+    """Each, the latest first, and the first option in which it differs."""
+    steps = json.loads(document).get("steps", 0)
     for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
         try:
-            found = _leaves(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+            found = (folder / "config.json").read_text(encoding="utf-8")
+            difference = first_difference(found, document, but=("steps",))
         except (OSError, ValueError):  # a folder that was only begun
             continue
         summary = _summary(folder)
         has_finished = summary.get("status") == "finished"
-        differing = [
-            f"{key} ({found.get(key)}, now {wanted.get(key)})"
-            for key in wanted.keys() | found.keys()
-            if key != "steps" and found.get(key) != wanted.get(key)
-        ]
-        if not differing:
-            is_done = has_finished and summary["steps"] >= wanted.get("steps", 0)
-            return Earlier(folder=folder, is_done=is_done)
-        if not has_finished:
-            others.append((folder, min(differing)))
-    if others:
-        folder, difference = others[0]
-        raise ValueError(
-            f"--resume: the unfinished run {folder} differs in {difference}; give it the options "
-            "that it had, or leave --resume out"
-        )
-    return None
+        is_done = has_finished and summary["steps"] >= steps
+        yield Earlier(folder=folder, has_finished=has_finished, is_done=is_done), difference
+
+
+def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> str | None:
+    """The first option, by name, in which two configurations differ, such as ``seed (0, now 1)``.
+
+    Args:
+        found, wanted: as ``config_to_json`` writes them.
+        but: dotted names that may differ, with all that is below them.
+
+    Raises:
+        ValueError: one of them is no JSON.
+    """
+    old, new = _leaves(json.loads(found)), _leaves(json.loads(wanted))
+    differing = [
+        f"{key} ({old.get(key)}, now {new.get(key)})"
+        for key in old.keys() | new.keys()
+        if old.get(key) != new.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in but)
+    ]
+    return min(differing, default=None)
 
 
 def _summary(folder: Path) -> dict[str, Any]:

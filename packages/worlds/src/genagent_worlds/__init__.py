@@ -1,6 +1,7 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
 from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.benchmark_config import BenchmarkConfig
 from genagent_worlds.benchmarks.benchmark import (
     ABSENCES,
     PROTOCOLS,
@@ -33,7 +34,17 @@ from genagent_worlds.conduct import (
     turns_said,
     word_distance,
 )
+from genagent_worlds.diagnostics import ScoredAttempt, diagnose
+from genagent_worlds.estimates import Estimate, mean_estimate
 from genagent_worlds.files import FileRequests, FilesAndEndpoints
+from genagent_worlds.frozen_models import (
+    FrozenModels,
+    Reflects,
+    Rewrites,
+    Said,
+    Tried,
+    Verifies,
+)
 from genagent_worlds.outcomes import (
     Outcome,
     judge_outcomes,
@@ -46,9 +57,11 @@ from genagent_worlds.outcomes import (
 )
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
+from genagent_worlds.request_source import Asked, RequestSource
+from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
-from genagent_worlds.world import Judges, Requests, World, WorldConfig
+from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
 
 __all__ = [
     "ABSENCES",
@@ -56,30 +69,44 @@ __all__ = [
     "NEAR",
     "PROTOCOLS",
     "Absence",
+    "Asked",
     "Benchmark",
+    "BenchmarkConfig",
     "BenchmarkTable",
+    "Cell",
     "ChatTeachers",
     "Conduct",
+    "Estimate",
     "FileRequests",
     "FilesAndEndpoints",
+    "FrozenModels",
     "JudgeSettings",
     "Judges",
     "Outcome",
     "PairedDifference",
     "Protocol_",
     "Rate",
+    "Reflects",
+    "RequestSource",
     "Requests",
     "Result",
+    "Rewrites",
     "Row",
+    "Said",
     "Score",
+    "ScoredAttempt",
     "ScoredByJudge",
     "ScoredByQuestion",
+    "ScoredCell",
     "ScoresPictures",
     "Services",
     "Tabled",
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
+    "ToolConfig",
+    "Tried",
+    "Verifies",
     "World",
     "WorldConfig",
     "audit_outcomes",
@@ -88,12 +115,16 @@ __all__ = [
     "compare",
     "conduct",
     "conduct_rows",
+    "diagnose",
+    "earlier_rows",
     "is_near",
     "judge_outcomes",
     "load_benchmark",
+    "mean_estimate",
     "measure",
     "pair_by_first_picture",
     "paired_difference",
+    "paired_gain",
     "paired_p_value",
     "rate",
     "read_outcomes",

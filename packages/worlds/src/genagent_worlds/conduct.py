@@ -84,7 +84,10 @@ def conduct_rows(before: Conduct, after: Conduct) -> list[dict[str, str]]:
 
 
 def turns_said(outcome: Outcome) -> int:
-    """Turns of the agent: one for each call, and one that ended it unless the tool did."""
+    """Turns of the agent: one for each call, and one that ended it unless the tool did. None where
+    the number of pictures was fixed: that is no agent's."""
+    if outcome.trajectory.ending == "fixed":
+        return 0
     return len(outcome.trajectory.rounds) + (not outcome.tool_failed)
 
 

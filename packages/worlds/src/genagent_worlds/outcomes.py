@@ -3,8 +3,8 @@
 With a truth, success is the truth's and is called ``success``. Without one it is what the judge
 says, and is called ``judged_success`` wherever it is printed or logged.
 
-An attempt that a failed tool ended says nothing of the agent: it is neither a success nor a
-failure, and figures are of the others.
+An attempt that a failed tool ended, or a model behind endpoints that a strategy asks, says nothing
+of the agent: it is neither a success nor a failure, and figures are of the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +28,9 @@ from genagent_worlds.world import World
 
 Source = Literal["truth", "judge"]
 
+SERVICE_FAILURES = ("tool_failure", "model_failure")
+"""Endings of attempts that say nothing of who acted."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -46,8 +49,8 @@ class Outcome:
 
     @property
     def tool_failed(self) -> bool:
-        """The tool ended it, not the agent."""
-        return self.trajectory.ending == "tool_failure"
+        """The tool ended it, or a model that gave no words; not the agent."""
+        return self.trajectory.ending in SERVICE_FAILURES
 
     @property
     def success(self) -> bool | None:
@@ -118,8 +121,8 @@ def success_name(source: Source) -> str:
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Mean figures of an evaluation, by metric name; a share of nothing is left out.
 
-    ``tool_failures`` is the share of attempts that a failed tool ended; ``rounds``,
-    ``format_errors`` and success are of the others.
+    ``tool_failures`` is the share of attempts that a failed tool ended, or a model that a strategy
+    asks; ``rounds``, ``format_errors`` and success are of the others.
 
     Example: ``{"success": 0.8, "first_success": 0.5, "rounds": 1.5, …}``, and without a truth
     ``{"judged_success": 0.8, "first_judged_success": 0.5, …, "absent_verdicts": 2.0}``
@@ -169,7 +172,7 @@ def step_figures(
 
 
 def _ending_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
-    drawn = [one for one in trajectories if one.ending != "tool_failure"]
+    drawn = [one for one in trajectories if one.ending not in SERVICE_FAILURES]
     figures = {"tool_failures": (len(trajectories) - len(drawn)) / len(trajectories)}
     if drawn:
         figures["rounds"] = sum(len(one.pictures) for one in drawn) / len(drawn)

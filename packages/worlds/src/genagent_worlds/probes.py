@@ -33,11 +33,16 @@ def judge_probes(config: OpenAIChatConfig) -> list[Probe]:
     return [partial(_ask_once, replace(config, base_urls=(url,))) for url in config.base_urls]
 
 
-def teacher_probes(part: str, config: OpenAIChatConfig) -> list[Probe]:
-    """One for each endpoint of a teacher, whose options are under that part's name."""
-    options = ", ".join(f"--teacher.{part}.{name}" for name in ("urls", "model", "token-env"))
+def chat_probes(option: str, config: OpenAIChatConfig, *, sees: bool = True) -> list[Probe]:
+    """One for each endpoint of a model whose options begin with ``option``.
+
+    Args:
+        sees: whether it is shown pictures; one that only writes need not take any.
+    """
+    options = ", ".join(f"{option}.{name}" for name in ("urls", "model", "token-env"))
     return [
-        partial(_ask_once, replace(config, base_urls=(url,)), options) for url in config.base_urls
+        partial(_ask_once, replace(config, base_urls=(url,)), options, sees=sees)
+        for url in config.base_urls
     ]
 
 
@@ -80,9 +85,11 @@ def _draw_once(url: str, alone: HttpToolConfig) -> str | None:
 def _ask_once(
     alone: OpenAIChatConfig,
     options: str = "--world.judge, --world.judge-model and --world.judge-token-env",
+    *,
+    sees: bool = True,
 ) -> str | None:
     try:
-        OpenAIChat(alone).check()
+        OpenAIChat(alone).check(sees=sees)
     except ValueError as error:
         return f"{error}: {options}"
     return None

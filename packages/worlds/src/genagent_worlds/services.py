@@ -5,11 +5,13 @@ A service is named by one text: URLs with commas between, the name of something 
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from genagent_data import SynthesisServices
 from genagent_rewards import (
     ChatModel,
     LocalChat,
@@ -24,7 +26,9 @@ from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
-from genagent_worlds.world import Judges
+from genagent_worlds.world import Judges, World
+
+logger = logging.getLogger("genagent_worlds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,22 +69,34 @@ class Services:
 
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
-        lines: list[str] = []
-        probes: list[Probe] = []
-        if known := list(self._tool_problems()):
-            lines += known
-        elif is_url(self.tool):
-            probes += tool_probes(self.image_servers(), seconds=self.tool_probe_seconds)
+        lines = list(self._tool_problems())
+        # Servers that hang are given up after a minute or two: all are looked at side by side.
+        probes = [] if lines else self._tool_probes()
         if known := list(self._judge_problems()):
             lines += known
-        elif is_url(self.judge):
-            probes += judge_probes(self.judge_endpoints())
+        else:
+            probes += self._judge_probes()
         return [*lines, *look(probes)]
+
+    def tool_problems(self) -> list[str]:
+        """The same of the tool alone, for who judges nothing."""
+        return list(self._tool_problems()) or look(self._tool_probes())
+
+    def judge_problems(self) -> list[str]:
+        """The same of the judge alone, for who judges what has been drawn."""
+        return list(self._judge_problems()) or look(self._judge_probes())
 
     def open_tool(self) -> ImageTool:
         """The tool, ready to draw. Raises ValueError where it cannot be had."""
         if is_url(self.tool):
-            return HttpImageTool(self.image_servers())
+            servers = self.image_servers()
+            if not servers.takes_seeds:
+                logger.warning(
+                    "image servers of dialect %s take no seed: the same prompt draws another "
+                    "picture each time, and what is drawn twice is no repetition",
+                    servers.dialect,
+                )
+            return HttpImageTool(servers)
         if is_code(self.tool):
             tool = call(self.tool)
             if not hasattr(tool, "generate"):
@@ -121,6 +137,19 @@ class Services:
         chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
         return chat_judges(chat, cache=cache)
 
+    def for_synthesis(self, world: World) -> SynthesisServices:
+        """What draws and what judges in that world, each under a name that what it made is kept
+        by."""
+        return SynthesisServices(
+            tool=world.tool,
+            tool_name=_kept_name(self.tool, self.tool_model),
+            point=world.judges.point,
+            pair=world.judges.pair,
+            judge_name=_kept_name(self.judge, self.judge_model),
+            at_once=world.judges.at_once,
+            words=world.words,
+        )
+
     def image_servers(self) -> HttpToolConfig:
         """Raises ValueError for a URL or a bound that cannot be."""
         return HttpToolConfig(
@@ -140,6 +169,14 @@ class Services:
             max_tokens=self.judge_tokens,
             api_key_env=self.judge_token_env,
         )
+
+    def _judge_probes(self) -> list[Probe]:
+        return judge_probes(self.judge_endpoints()) if is_url(self.judge) else []
+
+    def _tool_probes(self) -> list[Probe]:
+        if not is_url(self.tool):
+            return []
+        return tool_probes(self.image_servers(), seconds=self.tool_probe_seconds)
 
     def _tool_problems(self) -> Iterator[str]:
         if self.tool_words is not None and self.tool_words < 1:
@@ -186,6 +223,11 @@ def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
         pair=PairwiseJudge(chat, cache=kept),
         at_once=isinstance(chat, OpenAIChat),
     )
+
+
+def _kept_name(name: str, model: str) -> str:
+    """By the model where it has a name: servers move, and what they drew stays paid for."""
+    return model or ("served" if is_url(name) else name)
 
 
 def is_url(name: str) -> bool:

@@ -8,7 +8,7 @@ import tyro
 
 from genagent_data import ChatTeacher, Teacher
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
-from genagent_worlds.probes import look, teacher_probes
+from genagent_worlds.probes import chat_probes, look
 
 PARTS = ("open", "judge", "reflect")
 REPLIES = "replies.sqlite"
@@ -52,6 +52,15 @@ class TeacherEndpoints:
     """A teacher that always says the same teaches little."""
     seconds: float = 600.0
     """For one reply."""
+
+    def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
+        """``base`` in all that this one has no other than ``plain``."""
+        changed = {
+            key.name: getattr(self, key.name)
+            for key in fields(TeacherEndpoints)
+            if getattr(self, key.name) != getattr(plain, key.name)
+        }
+        return replace(base, **changed)
 
     def chat(self) -> OpenAIChatConfig:
         """Raises ValueError for a URL or a bound that cannot be."""
@@ -98,7 +107,11 @@ class ChatTeachers:
             except ValueError as error:
                 lines.append(f"--teacher.{part}: {error}")
         return lines or look(
-            [probe for part, config in configs.items() for probe in teacher_probes(part, config)]
+            [
+                probe
+                for part, config in configs.items()
+                for probe in chat_probes(f"--teacher.{part}", config)
+            ]
         )
 
     def load(self, work: Path, *, words: int | None) -> ChatTeacher:
@@ -121,10 +134,4 @@ class ChatTeachers:
 
     def part(self, name: str) -> TeacherEndpoints:
         """A part's model: the first part's in all that is left as it was."""
-        own, plain = getattr(self, name), TeacherEndpoints()
-        changed = {
-            key.name: getattr(own, key.name)
-            for key in fields(TeacherEndpoints)
-            if getattr(own, key.name) != getattr(plain, key.name)
-        }
-        return replace(self.open, **changed)
+        return getattr(self, name).over(self.open, plain=TeacherEndpoints())

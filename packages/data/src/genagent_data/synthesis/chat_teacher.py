@@ -138,10 +138,11 @@ def _heard(
     chat: ChatModel, questions: Sequence[ChatRequest], read: Callable[[str], Said | None]
 ) -> list[Said | Failure]:
     replies = chat.reply(questions, accept=lambda text: read(text) is not None)
-    return [_said(reply, read) for reply in replies]
+    return [said_in(reply, read) for reply in replies]
 
 
-def _said(reply: ChatReply, read: Callable[[str], Said | None]) -> Said | Failure:
+def said_in(reply: ChatReply, read: Callable[[str], Said | None]) -> Said | Failure:
+    """What the words come to, or why they come to nothing."""
     said = None if reply.text is None else read(reply.text)
     if said is not None:
         return said

@@ -84,6 +84,16 @@ class Funnel:
         figures |= {f"records/task/{name}": n for name, n in self.tasks.items()}
         return {name: float(value) for name, value in figures.items()}
 
+    def figures(self) -> dict[str, Any]:
+        """For a summary: what JSON holds of the counts."""
+        return {
+            "requests": self.requests,
+            "records": self.records,
+            "endings": dict(self.endings),
+            "tasks": dict(self.tasks),
+            "time_shares": self.shares,
+        }
+
     def service_lines(self) -> list[str]:
         """A line for each kind of drop that somebody may want to see to, and the last of it."""
         return [

@@ -12,12 +12,9 @@ from PIL import Image
 
 from genagent_data.pictures import PictureStore
 from genagent_rewards import KeptAnswers, answer_key
-from genagent_tools import AsyncImageTool, ImageTool, PartialFailure, ToolError
+from genagent_tools import AsyncImageTool, ImageTool, ToolError, draw_each, usable_picture
 
 Given = TypeVar("Given")
-
-MAX_PIXELS = 64 * 1024**2
-"""Of any picture; 64 times what FLUX draws."""
 
 
 class Meter:
@@ -106,7 +103,7 @@ class Painter:
     ) -> dict[str, str | ToolError]:
         async def one(key: str, prompt: str, seed: int) -> str | ToolError:
             try:
-                image = checked(await tool.draw_one(prompt, seed))
+                image = usable_picture(await tool.draw_one(prompt, seed))
             except ToolError as error:
                 return error
             return await asyncio.to_thread(self._keep, key, image)
@@ -117,7 +114,7 @@ class Painter:
 
     def _draw_here(self, jobs: Sequence[tuple[str, str, int]]) -> dict[str, str | ToolError]:
         keys, prompts, seeds = zip(*jobs, strict=True)
-        results = _drawn(self._tool, prompts, seeds)
+        results = draw_each(self._tool, prompts, seeds)
         return {
             key: result if isinstance(result, ToolError) else self._keep(key, result)
             for key, result in zip(keys, results, strict=True)
@@ -127,42 +124,3 @@ class Painter:
         name = self.store.put(image).name
         self._kept.store([(key, name)])
         return name
-
-
-def _drawn(
-    tool: ImageTool, prompts: Sequence[str], seeds: Sequence[int]
-) -> list[Image.Image | ToolError]:
-    """A picture or a failure for each; a batch that fails as a whole is tried one by one."""
-    try:
-        results: Sequence[Image.Image | ToolError] = tool.generate(prompts, seeds)
-        if len(results) != len(prompts):
-            raise ToolError(f"the tool gave {len(results)} pictures for {len(prompts)} prompts")
-    except PartialFailure as error:
-        results = error.results
-    except ToolError as error:
-        if len(prompts) == 1:
-            return [error]
-        pairs = zip(prompts, seeds, strict=True)
-        return [one for prompt, seed in pairs for one in _drawn(tool, [prompt], [seed])]
-    return [_checked_result(result) for result in results]
-
-
-def _checked_result(result: Image.Image | ToolError) -> Image.Image | ToolError:
-    try:
-        return result if isinstance(result, ToolError) else checked(result)
-    except ToolError as error:
-        return error
-
-
-def checked(image: Image.Image) -> Image.Image:
-    """Raises ToolError where it is no picture that can be shown, or one of unbounded size."""
-    if not isinstance(image, Image.Image):
-        raise ToolError(f"the tool gave {type(image).__name__} where a picture was asked for")
-    if not 0 < image.width * image.height <= MAX_PIXELS:
-        size = f"{image.width}x{image.height}"
-        raise ToolError(f"the tool gave a picture of {size}; wants 1 to {MAX_PIXELS} pixels")
-    try:
-        image.load()
-    except (OSError, SyntaxError) as error:
-        raise ToolError(f"the tool gave a picture that cannot be decoded: {error}") from error
-    return image

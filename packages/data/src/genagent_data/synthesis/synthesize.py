@@ -14,7 +14,6 @@ Killed at any moment, the same call goes on from there and pays for nothing twic
 """
 
 import json
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -133,26 +132,21 @@ def synthesize(
 
     chunks = Chunks(work / "stages", names)
     store = PictureStore(work / "drawn")
-    try:
-        with KeptAnswers(work / "answers.sqlite") as kept:
-            painter = Painter(
-                services.tool, name=services.tool_name, store=store, kept=kept, batch=config.batch
-            )
-            bench = Bench(
-                teacher=teacher,
-                painter=painter,
-                point=services.point,
-                pair=services.pair,
-                judging=Turns("judging", at_once=services.at_once),
-                plain=config.plain,
-                seed=seed,
-            )
-            line = Line(bench, chunks, workers=config.workers, counted=counted)
-            number = line.run(requests, size=config.chunk)
-    except sqlite3.OperationalError as error:
-        # The verdicts' file, for want of room; its note names it.
-        where = ", ".join(getattr(error, "__notes__", ()))
-        raise OSError(f"{where or work}: {error}") from error
+    with KeptAnswers(work / "answers.sqlite") as kept:
+        painter = Painter(
+            services.tool, name=services.tool_name, store=store, kept=kept, batch=config.batch
+        )
+        bench = Bench(
+            teacher=teacher,
+            painter=painter,
+            point=services.point,
+            pair=services.pair,
+            judging=Turns("judging", at_once=services.at_once),
+            plain=config.plain,
+            seed=seed,
+        )
+        line = Line(bench, chunks, workers=config.workers, counted=counted)
+        number = line.run(requests, size=config.chunk)
 
     started = time.perf_counter()
     dropped = surplus(

@@ -1,0 +1,87 @@
+"""Many trajectories at once, from ordinary code, whoever acts in them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from genagent_data import PictureStore, Request
+from genagent_rollout.activity import Activity
+from genagent_rollout.drawing import Drawing, drawing_by
+from genagent_tools import AsyncImageTool, ImageTool
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutTimings:
+    """Seconds, as the clock on the wall has them."""
+
+    total: float
+    """From the first request to the last rollout."""
+    policy: float
+    """In which a turn was waited for."""
+    tool: float
+    """In which a picture was waited for; with servers both go on at the same time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SideBySide(Generic[Result]):
+    """What became of each request, in order, and where the time went."""
+
+    results: tuple[Result, ...]
+    timings: RolloutTimings
+
+
+def side_by_side(
+    answer: Callable[[Request, int, Drawing], Awaitable[Result]],
+    tool: ImageTool | AsyncImageTool,
+    requests: Sequence[Request],
+    *,
+    seeds: Sequence[int],
+    store: PictureStore,
+    batch: int | None = None,
+    ended: Callable[[int, Result], None] | None = None,
+) -> SideBySide[Result]:
+    """Answer each request once, all at the same time.
+
+    Args:
+        answer: one request's trajectory, from the request, its seed and what draws.
+        seeds: one for each request.
+        batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
+        ended: told of each result as it comes, by its place among the requests, while others still
+            run.
+
+    Raises:
+        ValueError: not one seed for each request.
+        OSError: a picture cannot be stored.
+    """
+    if len(seeds) != len(requests):
+        raise ValueError(f"{len(requests)} requests and {len(seeds)} seeds; wants one for each")
+    activity = Activity()
+
+    async def one(place: int, request: Request, seed: int) -> Result:
+        result = await answer(request, seed, drawing)
+        if ended is not None:
+            ended(place, result)
+        return result
+
+    async def everyone() -> list[Result]:
+        return await asyncio.gather(
+            *(
+                one(place, request, seed)
+                for place, (request, seed) in enumerate(zip(requests, seeds, strict=True))
+            )
+        )
+
+    drawing = drawing_by(tool, store, activity, batch=batch)
+    started = time.perf_counter()
+    with activity.watched():
+        results = asyncio.run(everyone())
+    timings = RolloutTimings(
+        total=time.perf_counter() - started,
+        policy=activity.turns.seconds,
+        tool=activity.pictures.seconds,
+    )
+    return SideBySide(results=tuple(results), timings=timings)

@@ -1,0 +1,150 @@
+"""A benchmark's cells for people: the tables, the chart, pictures and one row a request."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from genagent_data import write_text
+from genagent_tracking.comparison_chart import Compared, draw_comparison
+from genagent_tracking.console import print_line, print_table
+from genagent_tracking.pictures import picture_grid
+from genagent_tracking.run import Run
+from genagent_worlds import Estimate, ScoredAttempt, ScoredCell, paired_gain
+
+SHOWN = 40
+"""Pictures of a cell's grid."""
+
+
+def record_cell(run: Run, one: ScoredCell, folder: Path) -> None:
+    """Keep a cell's figures in the folder and in MLflow, with a grid of the pictures that count and
+    a row a request.
+
+    Raises:
+        OSError: the folder cannot be written.
+        TrackingError: the store cannot.
+    """
+    name = "-".join(filter(None, (one.cell.tool, one.cell.policy, one.title)))
+    kept = re.sub(r"[^a-zA-Z0-9.]+", "-", name)
+    rows = [_request_row(attempt) for attempt in one.attempts]
+    report = {"row": one.row(), **one.figures(), "requests": rows}
+    write_text(folder / f"{one.cell.digest}-{one.select.split(',')[0]}.json", json.dumps(report))
+    figures = {f"{kept}/{key}": known.value for key, known in one.diagnostics.items()}
+    if one.table.overall is not None and one.table.overall.value is not None:
+        figures[f"{kept}/score"] = one.table.overall.value
+    run.tracker.log(figures, 0)
+    run.tracker.table(f"requests/{kept}", rows)
+    run.tracker.table(f"categories/{kept}", one.table.as_rows())
+    shown = [attempt for attempt in one.attempts if attempt.chosen is not None][:SHOWN]
+    if shown:
+        pictures = [one.trajectory.pictures[one.chosen or 0].image for one in shown]
+        marks = [one.passed[one.chosen or 0] for one in shown]
+        run.tracker.images(kept, picture_grid(pictures, passed=marks), 0)
+
+
+def show_cells(
+    run: Run, cells: Sequence[ScoredCell], earlier: Sequence[dict[str, str]], out: Path
+) -> dict[str, Any]:
+    """Print what the cells come to, draw them, and give the figures for the run's summary.
+
+    Args:
+        earlier: rows of cells that are only shown.
+        out: folder of the chart.
+
+    Raises:
+        OSError: the folder cannot be written.
+        TrackingError: the store cannot.
+    """
+    table = cells[0].table
+    if len(cells) == 1 and not earlier:
+        [one] = cells
+        title = f"{one.cell.tool}, {one.title}: {table.title}"
+        rows = table.as_rows()
+        print_table(title, [rows[-1], *rows[:-1]] if table.overall else rows)
+        print_table("what lies behind it", list(_diagnostic_rows(one)), has_total=False)
+    else:
+        _show(run, "comparison", f"{table.title}, [95 %]", [*(c.row() for c in cells), *earlier])
+        if gains := list(_gain_rows(cells)):
+            _show(run, "gains", f"against {cells[0].title}, same requests and seeds, [95 %]", gains)
+    for note in dict.fromkeys(note for one in cells for note in one.table.notes):
+        print_line(note)
+    chart = out / "comparison.png"
+    draw_comparison(chart, list(_points(cells)), title=table.title, unit=table.measure)
+    run.tracker.artifact(chart)
+    print_line(f"chart, pictures and answers: {out}")
+    return {"benchmark": table.name, "cells": [one.figures() for one in cells]}
+
+
+def _show(run: Run, name: str, title: str, rows: Sequence[dict[str, str]]) -> None:
+    """Kept whole; a column that says the same of all is named in the title instead."""
+    run.tracker.table(name, rows)
+    same = [
+        column
+        for column in ("tool", "policy")
+        if len({row[column] for row in rows if row[column] != "-"}) < 2
+    ]
+    about = [rows[-1][column] for column in same if rows[-1][column] != "-"]
+    shown = [{key: value for key, value in row.items() if key not in same} for row in rows]
+    print_table(", ".join([*about, title]), shown, has_total=False, words=4 - len(same) - 1)
+
+
+def _points(cells: Sequence[ScoredCell]) -> Iterator[Compared]:
+    many_policies = len({one.cell.policy for one in cells} - {None}) > 1
+    for one in cells:
+        overall = one.table.overall
+        if overall is None or overall.value is None or overall.interval is None:
+            continue
+        several = one.diagnostics.get("pictures")
+        yield Compared(
+            panel=one.cell.tool,
+            name=one.title + (f" ({one.cell.policy})" if many_policies and one.cell.policy else ""),
+            score=Estimate(value=overall.value, interval=overall.interval, n=overall.n),
+            first=one.diagnostics.get("first") if several and several.value > 1 else None,
+        )
+
+
+def _gain_rows(cells: Sequence[ScoredCell]) -> Iterator[dict[str, str]]:
+    """Each against the first of its tool."""
+    for one in cells:
+        base = next(other for other in cells if other.cell.tool == one.cell.tool)
+        gain = None if base is one else paired_gain(one, base)
+        if gain is not None:
+            low, high = gain.interval
+            yield {
+                "tool": one.cell.tool,
+                "policy": one.cell.policy or "-",
+                "strategy": one.title,
+                "gain": f"{gain.value:+.3f} [{low:+.3f}, {high:+.3f}]",
+                "n": str(gain.n),
+            }
+
+
+def _diagnostic_rows(one: ScoredCell) -> Iterator[dict[str, str]]:
+    for name, known in one.diagnostics.items():
+        low, high = known.interval
+        yield {
+            "measured": name.replace("_", " "),
+            "mean": f"{known.value:.3f}",
+            "95 %": f"[{low:.3f}, {high:.3f}]",
+            "n": str(known.n),
+        }
+
+
+def _request_row(attempt: ScoredAttempt) -> dict[str, str | float]:
+    trajectory, result = attempt.trajectory, attempt.result
+    rounds = trajectory.rounds
+    picture = None if attempt.chosen is None else trajectory.pictures[attempt.chosen]
+    return {
+        "id": trajectory.request.id,
+        "category": trajectory.request.task,
+        "request": trajectory.request.prompt,
+        "prompt": rounds[-1].tool_prompt if rounds else "",
+        "score": result if isinstance(result, str) else result.value,
+        "all scores": ", ".join("-" if value is None else f"{value:g}" for value in attempt.values),
+        "judge": "" if isinstance(result, str) else result.reason,
+        "ending": trajectory.ending,
+        "pictures": len(trajectory.pictures),
+        "seconds": round(attempt.seconds, 3),
+        "picture": "" if picture is None else picture.name,
+    }

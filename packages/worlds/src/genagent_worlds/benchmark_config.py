@@ -1,0 +1,120 @@
+"""Which requests are answered, and who scores the pictures, as options."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from genagent_data import read_requests
+from genagent_rewards import ChatModel, KeptAnswers, KeptChat, LocalChat, OpenAIChat
+from genagent_worlds.benchmarks.benchmark import Benchmark, Protocol_
+from genagent_worlds.benchmarks.load import load_benchmark
+from genagent_worlds.benchmarks.scoring import ScoredByJudge, ScoredByQuestion, ScoresPictures
+from genagent_worlds.benchmarks.tasks import TaskBenchmark
+from genagent_worlds.services import Services, is_code, is_url
+from genagent_worlds.world import World
+
+Bench = Literal["miniature", "requests", "geneval++", "wise", "wise-verified", "imagine"]
+REPLIES, VERDICTS = "replies.sqlite", "verdicts.sqlite"
+"""The judge's words and its verdicts, in the folder of an evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchmarkConfig:
+    """A benchmark. Example: ``BenchmarkConfig(bench="geneval++", file=Path("Geneval++.jsonl"))``"""
+
+    bench: Bench = "miniature"
+    """miniature: the world's held-out requests by its truth; requests: --file's, by --world.judge;
+    else a published benchmark, its official file read unchanged, its questions asked of
+    --world.judge."""
+    file: Path | None = None
+    """The benchmark's official file (WISE's folder), or a file of requests."""
+    protocol: Protocol_ = "official"
+    """As the benchmark's authors ask, read and count, or as docs/benchmarks.md says."""
+    held_out: int | None = None
+    """At most so many requests, evenly over the categories."""
+
+    def __post_init__(self) -> None:
+        if self.held_out is not None and self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}; wants 1 or more")
+
+    def problems(self, services: Services) -> Iterator[str]:
+        """What is wrong with the file or its judge, a line each; no endpoint is asked."""
+        if self.bench == "miniature":
+            if self.file is not None:
+                yield f"--file is {self.file}; the miniature's own requests are in no file"
+            return
+        if self.file is None:
+            yield f"--file is missing: give {_FILES[self.bench]}"
+            return
+        try:
+            self._open()
+        except (ValueError, OSError) as error:
+            yield str(error)
+        if self.bench != "requests" and is_code(services.judge):
+            yield (
+                f"--world.judge is {services.judge}; {self.bench} asks questions of its own, for "
+                "which it wants endpoints or a model folder"
+            )
+
+    def open(self, world: World | None) -> Benchmark | TaskBenchmark:
+        """The benchmark. Raises ValueError for a file that cannot be used.
+
+        Args:
+            world: where its own requests are asked.
+        """
+        if self.bench == "miniature":
+            assert world is not None
+            found = TaskBenchmark(name="miniature", requests=world.held_out, source="truth")
+        else:
+            found = self._open()
+        return found if self.held_out is None else found.part(self.held_out)
+
+    def scorer(
+        self,
+        benchmark: Benchmark | TaskBenchmark,
+        services: Services,
+        work: Path,
+        *,
+        world: World | None,
+    ) -> tuple[str, ScoresPictures]:
+        """Who scores, and its name.
+
+        Args:
+            work: folder in which a judge's words are kept as they come.
+            world: where it is its truth that scores.
+
+        Raises:
+            ValueError: the judge cannot be had.
+        """
+        if world is not None and world.truth is not None:
+            return "truth", ScoredByJudge(judge=world.truth.point)
+        if isinstance(benchmark, TaskBenchmark):
+            judges = services.open_judges(cache=work / VERDICTS)
+            return services.judge_model or services.judge, ScoredByJudge(judge=judges.point)
+        chat: ChatModel
+        if is_url(services.judge):
+            chat = OpenAIChat(benchmark.settings.applied(services.judge_endpoints()))
+        else:
+            chat = LocalChat.load(
+                services.judge,
+                device=services.judge_device,
+                max_tokens=benchmark.settings.max_tokens,
+            )
+        kept = KeptChat(chat, KeptAnswers(work / REPLIES))
+        return chat.name, ScoredByQuestion(benchmark=benchmark, chat=kept)
+
+    def _open(self) -> Benchmark | TaskBenchmark:
+        assert self.file is not None
+        if self.bench == "requests":
+            return TaskBenchmark(name="requests", requests=tuple(read_requests(self.file)))
+        return load_benchmark(self.bench, self.file, protocol=self.protocol)
+
+
+_FILES = {
+    "requests": "a file of requests (.jsonl, .json, or one prompt a line)",
+    "geneval++": "GenEval++'s official Geneval++.jsonl",
+    "wise": "the folder with WISE's three official files, or one of them",
+    "wise-verified": "the folder with WISE_Verified's three official files, or one of them",
+    "imagine": "Imagine's official Imagine.jsonl",
+}
