@@ -207,9 +207,9 @@ def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
     benchmark = config.benchmark.open(opened)
     own = opened if config.benchmark.bench == "miniature" else None
     _, scorer = config.benchmark.scorer(benchmark, world, config.out, world=own)
-    paths = read_pictures(folder, benchmark, tell=print_line)
+    pictures = read_pictures(folder, benchmark, tell=print_line)
     store = PictureStore(config.out / "pictures")
-    answers = rollout.given_answers(benchmark.requests, paths, store)
+    answers = rollout.given_answers(benchmark.requests, pictures, store)
     depends = {"pictures": str(folder), "requests": benchmark.version}
     cell = Cell(policy=None, tool=folder.name, strategy="pictures", rounds=1, depends=depends)
     scored = rollout.score_cell(cell, answers, benchmark, scorer, how="last", seed=config.run.seed)

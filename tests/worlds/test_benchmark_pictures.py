@@ -7,6 +7,7 @@ from PIL import Image
 from tests.worlds.benchmark_files import geneval_rows, imagine_rows, write_lines
 
 from genagent_data.picture_check import MAX_PIXELS
+from genagent_rewards import Picture
 from genagent_worlds import Benchmark, TaskBenchmark, load_benchmark, read_pictures
 
 
@@ -31,7 +32,10 @@ def test_pictures_go_by_their_official_names(geneval, folder):
     draw(folder / "8.jpg")
     draw(folder / "1.png")
     told: list[str] = []
-    assert read_pictures(folder, geneval, tell=told.append) == paths
+    found = read_pictures(folder, geneval, tell=told.append)
+    assert {id: picture.path for id, picture in found.items()} == paths
+    with Image.open(paths["3"]) as image:
+        assert found["3"] == Picture.of(image)
     assert told == []
 
 
@@ -40,7 +44,7 @@ def test_imagines_pictures_may_have_any_of_four_suffixes_the_first_of_them_count
     for name in ("1.webp", "2.jpeg", "3.jpg", "3.png", "4.gif"):
         draw(folder / name)
     found = read_pictures(folder, imagine)
-    assert {id: path.name for id, path in found.items()} == {
+    assert {id: one.path and one.path.name for id, one in found.items()} == {
         "1": "1.webp",
         "2": "2.jpeg",
         "3": "3.png",

@@ -8,6 +8,7 @@ from PIL import Image
 
 from genagent_data import RecordError, Request
 from genagent_data.picture_check import picture_file
+from genagent_rewards import Picture
 from genagent_worlds.benchmarks.benchmark import Tabled
 
 ANY_SUFFIX = (".png", ".jpg", ".jpeg", ".webp")
@@ -16,8 +17,9 @@ _TOLD = 5
 
 def read_pictures(
     folder: Path, benchmark: Tabled, *, tell: Callable[[str], object] | None = None
-) -> dict[str, Path]:
-    """The pictures that are there and can be used, by request id.
+) -> dict[str, Picture]:
+    """The pictures that are there and can be used, by request id; each was decoded once, and its
+    pixels are read again when they are looked at.
 
     Args:
         folder: a file a request, named by its id: ``7.jpg``.
@@ -30,7 +32,7 @@ def read_pictures(
         raise ValueError(
             f"{folder} is no folder; give the one with the pictures of {benchmark.name}"
         )
-    found: dict[str, Path] = {}
+    found: dict[str, Picture] = {}
     without: list[str] = []
     refused: list[str] = []
     for request in benchmark.requests:
@@ -39,8 +41,7 @@ def read_pictures(
             if path is None:
                 without.append(request.id)
             else:
-                picture_file(path)
-                found[request.id] = path
+                found[request.id] = Picture(picture_file(path).name, path=path)
         except RecordError as error:
             refused.append(f"counts as missing: {error}")
     first = benchmark.requests[0].id

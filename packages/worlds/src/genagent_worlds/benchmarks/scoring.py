@@ -9,7 +9,7 @@ from genagent_rewards import ChatModel, ChatReply, JudgesPictures, Picture, Poin
 from genagent_worlds.benchmarks.benchmark import Benchmark, Result, Score
 
 AT_ONCE = 128
-"""Pictures decoded at a time: 400 MB at 1024x1024."""
+"""Pictures asked about at a time: 1.2 GB of 1024x1024, their PNGs on the way included."""
 
 Item = tuple[Request, Picture]
 Arrived = Callable[[int, Result], None]
