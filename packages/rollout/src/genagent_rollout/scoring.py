@@ -6,14 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from genagent_rollout.strategies.selection import Selection, select
 from genagent_rollout.strategies.strategy import Answered
 from genagent_worlds import (
-    Benchmark,
     Cell,
     Result,
     Score,
     ScoredAttempt,
     ScoredCell,
     ScoresPictures,
-    TaskBenchmark,
+    Tabled,
     diagnose,
 )
 
@@ -64,7 +63,7 @@ def score_answers(answers: Sequence[Answered], scorer: ScoresPictures) -> list[R
 def score_cell(
     cell: Cell,
     answers: Sequence[Answered],
-    benchmark: Benchmark | TaskBenchmark,
+    benchmark: Tabled,
     scorer: ScoresPictures,
     *,
     how: Selection,
