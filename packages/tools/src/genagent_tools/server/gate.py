@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genagent_tools.server.config import ServerConfig
 from genagent_tools.server.errors import ApiError
-from genagent_tools.server.metrics import ServerMetrics
+from genagent_tools.server.metrics import RequestMetrics
 
 OPEN_PATHS = ("/healthz",)
 """Answered without a token, for load balancers."""
@@ -19,7 +19,7 @@ COUNTED_PATHS = ("/v1/images/generations",)
 class Gate:
     """ASGI middleware; a body is read whole, within limits, before the app is called."""
 
-    def __init__(self, app: ASGIApp, *, config: ServerConfig, metrics: ServerMetrics) -> None:
+    def __init__(self, app: ASGIApp, *, config: ServerConfig, metrics: RequestMetrics) -> None:
         self._app = app
         self._config = config
         self._metrics = metrics
