@@ -44,4 +44,4 @@ def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path, seconds):
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (process.returncode, errors) == (130, "error: stopped before anything was learnt\n")
+    assert (process.returncode, errors) == (130, "error: stopped before anything had begun\n")

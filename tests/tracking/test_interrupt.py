@@ -31,7 +31,7 @@ def python(code: str, *, ignored: bool = False) -> subprocess.CompletedProcess[s
 def test_it_is_one_line_and_130_wherever_it_comes(code):
     done = python("quit_on_interrupt()\n" + code)
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "error: stopped before anything was learnt\n"
+    assert done.stderr == "error: stopped before anything had begun\n"
 
 
 def test_it_is_an_exception_again_when_there_is_something_to_clean_up():

@@ -12,6 +12,7 @@ from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
 from genagent_miniworld.load import POLICIES, load_judge, quietly, weights
 from genagent_miniworld.verifier import Verifier
+from genagent_tools import ImageTool
 from genagent_worlds import FileRequests, Judges, Services, World, chat_judges
 
 HELD_OUT = 900
@@ -58,7 +59,7 @@ class Miniature(Services):
 
     def open(self, run_folder: Path, *, seed: int) -> World:
         """See ``WorldConfig``."""
-        quietly()
+        tool = self.open_tool()
         truth = Judges(point=Verifier(), pair=Verifier())
         cache = run_folder / "verdicts.sqlite"
         if self.judge == VERIFIER:
@@ -75,12 +76,21 @@ class Miniature(Services):
         return World(
             train=train,
             held_out=tuple(held_out),
-            tool=self.open_tool(),
-            words=self.tool_words,
+            tool=tool,
+            words=self.words_of(tool),
             judges=judges,
             truth=truth,
             policies=self.policies,
         )
+
+    def open_tool(self) -> ImageTool:
+        """See ``ToolConfig``."""
+        quietly()
+        return Services.open_tool(self)
+
+    def words_of(self, tool: ImageTool) -> int | None:
+        """The option alone: see ``tool_words``."""
+        return self.tool_words
 
     def _judge_problems(self) -> Iterator[str]:
         if self.judge not in (JUDGE, VERIFIER):

@@ -1,14 +1,21 @@
 from .config import config_from_json, config_to_json, flatten_config
-from .console import funnel_progress, print_error, print_line, print_table, step_progress
-from .experiment import Flat, refuse, run_experiment
+from .console import (
+    funnel_progress,
+    print_error,
+    print_line,
+    print_table,
+    quiet_libraries,
+    step_progress,
+)
+from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
 from .figure import draw_trajectories
-from .interrupt import quit_on_interrupt
+from .interrupt import quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .pictures import picture_grid
 from .record import RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
-from .run_folder import lock_folder
+from .run_folder import first_difference, lock_folder, make_run_folder
 from .states import Learner
 
 __all__ = [
@@ -26,15 +33,22 @@ __all__ = [
     "config_from_json",
     "config_to_json",
     "draw_trajectories",
+    "first_difference",
     "flatten_config",
     "funnel_progress",
     "lock_folder",
+    "make_run_folder",
     "picture_grid",
     "print_error",
     "print_line",
     "print_table",
+    "quiet_libraries",
     "quit_on_interrupt",
+    "raise_on_interrupt",
+    "read_config",
     "refuse",
     "run_experiment",
+    "set_threads",
     "step_progress",
+    "stop",
 ]

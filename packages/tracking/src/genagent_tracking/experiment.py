@@ -62,28 +62,29 @@ def run_experiment(
     given = list(sys.argv[1:] if arguments is None else arguments)
     resume = "--resume" in given
     try:
-        config = _read(config_type, presets, [w for w in given if w != "--resume"], name)
+        prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume]"
+        config = read_config(config_type, presets, [w for w in given if w != "--resume"], prog=prog)
         document = config_to_json(config)
     except (ValueError, OSError) as error:
-        _stop([error], 2)
+        stop([error], 2)
     set_threads(config.run.threads)
     folder = _resumed(config.run.runs, name, document) if resume else None
     run = Run(name, config.run, config, folder=folder)
     try:
         main(config, run)
     except ExceptionGroup as group:
-        _stop(group.exceptions, 1 if run.has_begun else 2)
+        stop(group.exceptions, 1 if run.has_begun else 2)
     except (ValueError, OSError, RuntimeError, TrackingError) as error:
-        _stop([error], 1 if run.has_begun else 2)
+        stop([error], 1 if run.has_begun else 2)
     except KeyboardInterrupt:
-        _stop([KeyboardInterrupt("stopped" if run.has_begun else STOPPED)], EXIT_CODE)
+        stop([KeyboardInterrupt("stopped" if run.has_begun else STOPPED)], EXIT_CODE)
 
 
 def _resumed(runs: Path, name: str, document: str) -> Path | None:
     try:
         earlier = find_earlier(runs, name, document)
     except ValueError as error:
-        _stop([error], 2)
+        stop([error], 2)
     if earlier is None:
         print_line("nothing to go on with; a new run")
         return None
@@ -124,9 +125,21 @@ def refuse(problems: Sequence[str]) -> None:
         raise ExceptionGroup("bad input", [ValueError(problem) for problem in problems])
 
 
-def _read(
-    config_type: type[Config], presets: Mapping[str, Config], given: list[str], name: str
-) -> Config:
+def read_config(
+    config_type: type[Part], presets: Mapping[str, Part], given: Sequence[str], *, prog: str
+) -> Part:
+    """What a command line's words say: a preset or a run's ``config.json``, then options.
+
+    Args:
+        presets: by name; the first is the default.
+        prog: as ``--help`` shows the command.
+
+    Raises:
+        ValueError: an unknown preset, or a configuration that cannot be.
+        OSError: the file cannot be read.
+        SystemExit: an unknown option (2), or ``--help`` (0).
+    """
+    given = list(given)
     default = next(iter(presets.values()))
     if given and not given[0].startswith("-"):
         word = given.pop(0)
@@ -141,12 +154,13 @@ def _read(
         config_type,
         default=default,
         args=given,
-        prog=f"{name}.py [{' | '.join(presets)} | config.json] [--resume]",
+        prog=prog,
         description=sys.modules["__main__"].__doc__,
     )
 
 
-def _stop(errors: Sequence[BaseException], code: int) -> NoReturn:
+def stop(errors: Sequence[BaseException], code: int) -> NoReturn:
+    """End the program with a line for each error and this exit code."""
     for error in errors:
         print_error(" ".join(_words(error).split()) or "failed without a message")
     raise SystemExit(code)

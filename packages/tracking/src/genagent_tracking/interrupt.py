@@ -7,7 +7,7 @@ that swallow what is raised in them.
 import os
 import signal
 
-STOPPED = "stopped before anything was learnt"
+STOPPED = "stopped before anything had begun"
 EXIT_CODE = 130
 """What a shell makes of a process that Ctrl-C has ended."""
 

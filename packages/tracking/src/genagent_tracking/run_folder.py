@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -68,25 +69,20 @@ def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
     Raises:
         ValueError: there is an unfinished run, but of other options; names the first that differs.
     """
-    wanted = _leaves(json.loads(document))
     others: list[tuple[Path, str]] = []
     for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
         try:
-            found = _leaves(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+            found = (folder / "config.json").read_text(encoding="utf-8")
+            difference = first_difference(found, document, but=("steps",))
         except (OSError, ValueError):  # a folder that was only begun
             continue
         summary = _summary(folder)
         has_finished = summary.get("status") == "finished"
-        differing = [
-            f"{key} ({found.get(key)}, now {wanted.get(key)})"
-            for key in wanted.keys() | found.keys()
-            if key != "steps" and found.get(key) != wanted.get(key)
-        ]
-        if not differing:
-            is_done = has_finished and summary["steps"] >= wanted.get("steps", 0)
+        if difference is None:
+            is_done = has_finished and summary["steps"] >= json.loads(document).get("steps", 0)
             return Earlier(folder=folder, is_done=is_done)
         if not has_finished:
-            others.append((folder, min(differing)))
+            others.append((folder, difference))
     if others:
         folder, difference = others[0]
         raise ValueError(
@@ -94,6 +90,26 @@ def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
             "that it had, or leave --resume out"
         )
     return None
+
+
+def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> str | None:
+    """The first option, by name, in which two configurations differ, such as ``seed (0, now 1)``.
+
+    Args:
+        found, wanted: as ``config_to_json`` writes them.
+        but: dotted names that may differ, with all that is below them.
+
+    Raises:
+        ValueError: one of them is no JSON.
+    """
+    old, new = _leaves(json.loads(found)), _leaves(json.loads(wanted))
+    differing = [
+        f"{key} ({old.get(key)}, now {new.get(key)})"
+        for key in old.keys() | new.keys()
+        if old.get(key) != new.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in but)
+    ]
+    return min(differing, default=None)
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -65,17 +65,17 @@ class Services:
 
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
-        lines: list[str] = []
-        probes: list[Probe] = []
-        if known := list(self._tool_problems()):
-            lines += known
-        elif is_url(self.tool):
-            probes += tool_probes(self.image_servers(), seconds=self.tool_probe_seconds)
+        lines = list(self._tool_problems())
+        probes = [] if lines else self._tool_probes()
         if known := list(self._judge_problems()):
             lines += known
         elif is_url(self.judge):
             probes += judge_probes(self.judge_endpoints())
         return [*lines, *look(probes)]
+
+    def tool_problems(self) -> list[str]:
+        """The same of the tool alone, for who judges nothing."""
+        return list(self._tool_problems()) or look(self._tool_probes())
 
     def open_tool(self) -> ImageTool:
         """The tool, ready to draw. Raises ValueError where it cannot be had."""
@@ -140,6 +140,11 @@ class Services:
             max_tokens=self.judge_tokens,
             api_key_env=self.judge_token_env,
         )
+
+    def _tool_probes(self) -> list[Probe]:
+        if not is_url(self.tool):
+            return []
+        return tool_probes(self.image_servers(), seconds=self.tool_probe_seconds)
 
     def _tool_problems(self) -> Iterator[str]:
         if self.tool_words is not None and self.tool_words < 1:
