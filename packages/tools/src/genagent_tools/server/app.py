@@ -77,9 +77,14 @@ def build_images_app(
     metrics: RequestMetrics,
     title: str,
     description: str,
+    open_paths: Sequence[str] = (),
 ) -> FastAPI:
     """A server of pictures as an ASGI app, whoever makes them; ``app.state.service`` is the
-    ImageService behind it."""
+    ImageService behind it.
+
+    Args:
+        open_paths: that ask for the token in a way of their own, with all that is below them.
+    """
     service = ImageService(maker, config, metrics)
 
     @asynccontextmanager
@@ -98,7 +103,7 @@ def build_images_app(
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Gate, config=config, metrics=metrics)
+    app.add_middleware(Gate, config=config, metrics=metrics, open_paths=open_paths)
     add_error_handlers(app)
     started = int(time.time())
 

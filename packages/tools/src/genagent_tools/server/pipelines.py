@@ -41,7 +41,7 @@ class Pipelines:
             self._queue.put(jobs)
         except QueueFull as full:
             raise queue_full(
-                str(full), pictures=len(self._queue), speed=self._workers.pictures_per_second
+                str(full), waiting=len(self._queue), speed=self._workers.pictures_per_second
             ) from None
         try:
             encoded = await asyncio.gather(*(asyncio.wrap_future(job.picture) for job in jobs))
@@ -55,12 +55,12 @@ class Pipelines:
         return self._workers.at_rest
 
 
-def queue_full(message: str, *, pictures: int, speed: float) -> ApiError:
+def queue_full(message: str, *, waiting: int, speed: float) -> ApiError:
     """The answer to who finds no room.
 
     Args:
-        pictures: that wait.
-        speed: pictures a second; 0 where none is known.
+        waiting: pictures whose turn has not come.
+        speed: of them a second; 0 where none is known.
     """
-    seconds = max(1, min(LONGEST_WAIT, math.ceil(pictures / speed))) if speed else 1
+    seconds = max(1, min(LONGEST_WAIT, math.ceil(waiting / speed))) if speed else 1
     return ApiError(429, f"{message}; come back later", code="queue_full", retry_after=seconds)

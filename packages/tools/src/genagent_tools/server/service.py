@@ -22,9 +22,7 @@ Made = TypeVar("Made")
 class ImageService:
     """Answers HTTP requests with what a maker makes, all on one event loop."""
 
-    def __init__(
-        self, maker: PictureMaker, config: ServerConfig, metrics: RequestMetrics
-    ) -> None:
+    def __init__(self, maker: PictureMaker, config: ServerConfig, metrics: RequestMetrics) -> None:
         self.config = config
         self.maker = maker
         self.metrics = metrics

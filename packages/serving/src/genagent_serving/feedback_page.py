@@ -1,0 +1,188 @@
+"""The page where people meet the agent: its rounds as they come, and what they think of them.
+
+Gradio shows it. Everything a model wrote goes through ``story_html``.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import AsyncIterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from genagent_serving.agent_pictures import AgentPictures
+from genagent_serving.feedback import FeedbackBook
+from genagent_serving.story import LiveStory, Story
+from genagent_serving.story_page import STYLE, story_html
+from genagent_tools import ServedModel, ServerConfig
+from genagent_tools.server import ApiError, ImageService
+from genagent_tracking import PersonFeedback, TrackingError
+
+PAGE = "/ui"
+MAX_COMMENT = 2000
+"""Characters."""
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+"""Of what happens on the page: the API for programs is another one. People do not wait for each
+other here; the agent's own bounds hold."""
+
+
+def mount_page(
+    app: FastAPI,
+    pictures: AgentPictures,
+    book: FeedbackBook,
+    served: ServedModel,
+    config: ServerConfig,
+) -> None:
+    """Put the page under ``PAGE``, behind a login where the server has a token."""
+
+    @app.get("/", include_in_schema=False)
+    async def to_page() -> RedirectResponse:
+        return RedirectResponse(PAGE)
+
+    token = config.token
+
+    def may_enter(name: str, password: str) -> bool:
+        return token is not None and hmac.compare_digest(password.encode(), token.encode())
+
+    gr.mount_gradio_app(
+        app,
+        build_page(app.state.service, pictures, book, served),
+        PAGE,
+        auth=None if token is None else may_enter,
+        auth_message="Any name will do; the password is this server's token.",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        max_file_size=1,
+        # Names of fonts that a machine has; the default theme fetches its own from elsewhere.
+        theme=gr.themes.Base(
+            primary_hue="indigo",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        css=STYLE,
+    )
+
+
+def build_page(
+    service: ImageService, pictures: AgentPictures, book: FeedbackBook, served: ServedModel
+) -> gr.Blocks:
+    """The page's parts and what they do."""
+    rounds = pictures.agents.config.max_rounds
+    with gr.Blocks(title=served.name, analytics_enabled=False) as page:
+        gr.HTML(
+            f"<h2>{escape(served.name)}</h2><p>Say what you want to see. The agent thinks, asks an "
+            f"image generator, looks at the picture, and tries again where it sees a fault: up to "
+            f"{rounds} pictures.</p>"
+        )
+        with gr.Row(equal_height=True):
+            prompt = gr.Textbox(
+                show_label=False,
+                placeholder="four red circles, and a blue star in the middle",
+                max_length=served.max_prompt,
+                autofocus=True,
+                scale=6,
+                elem_id="request",
+            )
+            ask = gr.Button("Draw", variant="primary", scale=1, elem_id="draw")
+            stop = gr.Button("Stop", scale=1, elem_id="stop")
+        seed = gr.Number(
+            label="Seed; empty: another one each time", precision=0, minimum=0, value=None
+        )
+        story = gr.HTML(elem_id="story")
+        attempt = gr.State()
+        with gr.Column(visible=False, elem_id="feedback") as opinions:
+            best = gr.Radio(label="Which picture is the best?", choices=[], elem_id="best")
+            comment = gr.Textbox(
+                label="Anything to say about it?", max_length=MAX_COMMENT, elem_id="comment"
+            )
+            with gr.Row():
+                up = gr.Button("👍 good", elem_id="up")
+                down = gr.Button("👎 not good", elem_id="down")
+            kept = gr.HTML(elem_id="kept")
+
+        async def play(words: str, chosen: float | None) -> AsyncIterator[tuple[Any, ...]]:
+            number = secrets.randbelow(2**31) if chosen is None else int(chosen)
+            live = LiveStory(Story(request=words))
+            hidden = gr.update(visible=False)
+            try:
+                with service.taken(pictures.act(words, [number], watcher=live)) as acting:
+                    acting.add_done_callback(lambda _: live.close())
+                    async for told in live.stories():
+                        yield (
+                            await asyncio.to_thread(story_html, told),
+                            None,
+                            hidden,
+                            gr.update(),
+                            "",
+                        )
+                    [rollout] = acting.result()
+            except ApiError as error:
+                raise gr.Error(escape(str(error)), print_exception=False) from error
+            told = live.story.ended(rollout.trajectory)
+            drawn = [
+                index
+                for index, round in enumerate(rollout.trajectory.rounds, start=1)
+                if round.picture is not None
+            ]
+            yield (
+                await asyncio.to_thread(story_html, told),
+                book.remember(rollout),
+                gr.update(visible=True),
+                gr.update(
+                    choices=[(f"picture {index}", index) for index in drawn],
+                    value=drawn[-1] if drawn else None,
+                    visible=bool(drawn),
+                ),
+                "",
+            )
+
+        async def keep(
+            thumb_up: bool, name: str | None, best: int | None, comment: str, person: gr.Request
+        ) -> str:
+            feedback = PersonFeedback(
+                thumb_up=thumb_up,
+                best_picture=best,
+                comment=comment.strip()[:MAX_COMMENT] or None,
+                who=person.username or "page",
+            )
+            try:
+                await asyncio.to_thread(book.keep, name or "", feedback)
+            except KeyError:
+                return "This was too long ago; draw it again."
+            except TrackingError as error:
+                return f"Kept in {escape(book.path.name)} only: {escape(str(error))}"
+            return f"Thank you: {'👍' if thumb_up else '👎'} is kept."
+
+        async def keep_up(
+            name: str | None, best: int | None, comment: str, person: gr.Request
+        ) -> str:
+            return await keep(True, name, best, comment, person)
+
+        async def keep_down(
+            name: str | None, best: int | None, comment: str, person: gr.Request
+        ) -> str:
+            return await keep(False, name, best, comment, person)
+
+        shown = [story, attempt, opinions, best, kept]
+        playing = gr.on(
+            [ask.click, prompt.submit],
+            play,
+            [prompt, seed],
+            shown,
+            show_progress="hidden",
+            trigger_mode="once",
+            **_PRIVATE,
+        )
+        stop.click(None, None, None, cancels=[playing])
+        up.click(keep_up, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
+        down.click(keep_down, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
+    return page
