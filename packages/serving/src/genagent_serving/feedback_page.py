@@ -88,15 +88,21 @@ def build_page(
                 show_label=False,
                 placeholder="four red circles, and a blue star in the middle",
                 max_length=served.max_prompt,
-                autofocus=True,
-                scale=6,
+                container=False,
+                scale=8,
                 elem_id="request",
             )
-            ask = gr.Button("Draw", variant="primary", scale=1, elem_id="draw")
-            stop = gr.Button("Stop", scale=1, elem_id="stop")
-        seed = gr.Number(
-            label="Seed; empty: another one each time", precision=0, minimum=0, value=None
-        )
+            seed = gr.Textbox(
+                show_label=False,
+                placeholder="seed: any",
+                max_length=19,
+                container=False,
+                scale=1,
+                min_width=110,
+                elem_id="seed",
+            )
+            ask = gr.Button("Draw", variant="primary", scale=1, min_width=90, elem_id="draw")
+            stop = gr.Button("Stop", scale=1, min_width=90, elem_id="stop")
         story = gr.HTML(elem_id="story")
         attempt = gr.State()
         with gr.Column(visible=False, elem_id="feedback") as opinions:
@@ -105,12 +111,15 @@ def build_page(
                 label="Anything to say about it?", max_length=MAX_COMMENT, elem_id="comment"
             )
             with gr.Row():
-                up = gr.Button("👍 good", elem_id="up")
-                down = gr.Button("👎 not good", elem_id="down")
+                up = gr.Button("Thumb up", elem_id="up")
+                down = gr.Button("Thumb down", elem_id="down")
             kept = gr.HTML(elem_id="kept")
 
-        async def play(words: str, chosen: float | None) -> AsyncIterator[tuple[Any, ...]]:
-            number = secrets.randbelow(2**31) if chosen is None else int(chosen)
+        async def play(words: str, chosen: str) -> AsyncIterator[tuple[Any, ...]]:
+            chosen = chosen.strip()
+            if chosen and not (chosen.isascii() and chosen.isdigit()):
+                raise gr.Error(f"The seed is {escape(chosen)}; wants a whole number, or nothing.")
+            number = int(chosen) if chosen else secrets.randbelow(2**31)
             live = LiveStory(Story(request=words))
             hidden = gr.update(visible=False)
             try:
@@ -160,7 +169,7 @@ def build_page(
                 return "This was too long ago; draw it again."
             except TrackingError as error:
                 return f"Kept in {escape(book.path.name)} only: {escape(str(error))}"
-            return f"Thank you: {'👍' if thumb_up else '👎'} is kept."
+            return f"Thank you: thumb {'up' if thumb_up else 'down'} is kept."
 
         async def keep_up(
             name: str | None, best: int | None, comment: str, person: gr.Request

@@ -56,7 +56,10 @@ def serve_agent(
     sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()
-    at_rest = serve_app(app, listener, on_ready)
+    try:
+        at_rest = serve_app(app, listener, on_ready)
+    finally:
+        gc.unfreeze()
     return Served(figures=app.state.service.metrics.figures(), at_rest=at_rest)
 
 
