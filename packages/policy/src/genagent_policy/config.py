@@ -58,7 +58,7 @@ class PolicyConfig:
             lines.append(f"no policy {self.policy!r}; give {known}")
         else:
             try:
-                lines.extend(self._picture_problems(check_architecture(self._path(shipped))))
+                lines.extend(self._picture_problems(check_architecture(self.folder(shipped))))
             except ValueError as error:
                 lines.append(str(error))
         problem = device_problem(self.device)
@@ -88,7 +88,7 @@ class PolicyConfig:
         from genagent_policy.model import Policy
 
         return Policy.load(
-            saved or self._path(shipped),
+            saved or self.folder(shipped),
             device=self.device,
             dtype=None if self.dtype == "saved" else getattr(torch, self.dtype),
             system=system_message(words=words),
@@ -116,5 +116,6 @@ class PolicyConfig:
             lines.append(f"{asked} --dtype is 'float32'; give bfloat16, or --attention sdpa")
         return lines
 
-    def _path(self, shipped: Mapping[str, Path]) -> Path:
+    def folder(self, shipped: Mapping[str, Path]) -> Path:
+        """Where the checkpoint is."""
         return shipped.get(self.policy, Path(self.policy))

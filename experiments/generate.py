@@ -1,0 +1,297 @@
+"""The agent at work: a picture for a request, or for each request of a file.
+
+``uv run experiments/generate.py "a photo of five clocks"`` shows the rounds as they happen and
+leaves pictures, a contact sheet and a page behind. ``--file requests.jsonl`` answers many side by
+side; with the same ``--out`` the same command goes on, however it was ended, and repeats nothing.
+
+The miniature runs out of the box; ``flux-7b "…" --policy FOLDER --world.tool http://gpu1:8000`` is
+the same with real models. No judge is asked.
+"""
+
+from genagent_tracking import quit_on_interrupt
+
+if __name__ == "__main__":
+    quit_on_interrupt()  # the imports below take a second
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+import genagent_serving as serving  # what loads torch is taken from it when it is needed
+from genagent_data import Request, read_requests
+from genagent_miniworld import Miniature
+from genagent_policy import PolicyConfig
+from genagent_rollout import EngineConfig, SamplingConfig
+from genagent_serving.generation_folder import GenerationFolder
+from genagent_tracking import (
+    Flat,
+    config_to_json,
+    make_run_folder,
+    print_line,
+    quiet_libraries,
+    raise_on_interrupt,
+    read_config,
+    refuse,
+    set_threads,
+    stop,
+)
+from genagent_worlds import FilesAndEndpoints
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateConfig:
+    """Everything the pictures depend on, and where they go."""
+
+    prompt: tyro.conf.Positional[str] = ""
+    """What to draw."""
+    file: Path | None = None
+    """Requests instead: .jsonl or .json (prompt, id, …), or one prompt a line."""
+    out: Path | None = None
+    """Folder for pictures and pages, to go on with too; runs/generate-<time> by default."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Standard output is a line of JSON a request and nothing else."""
+    world: Annotated[Miniature | FilesAndEndpoints, tyro.conf.AvoidSubcommands] = field(
+        default_factory=Miniature
+    )
+    policy: Flat[PolicyConfig] = field(default_factory=PolicyConfig)
+    max_rounds: int = 3
+    """Pictures the agent may draw for a request."""
+    seed: int = 0
+    """A request's words and pictures follow from it and from the request's id alone."""
+    threads: int = 0
+    """CPU threads that torch computes with; 0: as many as there are cores."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        if self.max_rounds < 1:
+            raise ValueError(f"max_rounds is {self.max_rounds}; wants 1 or more")
+        if self.threads < 0:
+            raise ValueError(f"threads is {self.threads}; wants 1 or more, or 0 for torch's own")
+
+
+PRESETS = {
+    "miniature": GenerateConfig(threads=1),
+    "flux-7b": GenerateConfig(
+        world=FilesAndEndpoints(tool="flux-8step", tool_device="cuda:1"),
+        policy=PolicyConfig(policy="", device="cuda"),
+        sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
+    ),
+}
+
+PROG = f"generate.py [{' | '.join(PRESETS)} | config.json]"
+MAY_DIFFER = (
+    *("prompt", "file", "out", "json", "threads", "engine", "sampling.max_batch"),
+    *("policy.device", "policy.attention", "policy.checkpoint_activations"),
+    *("world.tool_device", "world.tool_concurrency", "world.tool_token_env"),
+    *("world.tool_probe_seconds", "world.train", "world.held_out", "world.judge"),
+    *("world.judge_device", "world.judge_model", "world.judge_concurrency"),
+    *("world.judge_tokens", "world.judge_token_env"),
+)
+"""Options with which a folder is gone on with: none of them changes a picture by more than float
+noise."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command line; returns the exit code."""
+    quiet_libraries()
+    try:
+        config = read_config(GenerateConfig, PRESETS, with_preset(arguments), prog=PROG)
+        set_threads(config.threads)
+        refuse(problems(config))
+        folder, requests = opened(config)
+        left = folder.left(requests)
+    except ExceptionGroup as group:
+        stop(group.exceptions, 2)
+    except (ValueError, OSError) as error:
+        stop([error], 2)
+    try:
+        main(config, folder, requests, left)
+    except ValueError as error:
+        stop([error], 2)
+    except (OSError, RuntimeError) as error:
+        stop([error], 1)
+    except KeyboardInterrupt:
+        stop(
+            [KeyboardInterrupt(f"stopped; the same command with --out {folder.path} goes on")], 130
+        )
+    return int(any(folder.rows[request.id]["picture"] is None for request in requests))
+
+
+def with_preset(arguments: Sequence[str]) -> list[str]:
+    """The words with a preset before them: a prompt is no unknown one."""
+    first = arguments[0] if arguments else ""
+    names_one = first in PRESETS or (first.endswith(".json") and Path(first).is_file())
+    return [*([] if names_one else [next(iter(PRESETS))]), *arguments]
+
+
+def opened(config: GenerateConfig) -> tuple[GenerationFolder, list[Request]]:
+    """The folder, made where there is none yet, and the requests."""
+    out = config.out or make_run_folder(Path("runs"), "generate")
+    folder = GenerationFolder(
+        out,
+        config_to_json(config),
+        may_differ=MAY_DIFFER,
+        compared=without_addresses,
+        about=about_run(config),
+    )
+    return folder, requests_of(config)
+
+
+def main(
+    config: GenerateConfig,
+    folder: GenerationFolder,
+    requests: Sequence[Request],
+    left: Sequence[Request],
+) -> None:
+    """Answer those that are left; what is done by then is kept and linked, however it ends."""
+    with shown(config, folder, requests, left) as (watcher, ended):
+        try:
+            if left:
+                answer(config, folder, left, watcher, ended)
+        finally:
+            index = folder.write_index(requests)
+    if config.json:
+        return
+    if config.file is None:
+        page = folder.path / folder.rows[requests[0].id]["page"]
+        print_line(f"pictures and contact sheet: {page.parent}")
+        print_line(f"page: {page}")
+    else:
+        without = sum(folder.rows[request.id]["picture"] is None for request in requests)
+        print_line(f"{len(requests)} requests, {without} without a picture: {folder.path}")
+        print_line(f"page: {index}")
+
+
+def answer(
+    config: GenerateConfig,
+    folder: GenerationFolder,
+    left: Sequence[Request],
+    watcher: Callable[[Request], "serving.LiveRounds | None"],
+    ended: Callable[["serving.Answered"], None],
+) -> None:
+    """Load what is needed, and let the agent work."""
+    tool = config.world.open_tool()
+    policy = config.policy.load(config.world.policies, words=config.world.words_of(tool))
+    engine = config.engine.open(policy, config.sampling, folder.path)
+    # What has no room is refused before anything else is paid for.
+    engine.open(max(left, key=lambda request: len(request.prompt)).prompt, seed=0).close()
+    raise_on_interrupt()
+    serving.generate(
+        engine,
+        tool,
+        left,
+        seed=config.seed,
+        max_rounds=config.max_rounds,
+        store=folder.store,
+        # While some wait for their pictures, others fill the engine.
+        at_once=2 * config.sampling.max_batch,
+        keep=folder.keep,
+        ended=ended,
+        watcher=watcher,
+    )
+
+
+@contextmanager
+def shown(
+    config: GenerateConfig,
+    folder: GenerationFolder,
+    requests: Sequence[Request],
+    left: Sequence[Request],
+) -> Iterator[
+    tuple[Callable[[Request], "serving.LiveRounds | None"], Callable[["serving.Answered"], None]]
+]:
+    """Who watches a request, and who hears that one has ended."""
+    console = Console(highlight=False)
+    if config.json:
+        for request in requests:
+            if request not in left:
+                print_row(folder, request)
+        yield lambda request: None, lambda answered: print_row(folder, answered.request)
+    elif config.file is not None:
+        done = len(requests) - len(left)
+        with serving.many_requests(console, len(requests), done=done) as show:
+            yield (
+                lambda request: None,
+                lambda answered: show(folder.rows[answered.request.id], folder.path),
+            )
+    elif left:
+        rounds = serving.LiveRounds(
+            console, left[0], max_rounds=config.max_rounds, path=folder.picture_path
+        )
+        try:
+            yield lambda request: rounds, rounds.ended
+        finally:
+            rounds.close()
+    else:
+        print_line("answered before")
+        yield lambda request: None, lambda answered: None
+
+
+def print_row(folder: GenerationFolder, request: Request) -> None:
+    """A request's result as a line of JSON, its paths as they are seen from here."""
+    print(json.dumps(folder.row_from_here(request.id), ensure_ascii=False), flush=True)
+
+
+def problems(config: GenerateConfig) -> list[str]:
+    """What keeps anything from being drawn, a line each; no model is loaded. Servers are asked
+    last, because one that hangs takes a minute."""
+    lines = [*config.policy.problems(config.world.policies)]
+    try:
+        requests = requests_of(config)
+        if not lines:
+            lines += serving.request_problems(
+                requests,
+                config.policy.folder(config.world.policies),
+                words=config.world.tool_words,
+                turn_tokens=config.sampling.max_turn_tokens,
+            )
+    except (ValueError, OSError) as error:
+        lines.append(str(error))
+    if lines:
+        return lines
+    return [*config.world.tool_problems(), *config.engine.problems(config.sampling)]
+
+
+def requests_of(config: GenerateConfig) -> list[Request]:
+    """The one of the command line, which goes by its own words, or those of the file."""
+    if config.file is None:
+        if problem := serving.prompt_problem(config.prompt):
+            also = "" if config.prompt else ', "a photo of five clocks", or give --file'
+            raise ValueError(problem + also)
+        return [Request(id=config.prompt, prompt=config.prompt)]
+    if config.prompt:
+        raise ValueError(f"both a prompt and --file {config.file}; give one of them")
+    return read_requests(config.file)
+
+
+def about_run(config: GenerateConfig) -> dict[str, str]:
+    """What stands at the foot of each page."""
+    sampling, tool = config.sampling, config.world.tool_model or config.world.tool
+    return {
+        "policy": config.policy.policy,
+        "tool": tool,
+        "rounds": f"at most {config.max_rounds}",
+        "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
+        f"top-k {sampling.top_k}",
+        "seed": str(config.seed),
+    }
+
+
+def without_addresses(document: str) -> str:
+    """The options as they are compared: image servers move, and what they drew stays."""
+    values = json.loads(document)
+    if values["world"]["tool"].startswith(("http://", "https://")):
+        values["world"]["tool"] = "image servers"
+    return json.dumps(values)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))
