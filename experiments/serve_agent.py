@@ -22,6 +22,7 @@ from typing import Annotated
 import tyro
 
 import genagent_serving as serving  # what loads torch is taken from it when it is needed
+from genagent_data import Request
 from genagent_miniworld import Miniature
 from genagent_policy import PolicyConfig
 from genagent_rollout import EngineConfig, SamplingConfig
@@ -80,8 +81,14 @@ def main(config: ServeConfig, run: Run) -> None:
 
     listener = bind(server.listening())
     tool = world.open_tool()
-    policy = config.policy.load(world.policies, words=world.words_of(tool))
+    folder, words = config.policy.folder(world.policies), world.words_of(tool)
+    policy = config.policy.load(world.policies, words=words)
     engine = config.engine.open(policy, config.sampling, run.folder)
+
+    def problem(request: Request) -> str | None:
+        room = {"words": words, "turn_tokens": config.sampling.max_turn_tokens}
+        found = next(serving.request_problems([request], folder, **room), None)
+        return found and found.removeprefix(f"{request.id}: ")
 
     def ready(url: str) -> None:
         print_line(f"{server.name} answers at {url}/v1 (POST {url}/v1/images/generations)")
@@ -92,7 +99,14 @@ def main(config: ServeConfig, run: Run) -> None:
         feedback = run.folder / "feedback.jsonl"
         book = serving.FeedbackBook(feedback, run.tracker) if server.page else None
         served = serving.serve_agent(
-            engine, tool, server, store=run.pictures, book=book, listener=listener, on_ready=ready
+            engine,
+            tool,
+            server,
+            store=run.pictures,
+            book=book,
+            problem=problem,
+            listener=listener,
+            on_ready=ready,
         )
         run.finish(served.figures)
     if not served.at_rest:

@@ -15,6 +15,7 @@ from tests.experiments.running import EXPERIMENTS, start
         ("rl_flux.py", ("--grpo.learning-rate", "--policy", "--samples", "--seed", "--threads")),
         ("sft.py", ("--data", "--out", "--policy", "--sft.batch-size", "--lr", "--evaluate-every")),
         ("synthesize.py", ("--requests", "--out", "--teacher.explicit-first", "--seed")),
+        ("serve_agent.py", ("--policy", "--port", "--token-env", "--max-rounds", "--no-page")),
         ("build_miniworld.py", ("--tool.flow-steps", "--judge.steps", "--work", "--threads")),
     ],
 )

@@ -1,7 +1,9 @@
 """The agent's server: an image server whose pictures an agent makes, and a page beside it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from genagent_data import Request
 from genagent_serving.agent_metrics import AgentMetrics
 from genagent_serving.agent_pictures import AgentPictures
 from genagent_tools import ServedModel, ServerConfig
@@ -20,15 +22,17 @@ def build_agent_app(
     config: ServerConfig,
     *,
     book: "FeedbackBook | None" = None,
+    problem: Callable[[Request], str | None] = lambda request: None,
 ) -> "FastAPI":
     """The server as an ASGI app.
 
     Args:
         served: from ``served_agent``.
         book: takes the feedback of a page for people; None: there is no page.
+        problem: what keeps a request from being answered, besides what no agent can read.
     """
     metrics = AgentMetrics()
-    pictures = AgentPictures(agents, metrics)
+    pictures = AgentPictures(agents, metrics, problem=problem)
     pages: tuple[str, ...] = ()
     if book is not None:
         from genagent_serving.feedback_page import PAGE

@@ -7,13 +7,14 @@ with it the conversation's pages.
 
 import asyncio
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
 from genagent_data import Request
-from genagent_rollout import Engine, Rollout, Watcher, act
+from genagent_rollout import Engine, Watcher
 from genagent_rollout.drawing import Drawing
+from genagent_serving.answered import Answered
+from genagent_serving.answering import answer
 from genagent_serving.serve_config import AgentLoopConfig
 
 SPEED_MEMORY = 0.8
@@ -50,7 +51,7 @@ class AgentLoop:
 
     def begin(
         self, request: Request, *, seeds: Sequence[int], watcher: Watcher | None = None
-    ) -> list[Future[Rollout]]:
+    ) -> list[Future[Answered]]:
         """Take on an attempt at a request for each seed, or none of them.
 
         The promises fail as ``act`` does, and with PromptTooLong.
@@ -115,7 +116,7 @@ class AgentLoop:
     async def _until_stopped(self) -> None:
         await self._stopping.wait()
 
-    async def _attempt(self, request: Request, seed: int, watcher: Watcher | None) -> Rollout:
+    async def _attempt(self, request: Request, seed: int, watcher: Watcher | None) -> Answered:
         # Found out before it waits for its turn, and before anything is spent on it.
         try:
             self._engine.open(request.prompt, seed=seed).close()
@@ -126,9 +127,8 @@ class AgentLoop:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-        started = time.perf_counter()
         try:
-            rollout = await act(
+            answered = await answer(
                 self._engine,
                 self._drawing,
                 request,
@@ -138,11 +138,10 @@ class AgentLoop:
             )
         finally:
             self._places.release()
-        seconds = time.perf_counter() - started
-        past = self._seconds or seconds
-        self._seconds = SPEED_MEMORY * past + (1 - SPEED_MEMORY) * seconds
-        return rollout
+        past = self._seconds or answered.seconds
+        self._seconds = SPEED_MEMORY * past + (1 - SPEED_MEMORY) * answered.seconds
+        return answered
 
-    def _release(self, attempt: "Future[Rollout]") -> None:
+    def _release(self, attempt: "Future[Answered]") -> None:
         with self._count:
             self._taken -= 1

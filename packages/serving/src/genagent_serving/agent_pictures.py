@@ -3,29 +3,38 @@
 import asyncio
 import base64
 import time
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from uuid import uuid4
 
 from genagent_data import Picture, Request, Round, Trajectory
 from genagent_data.pictures import png_bytes
-from genagent_rollout import Rollout, Watcher
+from genagent_rollout import Watcher
 from genagent_rollout.vllm_engine import EngineError
 from genagent_serving.agent_loop import AgentLoop, NoRoom, PromptTooLong
 from genagent_serving.agent_metrics import AgentMetrics
+from genagent_serving.answered import Answered
+from genagent_serving.prompt_check import prompt_problem
 from genagent_tools import DrawSettings
 from genagent_tools.server import ApiError, ImageRequest, Load, MadePicture, queue_full
-
-LAYOUT = "\n\r\t"
-"""Control characters that a prompt may hold."""
 
 
 class AgentPictures:
     """A ``PictureMaker`` by rounds: think, call the tool, look, judge, reflect."""
 
-    def __init__(self, agents: AgentLoop, metrics: AgentMetrics) -> None:
+    def __init__(
+        self,
+        agents: AgentLoop,
+        metrics: AgentMetrics,
+        *,
+        problem: Callable[[Request], str | None],
+    ) -> None:
+        """
+        Args:
+            problem: what keeps a request from being answered; called from other threads.
+        """
         self.agents = agents
+        self._problem = problem
         self._metrics = metrics
         metrics.watch_progress(lambda: agents.in_progress)
 
@@ -40,26 +49,26 @@ class AgentPictures:
         self, body: ImageRequest, seeds: Sequence[int], settings: DrawSettings
     ) -> list[MadePicture]:
         """See ``PictureMaker``; an attempt without any picture fails them all."""
-        rollouts = await self.act(body.prompt, seeds)
+        answers = await self.act(body.prompt, seeds)
         return await asyncio.to_thread(
-            lambda: [made_picture(each, with_rounds=bool(body.rounds)) for each in rollouts]
+            lambda: [made_picture(each, with_rounds=bool(body.rounds)) for each in answers]
         )
 
     async def act(
         self, prompt: str, seeds: Sequence[int], *, watcher: Watcher | None = None
-    ) -> list[Rollout]:
+    ) -> list[Answered]:
         """An attempt for each seed, all side by side; cancelled, it gives them up.
 
         Raises:
             ApiError: 400 for a prompt that cannot be answered, 429 where there is no room, 502
                 where the engine's servers fail.
         """
-        request = read_request(prompt)
+        request = await self._read(prompt)
         started = time.perf_counter()
-        attempts: list[Future[Rollout]] = []
+        attempts: list[Future[Answered]] = []
         try:
             attempts = self.agents.begin(request, seeds=seeds, watcher=watcher)
-            rollouts = await asyncio.gather(*map(asyncio.wrap_future, attempts))
+            answers = await asyncio.gather(*map(asyncio.wrap_future, attempts))
         except NoRoom as full:
             raise queue_full(
                 str(full), waiting=self.agents.waiting, speed=self.agents.per_second
@@ -71,46 +80,34 @@ class AgentPictures:
         finally:
             for attempt in attempts:
                 attempt.cancel()
-        for rollout in rollouts:
-            self._metrics.ended(rollout.trajectory, seconds=time.perf_counter() - started)
-        return rollouts
+        for answered in answers:
+            self._metrics.ended(answered.trajectory, seconds=time.perf_counter() - started)
+        return answers
 
     def stop(self, seconds: float) -> bool:
         return self.agents.stop(seconds)
 
-
-def read_request(prompt: str) -> Request:
-    """What the agent is asked.
-
-    Raises:
-        ApiError: 400 for a prompt of spaces, or with control characters.
-    """
-    for place, character in enumerate(prompt):
-        if unicodedata.category(character) == "Cc" and character not in LAYOUT:
-            raise ApiError(
-                400,
-                f"the prompt holds the control character U+{ord(character):04X} at place "
-                f"{place + 1}; take it out",
-                param="prompt",
-                code="invalid_value",
-            )
-    if not prompt.strip():
-        raise ApiError(
-            400, "the prompt is empty; say what to draw", param="prompt", code="invalid_value"
-        )
-    return Request(id=uuid4().hex, prompt=prompt, task="served")
+    async def _read(self, prompt: str) -> Request:
+        """What the agent is asked. Raises ApiError where it cannot be."""
+        problem = prompt_problem(prompt)
+        if problem is None:
+            request = Request(id=uuid4().hex, prompt=prompt, task="served")
+            problem = await asyncio.to_thread(self._problem, request)
+            if problem is None:
+                return request
+        raise ApiError(400, problem, param="prompt", code="invalid_value")
 
 
-def made_picture(rollout: Rollout, *, with_rounds: bool) -> MadePicture:
+def made_picture(answered: Answered, *, with_rounds: bool) -> MadePicture:
     """A trajectory as an answer: its last picture, and the prompt that this was drawn from.
 
     Raises:
         ApiError: 502 where the tool gave no picture at all, 500 where the agent asked for none.
     """
-    trajectory = rollout.trajectory
+    trajectory = answered.trajectory
     drawn = [round for round in trajectory.rounds if round.picture is not None]
     if not drawn:
-        raise _without_picture(trajectory, rollout.seed)
+        raise _without_picture(trajectory, answered.seed)
     last = drawn[-1]
     assert last.picture is not None
     extensions: dict[str, object] = {

@@ -6,24 +6,15 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from genagent_data import Trajectory, trajectory_to_row
-from genagent_rollout import Rollout
+from genagent_data import trajectory_to_row
+from genagent_serving.answered import Answered
 from genagent_tracking import MlflowTracker, PersonFeedback, TrajectoryRecord
 
 REMEMBERED = 1000
 """Trajectories of which feedback is still taken."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Remembered:
-    """A trajectory without its tokens."""
-
-    trajectory: Trajectory
-    turns: tuple[str, ...]
-    seed: int
 
 
 class FeedbackBook:
@@ -37,16 +28,14 @@ class FeedbackBook:
         self.path = path
         self._tracker = tracker
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, _Remembered] = OrderedDict()
+        self._known: OrderedDict[str, Answered] = OrderedDict()
         self._traces: dict[str, str] = {}
 
-    def remember(self, rollout: Rollout) -> str:
+    def remember(self, answered: Answered) -> str:
         """A name by which feedback on a trajectory is given, and which nobody can guess."""
         name = secrets.token_urlsafe(12)
         with self._lock:
-            self._known[name] = _Remembered(
-                trajectory=rollout.trajectory, turns=rollout.turns, seed=rollout.seed
-            )
+            self._known[name] = answered
             while len(self._known) > REMEMBERED:
                 forgotten, _ = self._known.popitem(last=False)
                 self._traces.pop(forgotten, None)
@@ -74,10 +63,7 @@ class FeedbackBook:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            if name in self._traces:
-                self._tracker.feedback(self._traces[name], feedback)
-                return
-            record = TrajectoryRecord(
-                trajectory=known.trajectory, turns=known.turns, feedback=feedback
-            )
-            [self._traces[name]] = self._tracker.trajectories([record], 0)
+            if name not in self._traces:
+                record = TrajectoryRecord(trajectory=known.trajectory, turns=known.turns)
+                [self._traces[name]] = self._tracker.trajectories([record], 0)
+            self._tracker.feedback(self._traces[name], feedback)

@@ -133,18 +133,18 @@ def build_page(
                             gr.update(),
                             "",
                         )
-                    [rollout] = acting.result()
+                    [answered] = acting.result()
             except ApiError as error:
                 raise gr.Error(escape(str(error)), print_exception=False) from error
-            told = live.story.ended(rollout.trajectory)
+            told = live.story.ended(answered.trajectory)
             drawn = [
                 index
-                for index, round in enumerate(rollout.trajectory.rounds, start=1)
+                for index, round in enumerate(answered.trajectory.rounds, start=1)
                 if round.picture is not None
             ]
             yield (
                 await asyncio.to_thread(story_html, told),
-                book.remember(rollout),
+                book.remember(answered),
                 gr.update(visible=True),
                 gr.update(
                     choices=[(f"picture {index}", index) for index in drawn],

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genagent_data import PictureStore
+from genagent_data import PictureStore, Request
 from genagent_rollout import Engine
 from genagent_serving.agent_app import build_agent_app, served_agent
 from genagent_serving.agent_loop import AgentLoop
@@ -36,6 +36,7 @@ def serve_agent(
     *,
     store: PictureStore,
     book: FeedbackBook | None = None,
+    problem: Callable[[Request], str | None] = lambda request: None,
     listener: socket.socket,
     on_ready: Callable[[str], None] | None = None,
 ) -> Served:
@@ -44,13 +45,14 @@ def serve_agent(
     Args:
         store: where pictures are kept.
         book: takes the feedback of the page for people; None: there is no page.
+        problem: what keeps a request from being answered, such as its length.
         listener: from ``genagent_tools.server.bind``.
         on_ready: told the server's URL once it listens.
     """
     drawing = live_drawing(tool, store, batch=config.agents.draw_batch)
     agents = AgentLoop(engine, drawing, config.agents)
     served = served_agent(config.name, size=picture_size(tool), max_prompt=config.max_prompt)
-    app = build_agent_app(agents, served, config.listening(), book=book)
+    app = build_agent_app(agents, served, config.listening(), book=book, problem=problem)
     # As in the image server: passes of the model let the interpreter go at every kernel, and get
     # it back from a busy web server after 5 ms by default.
     sys.setswitchinterval(0.0005)

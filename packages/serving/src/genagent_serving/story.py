@@ -5,13 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from genagent_data import Picture, Round, Trajectory, Turn
-
-ENDINGS = {
-    "answer": "The agent stops: it takes the picture for right.",
-    "out_of_rounds": "The agent would go on, but it has no round left.",
-    "format_error": "The agent broke off: what it said was no turn.",
-    "tool_failure": "The agent stops: the tool gave no picture.",
-}
+from genagent_serving.answered import ending_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +31,6 @@ class Story:
     """What is waited for; None: nothing."""
     ending: str | None = None
     answer: str | None = None
-    error: str | None = None
 
     def heard(self, turn: Turn) -> "Story":
         """The agent has spoken."""
@@ -62,9 +55,8 @@ class Story:
             self,
             chapters=self.chapters[: len(trajectory.rounds)],
             status=None,
-            ending=ENDINGS[trajectory.ending],
+            ending=ending_words(trajectory),
             answer=trajectory.answer,
-            error=trajectory.error,
         )
 
 

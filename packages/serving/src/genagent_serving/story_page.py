@@ -1,14 +1,11 @@
 """A story as HTML, in which what a model wrote is text and nothing else."""
 
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
+from genagent_data import Picture
+from genagent_serving.page import render
 from genagent_serving.story import Story
 from genagent_tracking.pictures import data_url
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 STYLE = """
 .story { display: flex; flex-direction: column; gap: 14px; }
@@ -40,14 +37,11 @@ STYLE = """
 
 def story_html(story: Story) -> str:
     """The rounds so far, each with its picture. Raises OSError where a picture is gone."""
-    return _template().render(story=story)
+    sources = [each.picture and _source(each.picture) for each in story.chapters]
+    return render("story.html.j2", story=story, sources=sources)
 
 
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["data_url"] = lambda picture: data_url(picture.image)
-    text = files("genagent_serving").joinpath("templates", "story.html").read_text("utf-8")
-    return environment.from_string(text)
+@lru_cache(maxsize=128)
+def _source(picture: Picture) -> str:
+    """Rounds are shown again with each event, and a picture of FLUX takes 0.2 s to be encoded."""
+    return data_url(picture.image)

@@ -188,7 +188,11 @@ class MlflowTracker:
         return ids
 
     def feedback(self, trace_id: str, feedback: PersonFeedback) -> None:
-        """Record what a person says later of a trajectory that was recorded before."""
+        """Record what a person says of a trajectory; it is in the store when this returns.
+
+        Args:
+            trace_id: of ``trajectories``.
+        """
         import mlflow
 
         with self._writing():

@@ -44,4 +44,3 @@ class TrajectoryRecord:
     """The reward with its verdicts; None where no reward was asked for."""
     true_success: bool | None = None
     """Whether the last picture truly satisfies the request, where the truth is known."""
-    feedback: PersonFeedback | None = None

@@ -46,8 +46,6 @@ def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
             verdict = item.record.point_verdict
             items.append(_verdict_item("judge passed", verdict.choice == "yes", verdict, {}))
         items += [_pair_item(pair) for pair in item.record.pair_verdicts]
-    if item.feedback is not None:
-        items += person_items(item.feedback)
     return items
 
 
