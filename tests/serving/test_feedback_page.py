@@ -11,7 +11,7 @@ from tests.serving.agents import TOKEN, engine_of, serving
 from tests.serving.browser import browsing, draw
 
 from genagent_data import Turn, render_turn
-from genagent_serving import FeedbackBook
+from genagent_serving import AgentLoopConfig, FeedbackBook
 from genagent_tracking import MlflowTracker, TrackerConfig
 
 pytest.importorskip("gradio")
@@ -27,15 +27,9 @@ HOSTILE = [
 @pytest.fixture
 def kept(tmp_path):
     """A book of feedback, and what MLflow has of it once it is closed."""
-    from dataclasses import dataclass
-
-    @dataclass
-    class NoOptions:
-        pass
-
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     config = TrackerConfig(experiment="page", uri=uri, system_seconds=0)
-    tracker = MlflowTracker(config, run_config=NoOptions())
+    tracker = MlflowTracker(config, run_config=AgentLoopConfig())
     book = FeedbackBook(tmp_path / "feedback.jsonl", tracker)
 
     def assessments():
@@ -152,7 +146,6 @@ def test_who_leaves_or_stops_gives_the_trajectory_back(tiny_policy, tmp_path, ke
     book, _ = kept
     engine, tool = engine_of(tiny_policy, [TWO_ROUNDS] * 2), Waiting()
     with serving(engine, tool, tmp_path / "pictures", book=book) as served, browsing() as page:
-        page.goto(served.url)
         for leave in (lambda: page.click("#stop"), lambda: page.goto("about:blank")):
             page.goto(f"{served.url}/ui")
             page.fill("#request textarea, #request input", "two circles")

@@ -115,27 +115,37 @@ def build_page(
                 down = gr.Button("Thumb down", elem_id="down")
             kept = gr.HTML(elem_id="kept")
 
-        async def play(words: str, chosen: str) -> AsyncIterator[tuple[Any, ...]]:
+        # By session. Gradio's own way to cancel waits for the next event of a generator, and the
+        # next one of an agent may be minutes away.
+        playing: dict[str | None, asyncio.Task[Any]] = {}
+
+        async def play(
+            words: str, chosen: str, person: gr.Request
+        ) -> AsyncIterator[tuple[Any, ...]]:
             chosen = chosen.strip()
             if chosen and not (chosen.isascii() and chosen.isdigit()):
                 raise gr.Error(f"The seed is {escape(chosen)}; wants a whole number, or nothing.")
             number = int(chosen) if chosen else secrets.randbelow(2**31)
             live = LiveStory(Story(request=words))
-            hidden = gr.update(visible=False)
+
+            async def telling(story: Story) -> tuple[Any, ...]:
+                html = await asyncio.to_thread(story_html, story)
+                return html, None, gr.update(visible=False), gr.update(), ""
+
             try:
                 with service.taken(pictures.act(words, [number], watcher=live)) as acting:
+                    playing[person.session_hash] = acting
                     acting.add_done_callback(lambda _: live.close())
                     async for told in live.stories():
-                        yield (
-                            await asyncio.to_thread(story_html, told),
-                            None,
-                            hidden,
-                            gr.update(),
-                            "",
-                        )
+                        yield await telling(told)
+                    if acting.cancelled() and not service.draining:
+                        yield await telling(live.story.given_up())
+                        return
                     [answered] = acting.result()
             except ApiError as error:
                 raise gr.Error(escape(str(error)), print_exception=False) from error
+            finally:
+                playing.pop(person.session_hash, None)
             told = live.story.ended(answered.trajectory)
             drawn = [
                 index
@@ -153,6 +163,11 @@ def build_page(
                 ),
                 "",
             )
+
+        async def give_up(person: gr.Request) -> None:
+            acting = playing.get(person.session_hash)
+            if acting is not None:
+                acting.cancel()
 
         async def keep(
             thumb_up: bool, name: str | None, best: int | None, comment: str, person: gr.Request
@@ -182,7 +197,7 @@ def build_page(
             return await keep(False, name, best, comment, person)
 
         shown = [story, attempt, opinions, best, kept]
-        playing = gr.on(
+        gr.on(
             [ask.click, prompt.submit],
             play,
             [prompt, seed],
@@ -191,7 +206,8 @@ def build_page(
             trigger_mode="once",
             **_PRIVATE,
         )
-        stop.click(None, None, None, cancels=[playing])
+        stop.click(give_up, None, None, show_progress="hidden", **_PRIVATE)
+        page.unload(give_up)
         up.click(keep_up, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
         down.click(keep_down, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
     return page

@@ -49,6 +49,10 @@ class Story:
         status = None if round.picture is None else "The agent looks at the picture …"
         return replace(self, chapters=(*self.chapters[:-1], last), status=status)
 
+    def given_up(self) -> "Story":
+        """Somebody has stopped it."""
+        return replace(self, status=None, ending="Stopped; nothing is kept.")
+
     def ended(self, trajectory: Trajectory) -> "Story":
         """It is over. A call that came after the last round has no chapter."""
         return replace(
