@@ -9,7 +9,13 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from tests.experiments.running import only_run, start, summary_of
+from tests.serving.agents import serving
 from tests.serving.browser import browsing, draw
+
+from genagent_data import PictureStore
+from genagent_miniworld import Miniature, sample_requests
+from genagent_policy import Policy
+from genagent_rollout import LocalEngine, run_agents
 
 GENERATIONS = "/v1/images/generations"
 REQUEST = "as many squares as a triangle has sides, in the color of a ripe lemon"
@@ -69,6 +75,43 @@ def test_programs_and_a_person_are_answered_and_a_signal_finishes_what_is_in_pro
     assert trace.info.request_preview == REQUEST
     found = {a.name: (a.feedback.value, a.source.source_type) for a in trace.info.assessments}
     assert found["person thumb up"] == (True, "HUMAN")
+
+
+@pytest.mark.slow
+def test_sixteen_clients_at_once_get_what_the_agent_gives_each(tmp_path):
+    world = Miniature()
+    tool, policy = world.open_tool(), Policy.load(world.policies["sft"])
+    requests = sample_requests(16, seed=3, split="held-out")
+    direct = run_agents(
+        LocalEngine(policy),
+        tool,
+        requests,
+        seeds=range(16),
+        max_rounds=3,
+        store=PictureStore(tmp_path / "direct"),
+    )
+
+    def ask(place):
+        return served.ask(prompt=requests[place].prompt, seed=place, rounds=True).json()
+
+    with (
+        serving(LocalEngine(policy), tool, tmp_path / "served", max_rounds=3) as served,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        ask(0)
+        started = time.perf_counter()
+        answers = list(pool.map(ask, range(16)))
+        seconds = time.perf_counter() - started
+    print(f"16 at once: {seconds:.1f} s served, {direct.timings.total:.1f} s by run_agents")
+    same = 0
+    for answer, rollout in zip(answers, direct.rollouts, strict=True):
+        drawn = [round.tool_prompt for round in rollout.trajectory.rounds]
+        if "data" in answer:
+            same += [round["prompt"] for round in answer["data"][0]["rounds"]] == drawn
+        else:
+            same += not rollout.trajectory.pictures
+    # Float noise from the company in a batch may turn a token of one or two; a mix-up all.
+    assert same >= 14
 
 
 @pytest.mark.parametrize(
