@@ -48,7 +48,7 @@ def test_programs_and_a_person_are_answered_and_a_signal_finishes_what_is_in_pro
                     httpx.post,
                     url + GENERATIONS,
                     json={"prompt": "three red circles", "seed": seed, "rounds": True},
-                    timeout=120,
+                    timeout=300,
                 )
                 for seed in range(8)
             ]

@@ -47,7 +47,7 @@ class Served:
 
     def ask(self, **body: Any) -> httpx.Response:
         return httpx.post(
-            self.url + GENERATIONS, json={"prompt": "two circles", **body}, timeout=60
+            self.url + GENERATIONS, json={"prompt": "two circles", **body}, timeout=300
         )
 
     def metric(self, name: str) -> float:

@@ -26,6 +26,9 @@ PAGE = "/ui"
 MAX_COMMENT = 2000
 """Characters."""
 
+MAX_NAME = 100
+"""Characters of who logs in."""
+
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 """Of what happens on the page: the API for programs is another one. People do not wait for each
 other here; the agent's own bounds hold."""
@@ -175,8 +178,8 @@ def build_page(
             feedback = PersonFeedback(
                 thumb_up=thumb_up,
                 best_picture=best,
-                comment=comment.strip()[:MAX_COMMENT] or None,
-                who=person.username or "page",
+                comment=_words(comment, MAX_COMMENT),
+                who=_words(person.username, MAX_NAME) or "page",
             )
             try:
                 await asyncio.to_thread(book.keep, name or "", feedback)
@@ -211,3 +214,8 @@ def build_page(
         up.click(keep_up, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
         down.click(keep_down, [attempt, best, comment], kept, show_progress="hidden", **_PRIVATE)
     return page
+
+
+def _words(text: str | None, limit: int) -> str | None:
+    """What a person wrote, as a file and MLflow take it: half a surrogate pair is no UTF-8."""
+    return (text or "").encode(errors="replace").decode().strip()[:limit] or None

@@ -25,8 +25,8 @@ class Served:
     figures: dict[str, float]
     """Answers, and trajectories by their ending; those of the page are among them."""
     at_rest: bool
-    """Whether nothing draws any more. A pipeline in mid-picture cannot be stopped, and the end of
-    the interpreter waits for it: leave with ``os._exit`` then."""
+    """Whether the agent's thread has ended. A pass of the model cannot be stopped, and the end of
+    the interpreter aborts under it: leave with ``os._exit`` then."""
 
 
 def serve_agent(
