@@ -73,7 +73,10 @@ def test_programs_and_a_person_are_answered_and_a_signal_finishes_what_is_in_pro
     client, logged = only_run(tmp_path, "serve_agent")
     [trace] = client.search_traces(locations=[logged.info.experiment_id])
     assert trace.info.request_preview == REQUEST
-    found = {a.name: (a.feedback.value, a.source.source_type) for a in trace.info.assessments}
+    found = {
+        a.name: (a.feedback and a.feedback.value, a.source.source_type)
+        for a in trace.info.assessments
+    }
     assert found["person thumb up"] == (True, "HUMAN")
 
 

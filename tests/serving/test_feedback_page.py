@@ -42,7 +42,7 @@ def kept(tmp_path):
                 [
                     (
                         a.name,
-                        a.feedback.value,
+                        a.feedback and a.feedback.value,
                         a.source.source_type,
                         a.source.source_id,
                         a.rationale,
