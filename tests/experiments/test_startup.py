@@ -37,6 +37,8 @@ from tests.experiments.running import EXPERIMENTS, start
             "build_miniworld.py",
             ("--resume", "--tool.flow-steps", "--judge.steps", "--work", "--threads"),
         ),
+        ("serve_agent.py", ("--policy", "--port", "--token-env", "--max-rounds", "--no-page")),
+        ("evaluate.py", ("--bench", "--strategy", "--tools", "--policy", "--select", "--seed")),
     ],
 )
 def test_help_does_not_wait_for_the_heavy_libraries(tmp_path, script, options):

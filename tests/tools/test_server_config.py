@@ -38,6 +38,11 @@ def test_other_machines_may_be_served_with_a_token():
     [
         ({"name": ""}, "no name"),
         ({"width": 0}, "width is 0"),
+        ({"width": None}, "width and height go together"),
+        (
+            {"width": None, "height": None, "extensions": frozenset({"size"})},
+            "give the default width and height too",
+        ),
         ({"steps": 200}, "steps is 200; wants 1 to max_steps, 100"),
         ({"extensions": frozenset({"magic"})}, r"unknown extensions \['magic'\]"),
         ({"extensions": frozenset({"guidance_scale", "true_cfg_scale"})}, "keep the one"),

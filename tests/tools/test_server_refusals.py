@@ -100,6 +100,7 @@ def test_the_slower_the_pictures_the_later_to_come_back():
         ({"stream": True}, 400, "stream", "leave stream out"),
         ({"model": "dall-e-3"}, 404, "model", "this server has 'painter'"),
         ({"true_cfg_scale": 4.0}, 400, "true_cfg_scale", "does not know true_cfg_scale"),
+        ({"rounds": True}, 400, "rounds", "does not know rounds"),
         ({"num_inference_steps": 101}, 400, "num_inference_steps", "100 at most"),
         ({"seed": -1}, 422, "seed", "greater than or equal to 0"),
         ({"seed": 2**63}, 422, "seed", "less than or equal to"),

@@ -114,7 +114,7 @@ class BatchedDrawing:
         asked, self._asked = self._asked, []
         prompts, seeds = [prompt for prompt, _, _ in asked], [seed for _, seed, _ in asked]
         self.activity.pictures.begin()
-        drawn = self._painter.submit(_draw_and_store, self._tool, self._store, prompts, seeds)
+        drawn = self._painter.submit(draw_and_store, self._tool, self._store, prompts, seeds)
         self._under_way = drawn, [picture for _, _, picture in asked]
 
     def _hand_out(self) -> None:
@@ -134,9 +134,10 @@ class BatchedDrawing:
                 picture.set_exception(result)
 
 
-def _draw_and_store(
+def draw_and_store(
     tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Drawn:
+    """A stored picture or a failure for each prompt. Raises OSError where one cannot be stored."""
     results = draw_each(tool, prompts, seeds)
     stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
     return [one if isinstance(one, ToolError) else next(stored) for one in results]

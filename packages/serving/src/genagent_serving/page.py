@@ -53,7 +53,7 @@ def request_page(answered: Answered, about: Mapping[str, str]) -> str:
             zip(trajectory.rounds, answered.turn_seconds, strict=False), 1
         )
     ]
-    return _render(
+    return render(
         "page.html.j2",
         answered=answered,
         rounds=rounds,
@@ -66,7 +66,7 @@ def request_page(answered: Answered, about: Mapping[str, str]) -> str:
 def index_page(rows: Sequence[Mapping[str, Any]], about: Mapping[str, str]) -> str:
     """The page that links to all requests of a folder, from the lines of its results."""
     without = sum(row["picture"] is None for row in rows)
-    return _render("index.html.j2", rows=rows, without=without, about=about)
+    return render("index.html.j2", rows=rows, without=without, about=about)
 
 
 def _shown(picture: Picture) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def _shown(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template with its values escaped."""
     return _environment().get_template(template).render(**values)
 
 

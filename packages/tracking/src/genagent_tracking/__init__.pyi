@@ -15,7 +15,7 @@ from .interrupt import quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .pictures import picture_grid
-from .record import RunStatus, TrackingError, TrajectoryRecord
+from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
 from .states import Learner
@@ -25,6 +25,7 @@ __all__ = [
     "Learner",
     "Message",
     "MlflowTracker",
+    "PersonFeedback",
     "Run",
     "RunConfig",
     "RunStatus",

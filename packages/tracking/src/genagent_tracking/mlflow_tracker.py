@@ -23,7 +23,12 @@ from genagent_tracking.config import config_to_json, flatten_config
 from genagent_tracking.messages import chat_messages
 from genagent_tracking.pictures import data_url, enlarged, picture_grid
 from genagent_tracking.provenance import source_tags
-from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
+from genagent_tracking.record import (
+    PersonFeedback,
+    RunStatus,
+    TrackingError,
+    TrajectoryRecord,
+)
 from genagent_tracking.store import (
     DEFAULT_URI,
     artifact_location,
@@ -35,7 +40,7 @@ from genagent_tracking.store import (
     restore,
     silence,
 )
-from genagent_tracking.traces import write_trace
+from genagent_tracking.traces import log_feedback, person_items, write_trace
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -158,13 +163,15 @@ class MlflowTracker:
         with self._writing():
             self._client.log_batch(self.run_id, metrics=finite)
 
-    def trajectories(self, items: Sequence[TrajectoryRecord], step: int) -> None:
-        """Record each trajectory as a trace of this run, tagged with its step and ending.
+    def trajectories(self, items: Sequence[TrajectoryRecord], step: int) -> list[str]:
+        """Record each trajectory as a trace of this run, tagged with its step and ending; the
+        traces' ids.
 
         Raises:
             ValueError: a trajectory has more rounds than turns.
             OSError: a picture's file cannot be read.
         """
+        ids = []
         for item in items:
             messages = chat_messages(
                 item.trajectory, item.turns, lambda picture: data_url(picture.image)
@@ -178,6 +185,21 @@ class MlflowTracker:
                     run_id=self.run_id,
                 )
                 self._trace_ids.append(trace_id)
+            ids.append(trace_id)
+        return ids
+
+    def feedback(self, trace_id: str, feedback: PersonFeedback) -> None:
+        """Record what a person says of a trajectory; it is in the store when this returns.
+
+        Args:
+            trace_id: of ``trajectories``.
+        """
+        import mlflow
+
+        with self._writing():
+            mlflow.flush_trace_async_logging()
+            for item in person_items(feedback):
+                log_feedback(trace_id, item)
 
     def images(self, key: str, grid: Image.Image | Sequence[Image.Image], step: int) -> None:
         """Record a picture, or several as a grid, under ``key`` on the run's slider of steps."""

@@ -15,6 +15,21 @@ class TrackingError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PersonFeedback:
+    """What a person thinks of a trajectory.
+
+    Example: ``PersonFeedback(thumb_up=False, best_picture=1, comment="the second one lost a cat")``
+    """
+
+    thumb_up: bool
+    best_picture: int | None = None
+    """From 1; None: not said."""
+    comment: str | None = None
+    who: str = "page"
+    """Where it came from, or by what name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrajectoryRecord:
     """A trajectory as it is shown to a reader.
 

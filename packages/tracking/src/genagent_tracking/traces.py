@@ -1,7 +1,8 @@
 """Trajectories as MLflow traces: one root span that holds the conversation, verdicts as feedback.
 
 One span and not one a round: MLflow's page then shows all rounds with their pictures as one
-conversation. Verdicts of a language model are marked as such, computed ones as code.
+conversation. Verdicts of a language model are marked as such, computed ones as code, people's as
+human.
 """
 
 import random
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from genagent_rewards import PairRecord, RewardRecord, Verdict
 from genagent_tracking.messages import Message
-from genagent_tracking.record import TrajectoryRecord
+from genagent_tracking.record import PersonFeedback, TrajectoryRecord
 
 _REWARD_SOURCE = "genagent_rewards.hybrid"
 
@@ -26,6 +27,7 @@ class FeedbackItem:
     source: str = _REWARD_SOURCE
     by_model: bool = False
     """A language model said so."""
+    by_person: bool = False
     rationale: str | None = None
     metadata: dict[str, str] | None = None
 
@@ -44,6 +46,17 @@ def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
             verdict = item.record.point_verdict
             items.append(_verdict_item("judge passed", verdict.choice == "yes", verdict, {}))
         items += [_pair_item(pair) for pair in item.record.pair_verdicts]
+    return items
+
+
+def person_items(feedback: PersonFeedback) -> list[FeedbackItem]:
+    """What a person said of a trajectory."""
+    said = {"source": feedback.who, "rationale": feedback.comment, "by_person": True}
+    items = [FeedbackItem(name="person thumb up", value=feedback.thumb_up, **said)]
+    if feedback.best_picture is not None:
+        items.append(
+            FeedbackItem(name="person best picture", value=float(feedback.best_picture), **said)
+        )
     return items
 
 
@@ -104,7 +117,7 @@ def write_trace(
             response_preview=summary_line(item),
         )
         for feedback in feedback_items(item):
-            _log_feedback(span.trace_id, feedback)
+            log_feedback(span.trace_id, feedback)
         return span.trace_id
 
 
@@ -155,11 +168,14 @@ def _verdict_item(
     )
 
 
-def _log_feedback(trace_id: str, item: FeedbackItem) -> None:
+def log_feedback(trace_id: str, item: FeedbackItem) -> None:
+    """Put one judgement on a trace."""
     import mlflow
     from mlflow.entities import AssessmentError, AssessmentSource, AssessmentSourceType
 
     kind = AssessmentSourceType.LLM_JUDGE if item.by_model else AssessmentSourceType.CODE
+    if item.by_person:
+        kind = AssessmentSourceType.HUMAN
     absent = AssessmentError(error_code="ABSENT", error_message="no verdict could be had")
     mlflow.log_feedback(
         trace_id=trace_id,

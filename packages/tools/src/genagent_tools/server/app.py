@@ -15,6 +15,9 @@ from genagent_tools.server.config import ServerConfig
 from genagent_tools.server.errors import ErrorBody, add_error_handlers
 from genagent_tools.server.gate import Gate
 from genagent_tools.server.image_request import ImageAnswer, ImageRequest, read_settings
+from genagent_tools.server.metrics import RequestMetrics, ServerMetrics
+from genagent_tools.server.picture_maker import PictureMaker
+from genagent_tools.server.pipelines import Pipelines
 from genagent_tools.server.served_model import ServedModel
 from genagent_tools.server.service import ImageService
 from genagent_tools.tool import DrawingTool
@@ -36,6 +39,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         422: "A field of the wrong type or out of range.",
         429: "The queue is full; Retry-After says when to come back.",
         500: "The picture failed.",
+        502: "What the picture is made with failed.",
         503: "The server is about to stop; Retry-After says when to come back.",
     }.items()
 }
@@ -45,7 +49,7 @@ _TOKEN: dict[int | str, dict[str, Any]] = {401: _REFUSALS[401]}
 def build_app(
     tools: DrawingTool | Sequence[DrawingTool], served: ServedModel, config: ServerConfig
 ) -> FastAPI:
-    """The server as an ASGI app; ``app.state.service`` is the ImageService behind it.
+    """The server of pipelines as an ASGI app.
 
     Raises:
         ValueError: no tool.
@@ -53,25 +57,53 @@ def build_app(
     tools = list(tools) if isinstance(tools, Sequence) else [tools]
     if not tools:
         raise ValueError("no tool to draw with; give one for each device")
-    service = ImageService(tools, config)
+    metrics = ServerMetrics()
+    pipelines = Pipelines(tools, config.batching, metrics)
+    return build_images_app(
+        pipelines,
+        served,
+        config,
+        metrics=metrics,
+        title="genagent-tools",
+        description="Pictures over OpenAI's protocol, drawn in batches.",
+    )
+
+
+def build_images_app(
+    maker: PictureMaker,
+    served: ServedModel,
+    config: ServerConfig,
+    *,
+    metrics: RequestMetrics,
+    title: str,
+    description: str,
+    open_paths: Sequence[str] = (),
+) -> FastAPI:
+    """A server of pictures as an ASGI app, whoever makes them; ``app.state.service`` is the
+    ImageService behind it.
+
+    Args:
+        open_paths: that ask for the token in a way of their own, with all that is below them.
+    """
+    service = ImageService(maker, config, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        maker.start()
         yield
         service.stop()
-        await asyncio.to_thread(service.workers.join, JOIN_SECONDS)
+        await asyncio.to_thread(maker.stop, JOIN_SECONDS)
 
     app = FastAPI(
-        title="genagent-tools",
-        description="Pictures over OpenAI's protocol, drawn in batches.",
+        title=title,
+        description=description,
         lifespan=lifespan,
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Gate, config=config, metrics=service.metrics)
+    app.add_middleware(Gate, config=config, metrics=metrics, open_paths=open_paths)
     add_error_handlers(app)
     started = int(time.time())
 
@@ -80,14 +112,21 @@ def build_app(
         """Draw ``n`` pictures of one prompt."""
         settings = read_settings(body, served)
         seeds = body.seeds()
-        pictures = await service.draw(body.prompt, seeds, settings, request)
+        pictures = await service.draw(body, seeds, settings, request)
         if pictures is None:
             return Response(status_code=CLIENT_GONE)
-        width, height = settings.width or served.width, settings.height or served.height
+        asked = settings.width or served.width, settings.height or served.height
+        width, height = pictures[0].size or asked
         answer = {
             "created": int(time.time()),
             "data": [
-                {"b64_json": picture, "url": None, "revised_prompt": None, "seed": seed}
+                {
+                    "b64_json": picture.encoded,
+                    "url": None,
+                    "revised_prompt": picture.revised_prompt,
+                    "seed": seed,
+                    **picture.extensions,
+                }
                 for picture, seed in zip(pictures, seeds, strict=True)
             ],
             "model": served.name,
@@ -101,7 +140,7 @@ def build_app(
         """The one model served: its defaults, its limits, and in ``words`` how many words of a
         prompt it reads, null where that is not known."""
         defaults = {
-            "size": f"{served.width}x{served.height}",
+            "size": served.size,
             "num_inference_steps": served.steps,
             "guidance": served.guidance,
         }
@@ -126,15 +165,16 @@ def build_app(
     @app.get("/healthz", responses={503: {"description": "Draining, or a worker is dead."}})
     async def health() -> JSONResponse:
         """Whether requests are taken, and how many pictures wait."""
-        status = "ready" if service.workers.alive else "broken"
+        load = maker.load
+        status = "ready" if load.alive else "broken"
         if service.draining:
             status = "draining"
-        body = {"status": status, "model": served.name, "queue_depth": len(service.queue)}
+        body = {"status": status, "model": served.name, "queue_depth": load.waiting}
         return JSONResponse(body, status_code=200 if status == "ready" else 503)
 
     @app.get("/metrics", response_class=Response, responses=_TOKEN)
-    async def metrics() -> Response:
+    async def figures() -> Response:
         """Figures for Prometheus."""
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import hmac
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genagent_tools.server.config import ServerConfig
 from genagent_tools.server.errors import ApiError
-from genagent_tools.server.metrics import ServerMetrics
+from genagent_tools.server.metrics import RequestMetrics
 
 OPEN_PATHS = ("/healthz",)
 """Answered without a token, for load balancers."""
@@ -19,10 +20,23 @@ COUNTED_PATHS = ("/v1/images/generations",)
 class Gate:
     """ASGI middleware; a body is read whole, within limits, before the app is called."""
 
-    def __init__(self, app: ASGIApp, *, config: ServerConfig, metrics: ServerMetrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        config: ServerConfig,
+        metrics: RequestMetrics,
+        open_paths: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            open_paths: answered without a token, with all that is below them.
+        """
         self._app = app
         self._config = config
         self._metrics = metrics
+        self._open = frozenset((*OPEN_PATHS, *open_paths))
+        self._below = tuple(f"{path}/" for path in open_paths if path != "/")
         self._token = config.token and f"Bearer {config.token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +66,8 @@ class Gate:
         await self._app(scope, replay, send_out)
 
     def _check_token(self, scope: Scope) -> None:
-        if not self._token or scope["path"] in OPEN_PATHS:
+        path = scope["path"]
+        if not self._token or path in self._open or path.startswith(self._below):
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
         if not hmac.compare_digest(given, self._token):

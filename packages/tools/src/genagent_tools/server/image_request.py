@@ -12,6 +12,7 @@ from genagent_tools.tool import DrawSettings
 
 MAX_SEED = 2**63 - 1
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+_DRAWING = ("num_inference_steps", "guidance_scale", "true_cfg_scale", "negative_prompt")
 _Scale = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
@@ -37,6 +38,9 @@ class ImageRequest(BaseModel):
     )
     guidance_scale: _Scale | None = Field(None, description="Guidance of a distilled model.")
     true_cfg_scale: _Scale | None = Field(None, description="Classifier-free guidance.")
+    rounds: bool | None = Field(
+        None, description="Of an agent: all its rounds beside the last picture."
+    )
 
     def seeds(self) -> list[int]:
         """One for each picture."""
@@ -45,11 +49,13 @@ class ImageRequest(BaseModel):
 
 
 class ImageData(BaseModel):
-    """One picture."""
+    """One picture; an agent's has fields of its own besides."""
+
+    model_config = ConfigDict(extra="allow")
 
     b64_json: str
     url: None
-    revised_prompt: None
+    revised_prompt: str | None = Field(description="Of an agent: its last prompt.")
     seed: int
 
 
@@ -88,7 +94,7 @@ def read_settings(request: ImageRequest, served: ServedModel) -> DrawSettings:
             raise _refused(name, f"{name} has {length} characters; {limit}")
     width, height = _read_size(request, served)
     guidance = None
-    for name in ("num_inference_steps", "guidance_scale", "true_cfg_scale", "negative_prompt"):
+    for name in (*_DRAWING, "rounds"):
         if getattr(request, name) is not None and name not in served.extensions:
             raise _refused(name, f"{served.name} does not know {name}; leave it out")
         if name.endswith("_scale") and getattr(request, name) is not None:
@@ -111,8 +117,12 @@ def read_settings(request: ImageRequest, served: ServedModel) -> DrawSettings:
     return settings
 
 
-def _read_size(request: ImageRequest, served: ServedModel) -> tuple[int, int]:
+def _read_size(request: ImageRequest, served: ServedModel) -> tuple[int | None, int | None]:
     width, height = served.width, served.height
+    if width is None or height is None:
+        if request.size not in (None, "auto"):
+            raise _refused("size", f"{served.name} draws as its tool does; leave size out")
+        return None, None
     if request.size not in (None, "auto"):
         found = _SIZE.fullmatch(request.size)
         if found is None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from genagent_tools.server.app import build_app
 from genagent_tools.server.config import ServerConfig
@@ -38,7 +39,14 @@ def serve(
         ValueError: no tool, or the address is not to be had.
     """
     app = build_app(tools, served, config)
-    listener = listener or bind(config)
+    return serve_app(app, listener or bind(config), on_ready)
+
+
+def serve_app(
+    app: FastAPI, listener: socket.socket, on_ready: Callable[[str], None] | None = None
+) -> bool:
+    """Serve an app of ``build_images_app`` in the same way; whether its maker is at rest."""
+    service: ImageService = app.state.service
     options = uvicorn.Config(
         app,
         log_level="warning",
@@ -49,8 +57,8 @@ def serve(
         # Requests have had their time when uvicorn is told to stop.
         timeout_graceful_shutdown=2,
     )
-    _DrainingServer(options, app.state.service, on_ready).run(sockets=[listener])
-    return app.state.service.workers.at_rest
+    _DrainingServer(options, service, on_ready).run(sockets=[listener])
+    return service.maker.stop(0.0)
 
 
 def bind(config: ServerConfig) -> socket.socket:

@@ -13,8 +13,9 @@ EXTENSIONS = (
     "guidance_scale",
     "true_cfg_scale",
     "negative_prompt",
+    "rounds",
 )
-"""Fields of a request that change how pictures are drawn."""
+"""Fields of a request that change how pictures are drawn or what is said of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,9 +24,10 @@ class ServedModel:
 
     name: str
     """What clients call it."""
-    width: int
-    """Of a picture when the request does not say, pixels."""
-    height: int
+    width: int | None
+    """Of a picture when the request does not say, pixels; None where that is not known, as of an
+    agent whose tool does not say."""
+    height: int | None
     steps: int | None = None
     """Denoising steps when the request does not say; None where the model has none to tell."""
     guidance: float | None = None
@@ -47,8 +49,13 @@ class ServedModel:
         if not self.name:
             raise ValueError("the served model has no name; give it one")
         for name in ("width", "height", "size_multiple", "max_pixels", "max_steps", "max_prompt"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together; give both or none")
+        if self.width is None and "size" in self.extensions:
+            raise ValueError("size is given as an extension; give the default width and height too")
         if self.words is not None and self.words < 1:
             raise ValueError(f"words is {self.words}; wants 1 or more, or None")
         unknown = self.extensions.difference(EXTENSIONS)
@@ -85,6 +92,11 @@ class ServedModel:
         )
 
     @property
+    def size(self) -> str | None:
+        """Of a picture when the request does not say. Example: ``"1024x1024"``"""
+        return None if self.width is None else f"{self.width}x{self.height}"
+
+    @property
     def pixel_limit(self) -> int:
         """Pixels that one request may ask for."""
-        return max(self.max_pixels, 10 * self.width * self.height)
+        return max(self.max_pixels, 10 * (self.width or 0) * (self.height or 0))

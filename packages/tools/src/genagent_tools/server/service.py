@@ -1,44 +1,39 @@
-"""Requests in, pictures out: the queue, the workers, and the order in which they stop."""
+"""Requests in, pictures out, and the order in which a server stops."""
 
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from genagent_tools.server.batch_queue import BatchQueue, Job, QueueFull
 from genagent_tools.server.config import ServerConfig
 from genagent_tools.server.errors import ApiError
-from genagent_tools.server.metrics import ServerMetrics
-from genagent_tools.server.workers import Workers
-from genagent_tools.tool import DrawingTool, DrawSettings, ToolError
+from genagent_tools.server.image_request import ImageRequest
+from genagent_tools.server.metrics import RequestMetrics
+from genagent_tools.server.picture_maker import MadePicture, PictureMaker
+from genagent_tools.tool import DrawSettings, ToolError
 
-LONGEST_WAIT = 600
-"""Seconds that a client is told to wait at most."""
+Made = TypeVar("Made")
 
 
 class ImageService:
-    """Draws for HTTP requests, all on one event loop."""
+    """Answers HTTP requests with what a maker makes, all on one event loop."""
 
-    def __init__(self, tools: Sequence[DrawingTool], config: ServerConfig) -> None:
+    def __init__(self, maker: PictureMaker, config: ServerConfig, metrics: RequestMetrics) -> None:
         self.config = config
-        self.queue = BatchQueue(config.batching)
-        self.metrics = ServerMetrics()
-        self.metrics.watch_queue(lambda: len(self.queue))
-        self.workers = Workers(self.queue, tools, self.metrics)
+        self.maker = maker
+        self.metrics = metrics
+        self.metrics.watch_queue(lambda: maker.load.waiting)
         self._drain_until: float | None = None
-        self._active: set[asyncio.Task[list[str]]] = set()
-
-    def start(self) -> None:
-        """Begin to draw."""
-        self.workers.start()
+        self._active: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
-        """Turn away whoever still waits for a picture; workers end after the batch in hand."""
-        for pictures in self._active:
-            pictures.cancel()
-        self.queue.close()
+        """Turn away whoever still waits for a picture."""
+        for making in self._active:
+            making.cancel()
 
     def drain(self) -> None:
         """Take no more requests; those taken have the configured time to be finished."""
@@ -57,45 +52,45 @@ class ImageService:
             return False
         return not self._active or time.monotonic() >= self._drain_until
 
-    async def draw(
-        self, prompt: str, seeds: Sequence[int], settings: DrawSettings, request: Request
-    ) -> list[str] | None:
-        """A base64 PNG for each seed; None where the client has gone away.
+    @contextmanager
+    def taken(self, making: Coroutine[Any, Any, Made]) -> Iterator[asyncio.Task[Made]]:
+        """Work that draining waits for, and that is given up when the block ends before it.
 
         Raises:
-            ApiError: 429 when the queue is full, 500 when a picture fails, 503 when stopping.
+            ApiError: 503 when stopping, also from within the block.
         """
         if self.draining:
+            making.close()
             raise self._stopping()
-        jobs = [Job(prompt=prompt, seed=seed, settings=settings) for seed in seeds]
+        task = asyncio.create_task(making)
+        self._active.add(task)
         try:
-            self.queue.put(jobs)
-        except QueueFull as full:
-            raise ApiError(
-                429,
-                f"{full}; come back later",
-                code="queue_full",
-                retry_after=self._seconds_to_draw(len(self.queue)),
-            ) from None
-        pictures = asyncio.create_task(_all_of(jobs))
-        gone = asyncio.create_task(_disconnected(request))
-        self._active.add(pictures)
-        try:
-            await asyncio.wait((pictures, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not pictures.done():
-                return None
-            return pictures.result()
+            yield task
         except asyncio.CancelledError:
-            if not pictures.cancelled():
+            if not task.cancelled():
                 raise
             raise self._stopping() from None
-        except ToolError as error:
-            raise ApiError(500, f"the picture failed: {error}", code="tool_failed") from error
         finally:
-            self._active.discard(pictures)
-            gone.cancel()
-            pictures.cancel()
-            self.queue.drop(jobs)
+            self._active.discard(task)
+            task.cancel()
+
+    async def draw(
+        self, body: ImageRequest, seeds: Sequence[int], settings: DrawSettings, request: Request
+    ) -> list[MadePicture] | None:
+        """A picture for each seed; None where the client has gone away.
+
+        Raises:
+            ApiError: as the maker has it, 500 when a picture fails, 503 when stopping.
+        """
+        with self.taken(self.maker.make(body, seeds, settings)) as pictures:
+            gone = asyncio.create_task(_disconnected(request))
+            try:
+                await asyncio.wait((pictures, gone), return_when=asyncio.FIRST_COMPLETED)
+                return pictures.result() if pictures.done() else None
+            except ToolError as error:
+                raise ApiError(500, f"the picture failed: {error}", code="tool_failed") from error
+            finally:
+                gone.cancel()
 
     def _stopping(self) -> ApiError:
         left = (self._drain_until or 0.0) - time.monotonic()
@@ -105,14 +100,6 @@ class ImageService:
             code="draining",
             retry_after=max(1, math.ceil(left)),
         )
-
-    def _seconds_to_draw(self, pictures: int) -> int:
-        speed = self.workers.pictures_per_second
-        return max(1, min(LONGEST_WAIT, math.ceil(pictures / speed))) if speed else 1
-
-
-async def _all_of(jobs: Sequence[Job]) -> list[str]:
-    return await asyncio.gather(*(asyncio.wrap_future(job.picture) for job in jobs))
 
 
 async def _disconnected(request: Request) -> None:

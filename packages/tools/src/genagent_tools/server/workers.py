@@ -53,7 +53,8 @@ class Workers:
         """Wait for the threads to end, which they do once the queue is closed and empty."""
         until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
         self._encoders.shutdown(wait=False)
 
     @property
