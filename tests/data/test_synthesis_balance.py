@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from genagent_data import Request
 from genagent_data.synthesis import Call, Judgement
-from genagent_data.synthesis.balance import surplus
+from genagent_data.synthesis.balance import balance
 from genagent_data.synthesis.draft import Draft
 from genagent_data.synthesis.mentions import HINT, RULES, concludes, mentioned
 
@@ -31,7 +31,7 @@ def drafts(**tasks: tuple[int, int]) -> list[Draft]:
 
 
 def kept(given: list[Draft], **options) -> Counter:
-    dropped = surplus(given, seed=0, **options)
+    dropped = balance(given, seed=0, **options).dropped
     return Counter(d.request.id[:-2] for d in given if d.request.id not in dropped)
 
 
@@ -42,9 +42,17 @@ def test_a_set_share_does_not_end_in_an_answer():
     assert kept(given, unfinished=0.0, task_ratio=9) == {"a-0": 9, "b-0": 9}
 
 
+def test_what_is_missing_of_the_share_is_said_by_task():
+    given = drafts(a=(9, 9), b=(9, 0), c=(5, 1))
+    assert balance(given, unfinished=0.5, task_ratio=9, seed=0).short == {"b": 9, "c": 4}
+    assert balance(given, unfinished=0.1, task_ratio=9, seed=0).short == {"b": 1}
+    # Six of b are kept, three of which should be without an answer.
+    assert balance(given, unfinished=0.5, task_ratio=0.7, seed=0).short == {"b": 3, "c": 4}
+
+
 def test_no_task_outweighs_the_median_one():
     given = drafts(a=(9, 0), b=(4, 0), c=(2, 0))
-    dropped = surplus(given, unfinished=0.1, task_ratio=1.5, seed=0)
+    dropped = balance(given, unfinished=0.1, task_ratio=1.5, seed=0).dropped
     assert Counter(dropped.values()) == {"surplus_task": 3}
     assert kept(given, unfinished=0.1, task_ratio=1.5) == {"a-0": 6, "b-0": 4, "c-0": 2}
 
@@ -52,8 +60,8 @@ def test_no_task_outweighs_the_median_one():
 def test_who_is_kept_depends_on_the_seed_and_not_on_the_order():
     given = drafts(a=(9, 0), b=(2, 0))
     options = {"unfinished": 0.1, "task_ratio": 1.0}
-    chosen = [set(surplus(given, seed=seed, **options)) for seed in range(3)]
-    assert chosen[0] == set(surplus(given[::-1], seed=0, **options))
+    chosen = [set(balance(given, seed=seed, **options).dropped) for seed in range(3)]
+    assert chosen[0] == set(balance(given[::-1], seed=0, **options).dropped)
     assert chosen[0] != chosen[1] or chosen[1] != chosen[2]
 
 

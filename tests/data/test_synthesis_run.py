@@ -171,6 +171,8 @@ def test_progress_ends_at_the_funnel_that_is_returned(tmp_path):
     assert abs(sum(funnel.shares.values()) - 1) < 1e-9
     card = (tmp_path / "README.md").read_text()
     assert "solved_plainly" in card and "- **teacher**: script" in card
+    said = f"0 of {funnel.records} records end without an answer, 3 short of their share: a 1, b 2."
+    assert f"\n{said}\n" in card
     assert (tmp_path / "funnel.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -2,12 +2,15 @@
 
 import json
 import signal
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from PIL import Image
-from tests.experiments.running import run, start, wait_for
+from tests.experiments.running import EXPERIMENTS, run, start, wait_for
 from tests.http_server import Answer
 from tests.picture_server import answering, right
 from tests.serving.test_page import Parsed
@@ -141,23 +144,64 @@ def test_a_request_that_the_tool_refuses_says_why_and_is_tried_again_elsewhere(t
     assert (tmp_path / row["picture"]).is_file()
 
 
-def test_bad_input_is_one_line_before_anything_loads(tmp_path: Path):
+BAD = {
+    (): "no prompt; give one,",
+    (" ",): "the prompt is empty; say what to draw",
+    ("a\0b",): "the prompt holds a NUL character at 1; take it out",
+    ("caf\udce9",): "the prompt holds '\\udce9' at 3, which is no character; write it in UTF-8",
+    ("a", "--file", "broken.jsonl"): "both a prompt and --file broken.jsonl; give one of them",
+    ("--file", "broken.jsonl"): "broken.jsonl:2: ",
+    ("--file", "nul.jsonl"): "nul-1: the prompt holds a NUL character at 1; take it out",
+    ("--file", "none.jsonl"): "none.jsonl: No such file or directory",
+    ("a", "--policy", "other"): "other: architecture 'llama'; the policy wants",
+    ("a", "--out", "broken.jsonl"): "broken.jsonl: File exists",
+    ("a", "--out", "broken.jsonl/out"): "broken.jsonl/out: Not a directory",
+    ("a", "--world.tool", "none"): "no tool 'none'; give a URL, module:callable or one of",
+    ("cat " * 25_000,): "the prompt has 75001 tokens, and the policy has room for 911 (its context",
+    ("flux-7b", "a", "--device", "cpu", "--world.tool-device", "cpu"): "--policy is missing",
+}
+
+
+@pytest.mark.parametrize("options", BAD, ids=lambda options: " ".join(options)[:40] or "nothing")
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    options: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     (tmp_path / "broken.jsonl").write_text('{"prompt": "fine"}\n{"prompt": 5}\n')
+    (tmp_path / "nul.jsonl").write_text('{"prompt": "a\\u0000b"}\n')
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"model_type": "llama"}')
-    cases = {
-        (): "no prompt; give one,",
-        (" ",): "the prompt is empty; say what to draw",
-        ("a", "--file", "broken.jsonl"): "both a prompt and --file broken.jsonl; give one of them",
-        ("--file", "broken.jsonl"): "broken.jsonl:2: ",
-        ("--file", "none.jsonl"): "none.jsonl: No such file or directory",
-        ("a", "--policy", "other"): "other: architecture 'llama'; the policy wants",
-        ("a", "--out", "broken.jsonl"): "broken.jsonl: File exists",
-        ("cat " * 25_000,): "the prompt has 75000 tokens, and the policy has room for 911",
-        ("flux-7b", "a", "--device", "cpu"): "--policy is missing",
-    }
-    for options, words in cases.items():
-        done = run(SCRIPT, tmp_path, *options)
-        assert (done.returncode, done.stdout) == (2, ""), (options, done)
-        assert words in done.stderr and len(done.stderr.splitlines()) == 1, (options, done)
-        assert not (tmp_path / "runs").exists()
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        script().run(options)
+    said = capsys.readouterr()
+    assert (end.value.code, said.out) == (2, "")
+    assert BAD[options] in said.err and len(said.err.splitlines()) == 1, said.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_judge_and_no_file_of_requests_are_asked_for():
+    module = script()
+    config = module.read_config(
+        module.GenerateConfig,
+        module.PRESETS,
+        ["flux-7b", "a cat", "--device", "cpu", "--world.tool-device", "cpu", "--policy", "none"],
+        prog="generate.py",
+    )
+    [line] = module.problems(config)
+    assert line.startswith("no policy 'none'")
+    assert not config.world.judge and config.world.train is None
+    assert config.world.tool_problems() == []
+
+
+def script() -> ModuleType:
+    """The script as a module; nothing of it has run."""
+    spec = spec_from_file_location("generate", EXPERIMENTS / SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["generate"] = module
+    spec.loader.exec_module(module)
+    return module

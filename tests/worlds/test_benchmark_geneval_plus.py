@@ -10,7 +10,7 @@ from PIL import Image
 from tests.worlds.benchmark_files import geneval_rows, write_lines
 
 from genagent_rewards import ChatRequest, Picture
-from genagent_worlds import Benchmark, Score, load_benchmark
+from genagent_worlds import Benchmark, Protocol_, Score, load_benchmark
 from genagent_worlds.benchmarks.geneval_plus import read_json, read_verdict
 
 CARS = {
@@ -25,7 +25,7 @@ CARS = {
 }
 
 
-def load(path: Path, rows: list[dict], protocol="official") -> Benchmark:
+def load(path: Path, rows: list[dict], protocol: Protocol_ = "official") -> Benchmark:
     return load_benchmark(
         "geneval++", write_lines(path / "Geneval++.jsonl", rows), protocol=protocol
     )
@@ -86,6 +86,14 @@ def test_the_official_judge_gets_the_original_prompt_and_the_official_checklist(
     # It sees what JPEG leaves, as from the official script.
     assert isinstance(image, Image.Image) and image.mode == "RGB"
     assert Picture.of(image) != picture and image.size == (32, 32)
+
+
+def test_a_prompt_of_100_kb_with_control_characters_is_asked_about_unchanged(tmp_path):
+    prompt = "a mug \x00\x1b[31m" + "x" * 100_000
+    rows = geneval_rows()
+    benchmark = load(tmp_path, [rows[0] | {"prompt": prompt}, *rows[1:]])
+    text = asked(benchmark, "1", noise()).parts[0]
+    assert isinstance(text, str) and f"Instruction:\n{prompt}\n\n" in text
 
 
 def test_our_judge_gets_the_pixels_and_plain_english_and_reasons_first(tmp_path):
@@ -185,6 +193,7 @@ def test_a_file_that_is_not_the_benchmarks_is_refused_in_one_line(tmp_path):
     )
     huge = rows[0] | {"include": [{"class": "mug", "count": "9" * 100_000}]}
     assert len(line(tmp_path, [huge])) < 500
+    assert len(line(tmp_path, [rows[0] | {"tag": "x" * 100_000}])) < 500
     assert line(tmp_path, [rows[0] | {"prompt": 7}]).startswith("Geneval++.jsonl:1: wants an ob")
 
 

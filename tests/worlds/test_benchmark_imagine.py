@@ -1,6 +1,7 @@
 """Imagine: its file, its question, how replies are read, and what is mended in that."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from PIL import Image
 from tests.worlds.benchmark_files import imagine_rows, write_lines
 
 from genagent_rewards import Picture
-from genagent_worlds import Benchmark, Score, load_benchmark
+from genagent_worlds import Benchmark, Protocol_, Score, load_benchmark
 from genagent_worlds.benchmarks.imagine import read_official, read_ours
 
 REPLY = """Fantasy Fulfillment: {}
@@ -22,13 +23,13 @@ Aesthetic Quality: {}
 Reason: sharp"""
 
 
-def load(path: Path, rows: list[dict], protocol="official") -> Benchmark:
+def load(path: Path, rows: list[dict], protocol: Protocol_ = "official") -> Benchmark:
     return load_benchmark("imagine", write_lines(path / "Imagine.jsonl", rows), protocol=protocol)
 
 
 def scored(fantasy: float, identity: float, aesthetic: float, value: float, reason: str) -> Score:
     parts = {"fantasy": fantasy, "identity": identity, "aesthetic": aesthetic}
-    return Score(value=pytest.approx(value), parts=parts, reason=reason)
+    return Score(value=cast(float, pytest.approx(value)), parts=parts, reason=reason)
 
 
 def test_eight_types_become_four_categories(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ RED = Picture.of(Image.new("RGB", (8, 8), "red"))
 
 def graded(consistency: float, realism: float, aesthetic: float, value: float) -> Score:
     parts = {"consistency": consistency, "realism": realism, "aesthetic_quality": aesthetic}
-    return Score(value=pytest.approx(value), parts=parts)
+    return Score(value=cast(float, pytest.approx(value)), parts=parts)
 
 
 def right(passed: bool, reason: str = "") -> Score:

@@ -1,5 +1,6 @@
 """The stages of a build, each kept in the work folder and skipped when it is already there."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,10 +28,10 @@ from genagent_data import (
     derive_seed,
     synthesize,
 )
-from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier, load_tool
+from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier, load_tool, weights
 from genagent_miniworld.grammar import sample_requests
 from genagent_policy import Policy
-from genagent_tools import DiffusersTool
+from genagent_tools import DiffusersTool, ImageTool
 from genagent_tracking import print_line, step_progress
 from genagent_worlds import rate
 
@@ -93,11 +94,11 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
 
         _stage(work / name, policy_stage)
 
-    def records_stage() -> None:
-        draws = tool if training.records_by == "built" else load_tool("flux-mini")
-        _synthesize(work / "synthesized.partial", training.requests, draws, seed=seed)
-
-    _stage(work / "synthesized", records_stage)
+    if training.records_by == "built":
+        records_stage(work, training.requests, tool, drawn_by=work / "flux-mini", seed=seed)
+    else:
+        ships = weights("flux-mini")
+        records_stage(work, training.requests, load_tool("flux-mini"), drawn_by=ships, seed=seed)
 
     def sft_stage() -> None:
         policy, folder = Policy.load(work / "base"), work / "synthesized"
@@ -115,15 +116,37 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
     _stage(work / "sft", sft_stage)
 
 
-def _synthesize(folder: Path, count: int, tool: DiffusersTool, *, seed: int) -> None:
-    """Records of so many training requests; the truth judges, for the judge comes after ``sft``."""
+def records_stage(work: Path, count: int, tool: ImageTool, *, drawn_by: Path, seed: int) -> None:
+    """``synthesized``: records of so many training requests. The truth judges, for the judge comes
+    after ``sft``. Killed in its middle, it goes on there.
+
+    Args:
+        drawn_by: the tool's weights, by which it is known whose pictures are there already.
+    """
     verifier = Verifier()
     services = SynthesisServices(
-        tool=tool, tool_name="flux-mini", point=verifier, pair=verifier, judge_name="verifier"
+        tool=tool,
+        tool_name=f"flux-mini@{_digest(drawn_by)[:12]}",
+        point=verifier,
+        pair=verifier,
+        judge_name="verifier",
     )
-    print_line(f"{folder}: {count} requests are drawn, judged and drawn again")
-    requests = sample_requests(count, seed=derive_seed(seed, "synthesis"), split="train")
-    synthesize(requests, services, ScriptedTeacher(), SynthesisConfig(), folder, seed=seed)
+
+    def synthesis() -> None:
+        print_line(f"{count} requests are drawn, judged and drawn again")
+        requests = sample_requests(count, seed=derive_seed(seed, "synthesis"), split="train")
+        folder, config = work / "synthesized.partial", SynthesisConfig()
+        synthesize(requests, services, ScriptedTeacher(), config, folder, seed=seed)
+
+    _stage(work / "synthesized", synthesis, goes_on=True)
+
+
+def _digest(folder: Path) -> str:
+    """Sha256 over the weights of a pipeline."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def judge_stages(training: JudgeTraining, work: Path, *, seed: int, store: PictureStore) -> None:
@@ -175,13 +198,18 @@ def _kept_cases(
     return load_cases(path)
 
 
-def _stage(path: Path, build: Callable[[], None]) -> None:
-    """Build into ``<path>.partial`` and rename, unless it is there."""
+def _stage(path: Path, build: Callable[[], None], *, goes_on: bool = False) -> None:
+    """Build into ``<path>.partial`` and rename, unless it is there.
+
+    Args:
+        goes_on: with what there is of it; otherwise it is begun anew.
+    """
     if path.exists():
         print_line(f"{path} is there")
         return
     partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if not goes_on:
+        shutil.rmtree(partial, ignore_errors=True)
     build()
     partial.rename(path)
 

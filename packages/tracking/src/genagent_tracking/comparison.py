@@ -1,6 +1,7 @@
 """A benchmark's cells for people: the tables, the chart, pictures and one row a request."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ def record_cell(run: Run, one: ScoredCell, folder: Path) -> None:
         OSError: the folder cannot be written.
         TrackingError: the store cannot.
     """
-    name = f"{one.cell.tool}/{one.cell.title}/{one.select}"
-    kept = "".join(char if char.isalnum() else "-" for char in name)
+    name = "-".join(filter(None, (one.cell.tool, one.cell.policy, one.title)))
+    kept = re.sub(r"[^a-zA-Z0-9.]+", "-", name)
     rows = [_request_row(attempt) for attempt in one.attempts]
     report = {"row": one.row(), **one.figures(), "requests": rows}
     write_text(folder / f"{one.cell.digest}-{one.select.split(',')[0]}.json", json.dumps(report))
-    figures = {f"{kept}/{name}": known.value for name, known in one.diagnostics.items()}
+    figures = {f"{kept}/{key}": known.value for key, known in one.diagnostics.items()}
     if one.table.overall is not None and one.table.overall.value is not None:
         figures[f"{kept}/score"] = one.table.overall.value
     run.tracker.log(figures, 0)
@@ -58,15 +59,14 @@ def show_cells(
     table = cells[0].table
     if len(cells) == 1 and not earlier:
         [one] = cells
-        title = f"{one.cell.tool}, {one.cell.title}: {table.title}"
+        title = f"{one.cell.tool}, {one.title}: {table.title}"
         rows = table.as_rows()
         print_table(title, [rows[-1], *rows[:-1]] if table.overall else rows)
         print_table("what lies behind it", list(_diagnostic_rows(one)), has_total=False)
     else:
-        rows = [*(one.row() for one in cells), *earlier]
-        run.table("comparison", f"{table.title}, [95 %]", rows)
+        _show(run, "comparison", f"{table.title}, [95 %]", [*(c.row() for c in cells), *earlier])
         if gains := list(_gain_rows(cells)):
-            run.table("gains", f"against {cells[0].cell.title}, the same requests and seeds", gains)
+            _show(run, "gains", f"against {cells[0].title}, same requests and seeds, [95 %]", gains)
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
         print_line(note)
     chart = out / "comparison.png"
@@ -76,7 +76,21 @@ def show_cells(
     return {"benchmark": table.name, "cells": [one.figures() for one in cells]}
 
 
+def _show(run: Run, name: str, title: str, rows: Sequence[dict[str, str]]) -> None:
+    """Kept whole; a column that says the same of all is named in the title instead."""
+    run.tracker.table(name, rows)
+    same = [
+        column
+        for column in ("tool", "policy")
+        if len({row[column] for row in rows if row[column] != "-"}) < 2
+    ]
+    about = [rows[-1][column] for column in same if rows[-1][column] != "-"]
+    shown = [{key: value for key, value in row.items() if key not in same} for row in rows]
+    print_table(", ".join([*about, title]), shown, has_total=False, words=4 - len(same) - 1)
+
+
 def _points(cells: Sequence[ScoredCell]) -> Iterator[Compared]:
+    many_policies = len({one.cell.policy for one in cells} - {None}) > 1
     for one in cells:
         overall = one.table.overall
         if overall is None or overall.value is None or overall.interval is None:
@@ -84,7 +98,7 @@ def _points(cells: Sequence[ScoredCell]) -> Iterator[Compared]:
         several = one.diagnostics.get("pictures")
         yield Compared(
             panel=one.cell.tool,
-            name=one.cell.title + ("" if one.select == "last" else f", {one.select}"),
+            name=one.title + (f" ({one.cell.policy})" if many_policies and one.cell.policy else ""),
             score=Estimate(value=overall.value, interval=overall.interval, n=overall.n),
             first=one.diagnostics.get("first") if several and several.value > 1 else None,
         )
@@ -99,8 +113,8 @@ def _gain_rows(cells: Sequence[ScoredCell]) -> Iterator[dict[str, str]]:
             low, high = gain.interval
             yield {
                 "tool": one.cell.tool,
-                "strategy": one.cell.title,
-                "counts": one.select,
+                "policy": one.cell.policy or "-",
+                "strategy": one.title,
                 "gain": f"{gain.value:+.3f} [{low:+.3f}, {high:+.3f}]",
                 "n": str(gain.n),
             }

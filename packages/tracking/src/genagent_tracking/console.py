@@ -163,12 +163,18 @@ def print_error(text: str) -> None:
     _ERR.print(f"error: {text}", markup=False, style="red")
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, str]], *, has_total: bool = True) -> None:
-    """Rows of equal columns; the first row is set apart where it is the total."""
+def print_table(
+    title: str, rows: Sequence[Mapping[str, str]], *, has_total: bool = True, words: int = 1
+) -> None:
+    """Rows of equal columns; the first row is set apart where it is the total.
+
+    Args:
+        words: columns that hold words, from the left; the others hold figures.
+    """
     # As narrow as that, since the table of results fits into 80 columns with 100 [93-100] in each.
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in rows[0] if rows else ():
-        justify = "left" if name == next(iter(rows[0])) else "right"
+    for place, name in enumerate(rows[0] if rows else ()):
+        justify = "left" if place < words else "right"
         table.add_column(name, justify=justify, no_wrap=True)
     for index, row in enumerate(rows):
         table.add_row(*row.values(), end_section=has_total and index == 0)

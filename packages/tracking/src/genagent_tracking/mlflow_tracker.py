@@ -6,6 +6,7 @@ for them and says so where some did not arrive.
 """
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -196,10 +197,19 @@ class MlflowTracker:
             self._client.log_artifact(self.run_id, str(path))
 
     def table(self, name: str, rows: Sequence[Mapping[str, str | float]]) -> None:
-        """Keep rows of equal columns as ``<name>.json``, which the page shows as a table."""
+        """Keep rows of equal columns as ``<name>.json``, which the page shows as a table; rows that
+        an earlier part of the run has kept under that name are replaced."""
         columns = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+        path = f"{name}.json"
         with self._writing():
-            self._client.log_table(self.run_id, columns, f"{name}.json")
+            kept = self._client.get_run(self.run_id).data.tags.get("mlflow.loggedArtifacts", "[]")
+            if any(one["path"] == path for one in json.loads(kept)):
+                # MLflow's own call would add these rows to those.
+                data = [[row[key] for key in columns] for row in rows]
+                text = json.dumps({"columns": list(columns), "data": data})
+                self._client.log_text(self.run_id, text, path)
+            else:
+                self._client.log_table(self.run_id, columns, path)
 
     def close(self, status: RunStatus = "finished") -> None:
         """Write what is waiting and end the run; closing twice does nothing.

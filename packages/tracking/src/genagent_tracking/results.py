@@ -29,7 +29,8 @@ def show_funnel(funnel: Funnel) -> list[dict[str, str]]:
     print_table(f"{funnel.records} records out of {funnel.requests} requests", rows)
     shares = sorted(funnel.shares.items(), key=lambda item: -item[1])
     print_line("time: " + ", ".join(f"{name} {share:.0%}" for name, share in shares if share))
-    for line in funnel.service_lines():
+    short = funnel.short_line()
+    for line in (*funnel.service_lines(), *((short,) if short else ())):
         print_line(line)
     return rows
 

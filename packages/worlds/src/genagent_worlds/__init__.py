@@ -11,6 +11,7 @@ from genagent_worlds.benchmarks.benchmark import (
     Protocol_,
     Result,
     Score,
+    Tabled,
 )
 from genagent_worlds.benchmarks.load import BENCHMARKS, load_benchmark
 from genagent_worlds.benchmarks.pictures import read_pictures
@@ -99,6 +100,7 @@ __all__ = [
     "ScoredCell",
     "ScoresPictures",
     "Services",
+    "Tabled",
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",

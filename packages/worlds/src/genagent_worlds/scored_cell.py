@@ -35,9 +35,10 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """Example: ``agent, 2 rounds (sft)``"""
-        rounds = f", {self.rounds} rounds" if self.rounds > 1 else ""
-        return f"{self.strategy}{rounds}" + (f" ({self.policy})" if self.policy else "")
+        """Example: ``agent, 2 rounds``"""
+        if self.strategy == "best-of":
+            return f"best of {self.rounds}"
+        return f"{self.strategy}, {self.rounds} rounds" if self.rounds > 1 else self.strategy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,21 +52,28 @@ class ScoredCell:
     table: BenchmarkTable
     diagnostics: Mapping[str, Estimate]
 
-    def row(self) -> dict[str, str]:
-        """For a terminal of 80 columns.
+    @property
+    def title(self) -> str:
+        """Example: ``agent, 2 rounds, best, upper bound``"""
+        is_plain = self.select == "last" or self.cell.strategy == "best-of"
+        return self.cell.title if is_plain else f"{self.cell.title}, {self.select}"
 
-        Example: ``{"tool": "flux-mini", "strategy": "agent, 2 rounds (sft)", "counts": "last",
-        "score": ".764 [.723, .801]", "first": ".531", "gain": "+.233", "pictures": "1.40"}``
+    def row(self) -> dict[str, str]:
+        """For a table.
+
+        Example: ``{"tool": "flux-mini", "policy": "sft", "strategy": "agent, 2 rounds", "score":
+        ".764 [.723, .801]", "first": ".531", "gain": "+.233", "pictures": "1.40"}``
         """
         overall = self.table.overall
         known = self.diagnostics
+        several = known["pictures"].value > 1
         return {
             "tool": self.cell.tool,
-            "strategy": self.cell.title,
-            "counts": self.select,
+            "policy": self.cell.policy or "-",
+            "strategy": self.title,
             "score": "-" if overall is None else _score(overall.value, overall.interval),
-            "first": _number(known.get("first")),
-            "gain": _number(known.get("reflection_gain"), signed=True),
+            "first": _number(known.get("first")) if several else "-",
+            "gain": _number(known.get("reflection_gain"), signed=True) if several else "-",
             "pictures": _number(known.get("pictures")),
         }
 
@@ -139,4 +147,5 @@ def _number(one: Estimate | None, *, signed: bool = False) -> str:
 
 def _short(value: float) -> str:
     """Three digits after the point below 1, two from there on."""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+    short = f"{value:.3f}"
+    return short.replace("0.", ".", 1) if short.lstrip("-").startswith("0") else f"{value:.2f}"

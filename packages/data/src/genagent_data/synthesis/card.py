@@ -46,6 +46,7 @@ def data_card(funnel: Funnel, about: Mapping[str, str]) -> str:
         "",
         *_table([{"ending": name, "records": str(n)} for name, n in funnel.endings.items()]),
         "",
+        *([f"{line}.", ""] if (line := funnel.short_line()) else ()),
         *_table([{"task": name, "records": str(n)} for name, n in funnel.tasks.items()]),
         "",
     ]

@@ -55,6 +55,8 @@ class Funnel:
     """Records by how they end."""
     tasks: Mapping[str, int] = field(default_factory=dict)
     """Records by data type."""
+    short: Mapping[str, int] = field(default_factory=dict)
+    """By data type, how many more without an answer the set share asks for than there were."""
 
     @property
     def requests(self) -> int:
@@ -93,6 +95,16 @@ class Funnel:
             "tasks": dict(self.tasks),
             "time_shares": self.shares,
         }
+
+    def short_line(self) -> str | None:
+        """Where fewer records than the set share end without an answer: how many, and of what."""
+        if not self.short:
+            return None
+        tasks = ", ".join(f"{task} {count}" for task, count in self.short.items())
+        return (
+            f"{self.endings.get('out_of_rounds', 0)} of {self.records} records end without an "
+            f"answer, {sum(self.short.values())} short of their share: {tasks}"
+        )
 
     def service_lines(self) -> list[str]:
         """A line for each kind of drop that somebody may want to see to, and the last of it."""

@@ -24,7 +24,7 @@ from genagent_data.pictures import PictureStore
 from genagent_data.record import Record
 from genagent_data.record_files import write_records
 from genagent_data.request import Request
-from genagent_data.synthesis.balance import surplus
+from genagent_data.synthesis.balance import balance
 from genagent_data.synthesis.card import data_card, plot_funnel
 from genagent_data.synthesis.chunks import Chunks
 from genagent_data.synthesis.funnel import Funnel, StageFigures
@@ -149,7 +149,7 @@ def synthesize(
         number = line.run(requests, size=config.chunk)
 
     started = time.perf_counter()
-    dropped = surplus(
+    balanced = balance(
         (draft for _, draft in chunks.kept(len(STAGES), number)),
         unfinished=config.unfinished,
         task_ratio=config.task_ratio,
@@ -160,7 +160,7 @@ def synthesize(
 
     def records() -> Iterator[Record]:
         for _, draft in chunks.kept(len(STAGES), number):
-            if draft.request.id not in dropped:
+            if draft.request.id not in balanced.dropped:
                 endings[str(draft.ending)] += 1
                 tasks[draft.request.task] += 1
                 yield draft.record(store, words=services.words)
@@ -169,7 +169,7 @@ def synthesize(
     figures = StageFigures(
         name=BALANCE,
         kept=endings.total(),
-        drops=dict(Counter(dropped.values())),
+        drops=dict(Counter(balanced.dropped.values())),
         seconds=time.perf_counter() - started,
     )
     counted(figures)
@@ -177,6 +177,7 @@ def synthesize(
         stages=tuple(tally.values()),
         endings=dict(sorted(endings.items())),
         tasks=dict(sorted(tasks.items())),
+        short=balanced.short,
     )
     plot_funnel(folder / "funnel.png", funnel)
     write_text(folder / "README.md", data_card(funnel, {**(about or {}), **made_with}))

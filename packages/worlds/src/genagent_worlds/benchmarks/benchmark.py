@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
 from genagent_data import Request
 from genagent_rewards import ChatRequest, OpenAIChatConfig, Picture
@@ -72,8 +72,8 @@ class JudgeSettings:
         )
 
 
-class Benchmark(Protocol):
-    """Requests with a question about each picture, and the table of what the pictures scored."""
+class Tabled(Protocol):
+    """Requests, and the table of what their pictures scored."""
 
     @property
     def name(self) -> str: ...
@@ -91,8 +91,6 @@ class Benchmark(Protocol):
         ...
 
     @property
-    def settings(self) -> JudgeSettings: ...
-    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of its figures should know, a line each."""
         ...
@@ -102,6 +100,22 @@ class Benchmark(Protocol):
         """Of files that hold a request's picture, under its id."""
         ...
 
+    def table(self, results: Mapping[str, Result], *, seed: int = 0) -> "BenchmarkTable":
+        """The figures; a request without a result is missing. Raises ValueError for a result of no
+        request."""
+        ...
+
+    def part(self, n: int) -> Self:
+        """So many requests at most, as evenly over the categories as can be."""
+        ...
+
+
+class Benchmark(Tabled, Protocol):
+    """A benchmark with a question of its own about each picture."""
+
+    @property
+    def settings(self) -> JudgeSettings: ...
+
     def question(self, request: Request, picture: Picture) -> ChatRequest:
         """Raises OSError where the picture's file cannot be read."""
         ...
@@ -110,14 +124,8 @@ class Benchmark(Protocol):
         """The score in a judge's words; None where they hold none."""
         ...
 
-    def table(self, results: Mapping[str, Result], *, seed: int = 0) -> "BenchmarkTable":
-        """The figures; a request without a result is missing. Raises ValueError for a result of no
-        request."""
-        ...
 
-    def part(self, n: int) -> "Benchmark":
-        """So many requests at most, as evenly over the categories as can be."""
-        ...
+Given = TypeVar("Given", bound=Tabled)
 
 
 def digest(*parts: object) -> str:
@@ -142,16 +150,25 @@ def version_of(
     return digest(benchmark.name, benchmark.protocol, rules, settings, scoring, asked)
 
 
-def spread(requests: Sequence[Request], n: int) -> tuple[Request, ...]:
-    """At most ``n`` requests in their order, taken from the categories in turn."""
+def part_of(benchmark: Given, n: int) -> Given:
+    """As ``Tabled.part``, of a dataclass: requests are taken from the categories in turn and keep
+    their order."""
     if n < 1:
         raise ValueError(f"a part of {n} requests; wants 1 or more")
     ranks: dict[str, int] = {}
     ranked: list[tuple[int, int]] = []
-    for place, request in enumerate(requests):
+    for place, request in enumerate(benchmark.requests):
         rank = ranks[request.task] = ranks.get(request.task, -1) + 1
         ranked.append((rank, place))
-    return tuple(requests[place] for place in sorted(place for _, place in sorted(ranked)[:n]))
+    places = sorted(place for _, place in sorted(ranked)[:n])
+    total = len(benchmark.requests)
+    if len(places) == total:
+        return benchmark
+    return replace(
+        cast(Any, benchmark),
+        requests=tuple(benchmark.requests[place] for place in places),
+        notes=(*benchmark.notes, part_note(total, len(places))),
+    )
 
 
 def part_note(total: int, n: int) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from genagent_data import Request
 from genagent_rewards import ChatRequest, Picture, parse_verdict
@@ -20,10 +21,10 @@ from genagent_worlds.benchmarks.benchmark import (
     Result,
     Score,
     part_note,
-    spread,
+    part_of,
     version_of,
 )
-from genagent_worlds.benchmarks.official_files import official_rows
+from genagent_worlds.benchmarks.official_files import at, official_rows
 from genagent_worlds.benchmarks.pictures import ANY_SUFFIX, through_jpeg
 from genagent_worlds.benchmarks.table import BenchmarkTable, Scoring, tabulate
 
@@ -92,11 +93,10 @@ class GenEvalPlus:
         rows = official_rows(path, ("tag", "include", "prompt"))
         # The official script numbers the lines that are not blank.
         for number, (where, row, request) in enumerate(rows, start=1):
-            if request.task not in COLUMNS:
-                raise ValueError(
-                    f"{where}: tag {request.task!r} is none of GenEval++; known: "
-                    f"{', '.join(COLUMNS)}"
-                )
+            with at(where):
+                if request.task not in COLUMNS:
+                    known = ", ".join(COLUMNS)
+                    raise ValueError(f"tag {request.task!r} is none of GenEval++; known: {known}")
             requests.append(replace(request, id=str(number), task=COLUMNS[request.task]))
             checklists[str(number)] = official_checklist(row)
         counts = Counter(request.task for request in requests)
@@ -137,25 +137,12 @@ class GenEvalPlus:
         return read_json(reply) if self.protocol == "official" else read_verdict(reply)
 
     def table(self, results: Mapping[str, Result], *, seed: int = 0) -> BenchmarkTable:
-        """See ``Benchmark``."""
-        return tabulate(
-            SCORING,
-            self.requests,
-            results,
-            name=self.name,
-            protocol=self.protocol,
-            version=self.version,
-            notes=self.notes,
-            seed=seed,
-        )
+        """See ``Tabled``."""
+        return tabulate(self, SCORING, results, seed=seed)
 
-    def part(self, n: int) -> "GenEvalPlus":
-        """See ``Benchmark``."""
-        requests = spread(self.requests, n)
-        if len(requests) == len(self.requests):
-            return self
-        note = part_note(len(self.requests), len(requests))
-        return replace(self, requests=requests, notes=(*self.notes, note))
+    def part(self, n: int) -> Self:
+        """See ``Tabled``."""
+        return part_of(self, n)
 
     def _words(self, request: Request) -> tuple[str, str]:
         instruction = f"Instruction:\n{request.prompt.strip()}\n\nExpectation checklist:\n"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from genagent_data import Request
 from genagent_rewards import ChatRequest, Picture
@@ -20,7 +21,7 @@ from genagent_worlds.benchmarks.benchmark import (
     Result,
     Score,
     part_note,
-    spread,
+    part_of,
     version_of,
 )
 from genagent_worlds.benchmarks.official_files import (
@@ -185,25 +186,12 @@ class Imagine:
         return read_official(reply) if self.protocol == "official" else read_ours(reply)
 
     def table(self, results: Mapping[str, Result], *, seed: int = 0) -> BenchmarkTable:
-        """See ``Benchmark``."""
-        return tabulate(
-            SCORING,
-            self.requests,
-            results,
-            name=self.name,
-            protocol=self.protocol,
-            version=self.version,
-            notes=self.notes,
-            seed=seed,
-        )
+        """See ``Tabled``."""
+        return tabulate(self, SCORING, results, seed=seed)
 
-    def part(self, n: int) -> "Imagine":
-        """See ``Benchmark``."""
-        requests = spread(self.requests, n)
-        if len(requests) == len(self.requests):
-            return self
-        note = part_note(len(self.requests), len(requests))
-        return replace(self, requests=requests, notes=(*self.notes, note))
+    def part(self, n: int) -> Self:
+        """See ``Tabled``."""
+        return part_of(self, n)
 
     def _words(self, request: Request) -> tuple[str, str]:
         form = _OFFICIAL_FORM if self.protocol == "official" else _OUR_FORM

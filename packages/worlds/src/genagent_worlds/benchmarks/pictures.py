@@ -1,21 +1,21 @@
 """Folders of pictures that are named as a benchmark wants them; the pixels that its judge sees."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from genagent_data import RecordError, Request
 from genagent_data.picture_check import picture_file
-from genagent_worlds.benchmarks.benchmark import Benchmark
+from genagent_worlds.benchmarks.benchmark import Tabled
 
 ANY_SUFFIX = (".png", ".jpg", ".jpeg", ".webp")
 _TOLD = 5
 
 
 def read_pictures(
-    folder: Path, benchmark: Benchmark, *, tell: Callable[[str], object] | None = None
+    folder: Path, benchmark: Tabled, *, tell: Callable[[str], object] | None = None
 ) -> dict[str, Path]:
     """The pictures that are there and can be used, by request id.
 
@@ -49,16 +49,23 @@ def read_pictures(
         raise ValueError(
             f"{folder} has no picture of {benchmark.name}; name them by their requests, {named}"
         )
-    for line in refused[:_TOLD] if tell else ():
-        tell(line)
-    if tell and len(refused) > _TOLD:
-        tell(f"{len(refused) - _TOLD} more pictures in {folder} count as missing")
-    if tell and without:
-        tell(
+    if tell is not None:
+        for line in _lines(folder, benchmark, without, refused):
+            tell(line)
+    return found
+
+
+def _lines(
+    folder: Path, benchmark: Tabled, without: Sequence[str], refused: Sequence[str]
+) -> Iterator[str]:
+    yield from refused[:_TOLD]
+    if len(refused) > _TOLD:
+        yield f"{len(refused) - _TOLD} more pictures in {folder} count as missing"
+    if without:
+        yield (
             f"{len(without)} of {len(benchmark.requests)} pictures are missing in {folder}, the "
             f"first is {without[0]}{benchmark.suffixes[0]}"
         )
-    return found
 
 
 def through_jpeg(image: Image.Image) -> Image.Image:

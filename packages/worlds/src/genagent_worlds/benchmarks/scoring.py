@@ -55,7 +55,9 @@ class ScoredByJudge:
         for chunk in _chunks(items):
             verdicts = self.judge.judge(
                 [
-                    PointQuestion(request=request.prompt, hints=request.hints, picture=picture)
+                    PointQuestion(
+                        request=request.prompt, hints=request.hints, picture=_undecoded(picture)
+                    )
                     for request, picture in chunk
                 ]
             )
@@ -93,24 +95,21 @@ def score_pictures(
                 arrived(start + place, _result(benchmark, reply))
 
         replies = chat.reply(
-            [benchmark.question(request, picture) for request, picture in chunk],
+            [benchmark.question(request, _undecoded(picture)) for request, picture in chunk],
             accept=lambda text: benchmark.read(text) is not None,
             arrived=heard,
         )
-        results += [_result(benchmark, reply) for reply in replies]
+        results.extend(_result(benchmark, reply) for reply in replies)
     return results
 
 
-def _chunks(items: Sequence[Item]) -> list[list[Item]]:
-    """A few pictures at a time, each without pixels that were decoded before where a file has
-    them: a thousand of 1024x1024 are 3 GB."""
-    return [
-        [(request, _undecoded(picture)) for request, picture in items[start : start + AT_ONCE]]
-        for start in range(0, len(items), AT_ONCE)
-    ]
+def _chunks(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE)]
 
 
 def _undecoded(picture: Picture) -> Picture:
+    """The picture without pixels that it would hold for as long as it lives, where a file has
+    them: a thousand of 1024x1024 are 3 GB."""
     return picture if picture.path is None else Picture(picture.name, path=picture.path)
 
 

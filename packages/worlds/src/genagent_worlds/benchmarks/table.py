@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from genagent_data import Request
-from genagent_worlds.benchmarks.benchmark import ABSENCES, Absence, Result, Score
+from genagent_worlds.benchmarks.benchmark import ABSENCES, Absence, Result, Score, Tabled
 from genagent_worlds.rates import Rate
 
 OVERALL = "overall"
@@ -119,24 +118,15 @@ class BenchmarkTable:
 
 
 def tabulate(
-    scoring: Scoring,
-    requests: Sequence[Request],
-    results: Mapping[str, Result],
-    *,
-    name: str,
-    protocol: str,
-    version: str,
-    notes: Sequence[str],
-    seed: int,
+    benchmark: Tabled, scoring: Scoring, results: Mapping[str, Result], *, seed: int
 ) -> BenchmarkTable:
-    """The table of ``results``, which are by request id; a request without one is missing.
-
-    Raises:
-        ValueError: a result is of no request.
-    """
+    """As ``Tabled.table``, by these rules."""
+    requests = benchmark.requests
     known = {request.id for request in requests}
     if stray := next((key for key in results if key not in known), None):
-        raise ValueError(f"there is a result for {stray!r}, which is no request of {name}")
+        raise ValueError(
+            f"there is a result for {stray!r}, which is no request of {benchmark.name}"
+        )
     categories = list(scoring.weights or dict.fromkeys(request.task for request in requests))
     given: dict[str, list[Result]] = {category: [] for category in categories}
     for request in requests:
@@ -155,7 +145,7 @@ def tabulate(
         for place, category in enumerate(categories)
         if given[category]
     ]
-    everything = [one for category in categories for one in given[category]]
+    everything: list[Result] = [one for category in categories for one in given[category]]
     refusal = _refusal(scoring, given, counted)
     if refusal is None:
         present = [category for category in categories if counted[category]]
@@ -169,13 +159,17 @@ def tabulate(
         interval = _interval(scoring, samples, shares, [seed, len(categories)])
         rows.append(_row(OVERALL, everything, value, interval))
     return BenchmarkTable(
-        name=name,
-        protocol=protocol,
-        version=version,
+        name=benchmark.name,
+        protocol=benchmark.protocol,
+        version=benchmark.version,
         measure=scoring.measure,
         scale=scoring.scale,
         rows=tuple(rows),
-        notes=(*notes, *_absence_notes(scoring, everything), *([refusal] if refusal else [])),
+        notes=(
+            *benchmark.notes,
+            *_absence_notes(scoring, everything),
+            *([refusal] if refusal else []),
+        ),
         seed=seed,
     )
 

@@ -1,7 +1,8 @@
 """Requests without a benchmark around them: a world's own, a file's, judged by yes and no."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 from genagent_data import Request
 from genagent_worlds.benchmarks.benchmark import (
@@ -9,8 +10,7 @@ from genagent_worlds.benchmarks.benchmark import (
     Protocol_,
     Result,
     digest,
-    part_note,
-    spread,
+    part_of,
 )
 from genagent_worlds.benchmarks.pictures import ANY_SUFFIX
 from genagent_worlds.benchmarks.table import BenchmarkTable, Scoring, tabulate
@@ -45,23 +45,11 @@ class TaskBenchmark:
         return ANY_SUFFIX
 
     def table(self, results: Mapping[str, Result], *, seed: int = 0) -> BenchmarkTable:
-        """See ``Benchmark``."""
+        """See ``Tabled``."""
         measure = success_name(self.source).replace("_", " ")
-        return tabulate(
-            Scoring(measure=measure, scale="0 to 1", binary=True, absent=ABSENT),
-            self.requests,
-            results,
-            name=self.name,
-            protocol=self.protocol,
-            version=self.version,
-            notes=self.notes,
-            seed=seed,
-        )
+        scoring = Scoring(measure=measure, scale="0 to 1", binary=True, absent=ABSENT)
+        return tabulate(self, scoring, results, seed=seed)
 
-    def part(self, n: int) -> "TaskBenchmark":
-        """See ``Benchmark``."""
-        requests = spread(self.requests, n)
-        if len(requests) == len(self.requests):
-            return self
-        note = part_note(len(self.requests), len(requests))
-        return replace(self, requests=requests, notes=(*self.notes, note))
+    def part(self, n: int) -> Self:
+        """See ``Tabled``."""
+        return part_of(self, n)

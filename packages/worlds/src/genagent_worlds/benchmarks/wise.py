@@ -14,6 +14,7 @@ What both share stands here; each one's question is in ``wise_graded`` and ``wis
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from genagent_data import Request
 from genagent_rewards import ChatRequest, Picture
@@ -22,8 +23,7 @@ from genagent_worlds.benchmarks.benchmark import (
     Protocol_,
     Result,
     Score,
-    part_note,
-    spread,
+    part_of,
     version_of,
 )
 from genagent_worlds.benchmarks.official_files import (
@@ -146,25 +146,12 @@ class Wise:
         return self.variant.read[self.protocol](reply)
 
     def table(self, results: Mapping[str, Result], *, seed: int = 0) -> BenchmarkTable:
-        """See ``Benchmark``."""
-        return tabulate(
-            self.variant.scoring[self.protocol],
-            self.requests,
-            results,
-            name=self.name,
-            protocol=self.protocol,
-            version=self.version,
-            notes=self.notes,
-            seed=seed,
-        )
+        """See ``Tabled``."""
+        return tabulate(self, self.variant.scoring[self.protocol], results, seed=seed)
 
-    def part(self, n: int) -> "Wise":
-        """See ``Benchmark``."""
-        requests = spread(self.requests, n)
-        if len(requests) == len(self.requests):
-            return self
-        note = part_note(len(self.requests), len(requests))
-        return replace(self, requests=requests, notes=(*self.notes, note))
+    def part(self, n: int) -> Self:
+        """See ``Tabled``."""
+        return part_of(self, n)
 
 
 def _category(variant: Variant, number: int, *, label: str) -> str:
