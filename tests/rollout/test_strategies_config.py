@@ -21,8 +21,8 @@ def test_what_cannot_be_is_refused():
         StrategyConfig(strategies=())
     with pytest.raises(ValueError, match="name each once"):
         StrategyConfig(strategies=("plain", "plain"))
-    with pytest.raises(ValueError, match="rounds is 0"):
-        StrategyConfig(rounds=0)
+    with pytest.raises(ValueError, match=r"rounds is \(0,\)"):
+        StrategyConfig(rounds=(0,))
     with pytest.raises(ValueError, match="best_of is 0"):
         StrategyConfig(best_of=0)
 
@@ -69,7 +69,7 @@ def test_they_are_opened_in_order_and_keep_words_in_the_work(tmp_path: Path, tin
     with serving(Answer(words="<answer>grey cats</answer>")) as server:
         config = StrategyConfig(
             strategies=("rewrite", "plain", "workflow", "agent", "first-prompt", "best-of"),
-            rounds=3,
+            rounds=(3,),
             best_of=2,
             writer=TeacherEndpoints(urls=server.url, model="qwen", temperature=0.0),
         )
@@ -97,11 +97,27 @@ def test_without_a_policy_or_a_model_it_is_said_what_to_give(tmp_path: Path):
 
 
 def test_a_command_line_and_a_file_name_them():
-    options = "--strategy plain workflow --rounds 3 --verifier.model eyes"
+    options = "--strategy plain workflow --rounds 3 1 --verifier.model eyes"
     writer = "--writer.urls http://a/v1 --writer.model qwen"
     config = tyro.cli(StrategyConfig, args=[*options.split(), *writer.split()])
-    assert (config.strategies, config.rounds) == (("plain", "workflow"), 3)
+    assert (config.strategies, config.rounds) == (("plain", "workflow"), (3, 1))
     assert config.part("writer").chat().temperature == 0
     assert (config.part("verifier").urls, config.part("verifier").model) == ("http://a/v1", "eyes")
     kept = TypeAdapter(StrategyConfig)
     assert kept.validate_json(kept.dump_json(config)) == config
+
+
+def test_each_number_of_rounds_is_a_way_of_those_that_have_any(tmp_path: Path, tiny_policy: Policy):
+    config = StrategyConfig(strategies=("plain", "agent", "best-of"), rounds=(1, 2), best_of=3)
+    assert config.ways == [("plain", 1), ("agent", 1), ("agent", 2), ("best-of", 3)]
+    opened = config.open(tmp_path, engine=LocalEngine(tiny_policy), policy="tiny")
+    assert [strategy.name for strategy in opened] == [
+        "plain",
+        "agent(rounds=1, policy=tiny)",
+        "agent(rounds=2, policy=tiny)",
+        "best-of(3)",
+    ]
+    without, of_policy = config.apart()
+    assert without is not None and without.strategies == ("plain", "best-of")
+    assert of_policy is not None and of_policy.strategies == ("agent",)
+    assert StrategyConfig(strategies=("plain",)).apart()[1] is None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from genagent_data import Picture, PictureStore
+from genagent_rollout.activity import Activity
 from genagent_rollout.drawing import Drawing
 from genagent_serving.kept_lines import KeptLines
 
@@ -28,6 +29,10 @@ class DrawnPictures:
         self._store = store
         self._lines = KeptLines(path, _drawn)
         self._names = dict(self._lines.earlier)
+
+    @property
+    def activity(self) -> Activity:
+        return self._drawing.activity
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         name = self._names.get((prompt, seed))
