@@ -46,7 +46,7 @@ def test_a_small_picture_is_two_pixels_a_character():
     for y, shade in enumerate((10, 20, 30)):
         image.putpixel((0, y), (shade, 0, 0))
     shown = blocks(image)
-    assert shown is not None and shown.plain == "▀\n▀\n"
+    assert shown is not None and shown.plain == "▀\n▀"
     assert [str(span.style) for span in shown.spans] == [
         "rgb(10,0,0) on rgb(20,0,0)",
         "rgb(30,0,0)",

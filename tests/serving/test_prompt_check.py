@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,13 @@ def test_the_room_is_what_the_chat_leaves(tiny_policy_path: Path, tiny_policy):
     over = Request(id="over", prompt="q" * (1024 - 96 - taken + 1))
     lines = list(request_problems([fits, over], tiny_policy_path, words=None, turn_tokens=96))
     assert [line.split(":")[0] for line in lines] == ["over"]
+
+
+def test_published_checkpoints_have_their_sizes_at_the_top(tiny_policy_path: Path, tmp_path: Path):
+    shutil.copy(tiny_policy_path / "tokenizer.json", tmp_path)
+    config = json.loads((tiny_policy_path / "config.json").read_text())
+    flat = {key: value for key, value in config.items() if key != "text_config"}
+    (tmp_path / "config.json").write_text(json.dumps(flat | {"max_position_embeddings": 2048}))
+    wanted = [Request(id="r", prompt="q" * 3000)]
+    [line] = request_problems(wanted, tmp_path, words=None, turn_tokens=96)
+    assert "(its context is 2048, " in line

@@ -61,7 +61,7 @@ from genagent_worlds.request_source import Asked, RequestSource
 from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
-from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
+from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
     "ABSENCES",
