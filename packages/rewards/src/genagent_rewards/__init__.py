@@ -13,6 +13,7 @@ from genagent_rewards.hybrid import (
     hybrid_reward,
 )
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
+from genagent_rewards.kept_file import KeptFile
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
 from genagent_rewards.picture import Picture
@@ -35,6 +36,7 @@ __all__ = [
     "HybridReward",
     "JudgeCounts",
     "JudgesPictures",
+    "KeptFile",
     "LocalChat",
     "OpenAIChat",
     "OpenAIChatConfig",
