@@ -17,7 +17,7 @@ from genagent_data.picture_check import decoded_picture, picture_file
 from genagent_data.protocol import OBSERVATION, system_message
 from genagent_data.record import Record
 from genagent_data.record_check import Drop, RecordError, check_record, refusing
-from genagent_data.record_files import accepted, picture_content
+from genagent_data.record_files import Rows, accepted, picture_content
 from genagent_data.record_rows import request_to_text
 from genagent_data.row_files import write_parquet
 from genagent_rewards import Picture
@@ -92,18 +92,9 @@ def write_dataset(
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for record in accepted(records, allow_format_errors=allow_format_errors, drop=drop):
-            with refusing(f"record {record.request.id!r}", drop):
-                row = record_to_example(record)
-                count += 1
-                yield row
-
-    write_parquet(folder / FILE, rows(), FEATURES.arrow_schema, group=_ROW_GROUP)
-    return count
+    rows = Rows(records, record_to_example, allow_format_errors=allow_format_errors, drop=drop)
+    write_parquet(folder / FILE, rows, FEATURES.arrow_schema, group=_ROW_GROUP)
+    return rows.count
 
 
 def read_dataset(

@@ -18,7 +18,7 @@ from genagent_data.pictures import PictureStore
 from genagent_data.protocol import OBSERVATION, system_message
 from genagent_data.record import Record
 from genagent_data.record_check import Drop, RecordError, check_record, refusing
-from genagent_data.record_files import PICTURES, accepted, picture_content, store_pictures
+from genagent_data.record_files import PICTURES, Rows, picture_content, store_pictures
 from genagent_data.record_rows import make_record, request_from_text, request_to_text, words_of
 from genagent_data.row_files import numbered_objects
 from genagent_rewards import Picture
@@ -50,22 +50,18 @@ def write_openai(
     """
     folder.mkdir(parents=True, exist_ok=True)
     store = PictureStore(folder / PICTURES)
-    count = 0
 
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for record in accepted(records, allow_format_errors=allow_format_errors, drop=drop):
-            with refusing(f"record {record.request.id!r}", drop):
-                if embed:
-                    urls = [_data_url(picture) for picture in record.pictures]
-                else:
-                    paths = store_pictures(record, store)
-                    urls = [path.relative_to(folder).as_posix() for path in paths]
-                count += 1
-                yield record_to_openai(record, urls=urls)
+    def row(record: Record) -> dict[str, Any]:
+        if embed:
+            urls = [_data_url(picture) for picture in record.pictures]
+        else:
+            paths = store_pictures(record, store)
+            urls = [path.relative_to(folder).as_posix() for path in paths]
+        return record_to_openai(record, urls=urls)
 
-    write_jsonl(folder / FILE, rows())
-    return count
+    rows = Rows(records, row, allow_format_errors=allow_format_errors, drop=drop)
+    write_jsonl(folder / FILE, rows)
+    return rows.count
 
 
 def read_openai(

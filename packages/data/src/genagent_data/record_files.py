@@ -60,21 +60,17 @@ def write_records(
             )
     store = PictureStore(folder / PICTURES)
     folder.mkdir(parents=True, exist_ok=True)
-    count = 0
 
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for record in accepted(records, allow_format_errors=allow_format_errors, drop=drop):
-            with refusing(f"record {record.request.id!r}", drop):
-                store_pictures(record, store)
-                count += 1
-                yield record_to_row(record)
+    def row(record: Record) -> dict[str, Any]:
+        store_pictures(record, store)
+        return record_to_row(record)
 
+    rows = Rows(records, row, allow_format_errors=allow_format_errors, drop=drop)
     if format == "parquet":
-        write_parquet(folder / "records.parquet", rows(), _schema(), group=ROW_GROUP)
+        write_parquet(folder / "records.parquet", rows, _schema(), group=ROW_GROUP)
     else:
-        write_jsonl(folder / "records.jsonl", rows())
-    return count
+        write_jsonl(folder / "records.jsonl", rows)
+    return rows.count
 
 
 def read_records(
@@ -176,6 +172,35 @@ def accepted(
         with refusing(f"record {record.request.id!r}", drop):
             check_record(record, allow_format_errors=allow_format_errors)
             yield record
+
+
+class Rows:
+    """Rows of the records that are not refused, to be written as they come."""
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        row: Callable[[Record], dict[str, Any]],
+        *,
+        allow_format_errors: bool,
+        drop: Drop | None,
+    ) -> None:
+        """
+        Args:
+            row: of a record; raises RecordError where there can be none.
+        """
+        self.count = 0
+        """Rows that there have been."""
+        self._records = accepted(records, allow_format_errors=allow_format_errors, drop=drop)
+        self._row = row
+        self._drop = drop
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for record in self._records:
+            with refusing(f"record {record.request.id!r}", self._drop):
+                row = self._row(record)
+                self.count += 1
+                yield row
 
 
 def store_pictures(record: Record, store: PictureStore) -> list[Path]:

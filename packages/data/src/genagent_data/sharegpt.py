@@ -19,7 +19,7 @@ from genagent_data.pictures import PictureStore
 from genagent_data.protocol import OBSERVATION, system_message
 from genagent_data.record import Record
 from genagent_data.record_check import Drop, RecordError, check_record, refusing
-from genagent_data.record_files import PICTURES, accepted, store_pictures
+from genagent_data.record_files import PICTURES, Rows, store_pictures
 from genagent_data.record_rows import make_record, request_from_text, request_to_text, words_of
 from genagent_data.row_files import numbered_objects
 from genagent_data.text_files import write_text
@@ -65,25 +65,20 @@ def write_sharegpt(
     folder.mkdir(parents=True, exist_ok=True)
     entries = _entries(folder / INFO)
     store = PictureStore(folder / PICTURES)
-    count = 0
 
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for record in accepted(records, allow_format_errors=allow_format_errors, drop=drop):
-            with refusing(f"record {record.request.id!r}", drop):
-                _refuse_tokens(record)
-                paths = store_pictures(record, store)
-                count += 1
-                yield record_to_sharegpt(
-                    record, images=[path.relative_to(folder).as_posix() for path in paths]
-                )
+    def row(record: Record) -> dict[str, Any]:
+        _refuse_tokens(record)
+        paths = store_pictures(record, store)
+        images = [path.relative_to(folder).as_posix() for path in paths]
+        return record_to_sharegpt(record, images=images)
 
-    write_jsonl(folder / f"{name}.jsonl", rows())
+    rows = Rows(records, row, allow_format_errors=allow_format_errors, drop=drop)
+    write_jsonl(folder / f"{name}.jsonl", rows)
     columns = {"messages": "conversations", "system": "system", "images": "images"}
     entries[name] = {"file_name": f"{name}.jsonl", "formatting": "sharegpt", "columns": columns}
     write_text(folder / INFO, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     write_text(folder / f"{name}.yaml", _SETTINGS.format(folder=json.dumps(str(folder)), name=name))
-    return count
+    return rows.count
 
 
 def read_sharegpt(

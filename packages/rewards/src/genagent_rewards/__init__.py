@@ -14,6 +14,7 @@ from genagent_rewards.hybrid import (
 )
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
 from genagent_rewards.kept_answers import KeptAnswers, KeptChat, answer_key
+from genagent_rewards.kept_file import KeptFile
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
 from genagent_rewards.picture import Picture
@@ -39,6 +40,7 @@ __all__ = [
     "JudgesPictures",
     "KeptAnswers",
     "KeptChat",
+    "KeptFile",
     "LocalChat",
     "OpenAIChat",
     "OpenAIChatConfig",

@@ -6,19 +6,19 @@ kept, for it may come the next time.
 
 import hashlib
 import json
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from genagent_rewards.chat import ChatModel, ChatReply, ChatRequest
+from genagent_rewards.kept_file import KeptFile
 from genagent_rewards.picture import Picture
 
 _APPLICATION = 0x47415041
 """SQLite's application id of our files: "GAPA"."""
-_PATIENCE_SECONDS = 60.0
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+)
 
 
 def answer_key(*parts: object) -> str:
@@ -36,25 +36,14 @@ class KeptAnswers:
             ValueError: the file is damaged or another program's.
             OSError: it cannot be written.
         """
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._database = sqlite3.connect(
-            path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            with self._named():
-                self._prepare()
-        except BaseException:  # Ctrl-C too must not leave the file open
-            self._database.close()
-            raise
+        self._file = KeptFile(path, what="", application=_APPLICATION, table=_TABLE)
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         """The answers there are, by key. Raises ValueError for a damaged file."""
         found: dict[str, str] = {}
-        with self._lock, self._named():
+        with self._file.reading() as database:
             for key in keys:
-                row = self._database.execute(
+                row = database.execute(
                     "SELECT answer FROM answers WHERE key = ?", (key,)
                 ).fetchone()
                 if row is not None:
@@ -67,51 +56,17 @@ class KeptAnswers:
         Raises:
             OSError: they cannot be written, for want of room for instance.
         """
-        with self._lock, self._named():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", answers)
-                self._database.execute("COMMIT")
-            except BaseException:  # Ctrl-C too must not leave the file locked
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with self._file.writing() as database:
+            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", answers)
 
     def close(self) -> None:
-        with self._lock:
-            self._database.close()
+        self._file.close()
 
     def __enter__(self) -> "KeptAnswers":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _prepare(self) -> None:
-        run = self._database.execute
-        (application,) = run("PRAGMA application_id").fetchone()
-        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != _APPLICATION and tables:
-            raise ValueError(f"{self.path} is another program's database; move it away")
-        run("PRAGMA journal_mode=WAL")
-        run("PRAGMA synchronous=NORMAL")
-        run(f"PRAGMA application_id={_APPLICATION}")
-        run(
-            "CREATE TABLE IF NOT EXISTS answers "
-            "(key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
-        )
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """A full disk or a lasting lock as OSError, damage as ValueError, under the file's name."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{self.path} is damaged ({error}); move it away to begin anew"
-            ) from error
 
 
 class KeptChat:

@@ -104,7 +104,6 @@ __all__ = [
     "TaskBenchmark",
     "TeacherConfig",
     "TeacherEndpoints",
-    "ToolConfig",
     "Tried",
     "Verifies",
     "World",

@@ -1,0 +1,73 @@
+"""What a synthesis asks: a world's requests or those of files, and under which names it is kept."""
+
+from pathlib import Path
+
+import pytest
+
+from genagent_data import PoolConfig, Request
+from genagent_worlds import ChatTeachers, FilesAndEndpoints, Judges, RequestSource, World
+
+
+class Numbered:
+    """Requests by step and place."""
+
+    def sample(self, n: int, *, seed: int, step: int = 0) -> list[Request]:
+        return [Request(id=f"{seed}-{step}-{place}", prompt="p") for place in range(n)]
+
+
+def ids(source: RequestSource, folder: Path) -> list[str]:
+    asked = source.ask(Numbered(), ChatTeachers(), folder, seed=3)
+    found = [request.id for request in asked.requests]
+    assert asked.count == len(found)
+    return found
+
+
+def test_more_requests_of_a_world_begin_with_the_same_ones(tmp_path):
+    few, many = (ids(RequestSource(requests=str(n)), tmp_path) for n in (500, 600))
+    assert many[:500] == few
+    assert (many[0], many[512], many[-1]) == ("3-0-0", "3-1-0", "3-1-87")
+
+
+def test_files_are_pooled_and_a_number_is_their_limit(tmp_path):
+    mine, more = tmp_path / "mine.txt", tmp_path / "more.txt"
+    mine.write_text("a red circle\ntwo green dogs on a lawn\na red circle\n")
+    more.write_text("a blue house\nTwo green dogs on a lawn!\n")
+    pool = PoolConfig(files=(more,))
+    assert len(ids(RequestSource(requests=str(mine), pool=pool), tmp_path)) == 3
+    assert len(ids(RequestSource(requests="1", pool=pool), tmp_path)) == 1
+    asked = RequestSource(requests=str(mine)).ask(Numbered(), ChatTeachers(), tmp_path, seed=0)
+    assert asked.pool is not None and asked.pool.drops == {"duplicate": 1}
+    assert asked.sources == str(mine)
+
+
+def test_a_world_of_files_needs_no_file_of_held_out_requests():
+    world = RequestSource(requests="mine.jsonl").within(FilesAndEndpoints())
+    assert (world.train, world.held_out) == (Path("mine.jsonl"), Path("mine.jsonl"))
+    own = FilesAndEndpoints(train=Path("train.txt"))
+    assert RequestSource().within(own).held_out == Path("train.txt")
+    held = FilesAndEndpoints(held_out=Path("held.txt"))
+    assert RequestSource(requests="mine.jsonl").within(held).held_out == Path("held.txt")
+
+
+def test_new_requests_want_examples_and_someone_to_write_them(tmp_path):
+    line = "--hard-each wants a file of requests with hints, and teachers that write"
+    assert line in RequestSource(hard_each=2).problems(ChatTeachers())
+    mine = tmp_path / "mine.txt"
+    mine.write_text("a red circle\n")
+    assert RequestSource(requests=str(mine), hard_each=2).problems(ChatTeachers()) == []
+    for given, words in (({"requests": "0"}, "requests is 0"), ({"hard_each": -1}, "hard_each is")):
+        with pytest.raises(ValueError, match=words):
+            RequestSource(**given)
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "name"),
+    [("http://gpu1:8000", "", "served"), ("http://gpu1:8000", "flux", "flux"), ("own", "", "own")],
+)
+def test_what_was_drawn_is_kept_by_the_model_and_not_by_the_server(service, model, name):
+    config = FilesAndEndpoints(tool=service, tool_model=model, judge=service, judge_model=model)
+    judges = Judges(point=None, pair=None, at_once=True)  # pyright: ignore[reportArgumentType]
+    world = World(train=Numbered(), held_out=(), tool=None, words=7, judges=judges)  # pyright: ignore[reportArgumentType]
+    services = config.for_synthesis(world)
+    assert (services.tool_name, services.judge_name) == (name, name)
+    assert (services.words, services.at_once) == (7, True)
