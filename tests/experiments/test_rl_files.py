@@ -101,7 +101,7 @@ def _question(body: dict) -> str:
     return f"{words_in(body)} {hashlib.sha256(pixels).hexdigest()}"
 
 
-@pytest.mark.parametrize("preset", ["flux-7b", "flux-7b-paper"])
+@pytest.mark.parametrize("preset", ["flux-7b", "qwen3-vl-8b", "flux-7b-paper"])
 def test_a_preset_says_in_a_line_each_what_it_lacks(tmp_path: Path, preset: str):
     done = run(SCRIPT, tmp_path, preset)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL's chat framing of the agent's protocol, in tokens.
+"""The chat framing of the agent's protocol, in tokens; Qwen2.5-VL's, and Qwen3-VL's too.
 
     <|im_start|>system\\n{system}<|im_end|>\\n<|im_start|>user\\n{prompt}<|im_end|>\\n<|im_start|>assistant\\n
     {turn}<|im_end|>
@@ -24,16 +24,16 @@ from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 
 if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
+    from genagent_policy.model import Processor
 
 
 class ChatFormat:
     """Turns text and pictures into the token sequences the policy is trained and run on."""
 
-    def __init__(self, processor: "Qwen2_5_VLProcessor", *, system: str = SYSTEM_MESSAGE) -> None:
+    def __init__(self, processor: "Processor", *, system: str = SYSTEM_MESSAGE) -> None:
         """
         Raises:
-            ValueError: the processor is not of the Qwen2.5-VL family.
+            ValueError: the processor is of no supported family.
         """
         self._tokenizer = processor.tokenizer
         self._patches = PatchFormat(processor.image_processor)
@@ -123,6 +123,6 @@ class ChatFormat:
         found = self._tokenizer.convert_tokens_to_ids(token)
         if not isinstance(found, int) or found == self._tokenizer.unk_token_id:
             raise ValueError(
-                f"the tokenizer does not know {token}; use one of the Qwen2.5-VL family"
+                f"the tokenizer does not know {token}; use one of Qwen2.5-VL or Qwen3-VL"
             )
         return found

@@ -52,7 +52,9 @@ class PolicyConfig:
         """
         lines = []
         if not self.policy:
-            lines.append("--policy is missing: give a checkpoint folder of a Qwen2.5-VL")
+            lines.append(
+                "--policy is missing: give a checkpoint folder of a Qwen2.5-VL or Qwen3-VL"
+            )
         elif self.policy not in shipped and not Path(self.policy).is_dir():
             known = f"{' or '.join(shipped)}, or a checkpoint folder" if shipped else "a folder"
             lines.append(f"no policy {self.policy!r}; give {known}")

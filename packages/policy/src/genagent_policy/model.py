@@ -1,4 +1,4 @@
-"""The policy: a Qwen2.5-VL, its processor and its chat framing.
+"""The policy: a multimodal model, its processor and its chat framing.
 
 The model is entered below its own ``forward``: embeddings, positions and the attention mask are
 made here, so that training and the generation engine run the very same code, no state such as
@@ -22,13 +22,24 @@ from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
 from genagent_policy.config import Attention
+from genagent_policy.families import family_of
+from genagent_policy.families.family import Embedded
 from genagent_policy.patches import limit_size, portions
 
 if TYPE_CHECKING:
     # Three seconds of imports that a command line's --help does not need.
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-    from transformers.modeling_outputs import BaseModelOutputWithPooling
+    from transformers import (
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+    )
     from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
+    from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
+
+    Model = Qwen2_5_VLForConditionalGeneration | Qwen3VLForConditionalGeneration
+    Processor = Qwen2_5_VLProcessor | Qwen3VLProcessor
+    TextConfig = Qwen2_5_VLTextConfig | Qwen3VLTextConfig
 
 
 PORTION = 3 * 74 * 74
@@ -38,12 +49,12 @@ GB; 96 pictures of 1024x1024 at once would take 23."""
 
 
 class Policy:
-    """A Qwen2.5-VL with everything needed to train it and to act with it."""
+    """A model of a supported family with everything needed to train it and to act with it."""
 
     def __init__(
         self,
-        model: "Qwen2_5_VLForConditionalGeneration",
-        processor: "Qwen2_5_VLProcessor",
+        model: "Model",
+        processor: "Processor",
         *,
         system: str = SYSTEM_MESSAGE,
         checkpoint_activations: bool = False,
@@ -55,13 +66,14 @@ class Policy:
                 compute the rest again: less memory, a third more time.
 
         Raises:
-            ValueError: the model or the processor is not of the Qwen2.5-VL family.
+            ValueError: the model or the processor is of no supported family.
         """
+        self.family = family_of(model.config.model_type)
         self.model = model.eval()
         self.processor = processor
         self.checkpoint_activations = checkpoint_activations
         self.chat = ChatFormat(processor, system=system)
-        layer_types = set(self.text_config.layer_types or ())
+        layer_types = set(getattr(self.text_config, "layer_types", None) or ["full_attention"])
         if layer_types != {"full_attention"}:
             raise ValueError(
                 f"attention layers are {sorted(layer_types)}; only full attention is supported "
@@ -125,9 +137,14 @@ class Policy:
         return self.model.lm_head.weight.dtype
 
     @property
-    def text_config(self) -> "Qwen2_5_VLTextConfig":
+    def text_config(self) -> "TextConfig":
         """Sizes of the language model."""
-        return cast("Qwen2_5_VLTextConfig", self.model.config.text_config)
+        return cast("TextConfig", self.model.config.text_config)
+
+    @property
+    def head_width(self) -> int:
+        """Of the language model's attention."""
+        return self.family.head_width(self.text_config)
 
     @property
     def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
@@ -135,7 +152,7 @@ class Policy:
         return self.model.lm_head.weight
 
     def freeze_vision(self, frozen: bool = True) -> None:
-        """Whether the vision tower (its merger included) keeps its weights in training."""
+        """Whether the vision tower (its mergers included) keeps its weights in training."""
         self.model.model.visual.requires_grad_(not frozen)
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
@@ -143,9 +160,9 @@ class Policy:
 
     def picture_features(
         self, pixel_values: UInt8[Tensor, "patches dim"], grids: Int64[Tensor, "pictures 3"]
-    ) -> Float[Tensor, "tokens hidden"]:
+    ) -> Float[Tensor, "tokens levels hidden"]:
         """What the vision tower makes of pictures, some at a time; no gradient is kept where it is
-        frozen."""
+        frozen. Level 0 stands at the language model's input, others are added further up."""
         visual = self.model.model.visual
         trainable = any(parameter.requires_grad for parameter in visual.parameters())
         taken = portions(grids, max_patches=PORTION)
@@ -158,9 +175,7 @@ class Policy:
                     self.chat.expand_pictures(patches.to(self.device), self.dtype),
                     cast(torch.LongTensor, grid.to(self.device)),
                 )
-                pooled = cast("BaseModelOutputWithPooling", seen).pooler_output
-                assert pooled is not None
-                features.extend(pooled)
+                features.append(self.family.levels(seen))
         return torch.cat(features)
 
     def embed(
@@ -169,35 +184,33 @@ class Policy:
         is_picture: Bool[Tensor, "rows tokens"],
         pixel_values: UInt8[Tensor, "patches dim"],
         grids: Int64[Tensor, "pictures 3"],
-    ) -> Float[Tensor, "rows tokens hidden"]:
+    ) -> Embedded:
         """Token embeddings, with the pictures' features in the places marked for them."""
         embeddings = self.model.model.language_model.embed_tokens(ids)
         if grids.shape[0] == 0:
-            return embeddings
+            return Embedded(states=embeddings, is_picture=is_picture)
         features = self.picture_features(pixel_values, grids).to(embeddings.dtype)
-        return embeddings.masked_scatter(is_picture[..., None], features)
+        return Embedded(
+            states=embeddings.masked_scatter(is_picture[..., None], features[:, 0]),
+            is_picture=is_picture,
+            deeper=features[:, 1:].transpose(0, 1),
+        )
 
     def text_states(
-        self,
-        embeddings: Float[Tensor, "rows tokens hidden"],
-        positions: Int64[Tensor, "3 rows tokens"],
+        self, embedded: Embedded, positions: Int64[Tensor, "3 rows tokens"]
     ) -> Float[Tensor, "rows tokens hidden"]:
         """Run the language model, causally; never computes logits."""
-        output = self.model.model.language_model(
-            inputs_embeds=embeddings,
-            position_ids=positions,
-            # A mapping by layer type is used as it is; a tensor would be checked every time.
-            attention_mask={"full_attention": mask_of_a_pass(self.model, embeddings)},
-            use_cache=False,
-        )
+        mask = mask_of_a_pass(self.model, embedded.states)
+        inputs = self.family.text_inputs(embedded, mask)
+        output = self.model.model.language_model(**inputs, position_ids=positions, use_cache=False)
         return output.last_hidden_state
 
     def hidden_states(self, batch: Batch) -> Float[Tensor, "rows tokens hidden"]:
         """Last hidden states of a padded batch; those of pads mean nothing."""
         recompute = self.checkpoint_activations and torch.is_grad_enabled()
         with checkpointed_layers(self.model) if recompute else nullcontext():
-            embeddings = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
-            return self.text_states(embeddings, batch.positions)
+            embedded = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
+            return self.text_states(embedded, batch.positions)
 
     def policy_states(
         self, batch: Batch

@@ -30,6 +30,7 @@ from genagent_rollout.page_storage import PageStorage
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLDecoderLayer
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextDecoderLayer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +39,8 @@ class Chunk:
 
     ids: Listed[int]
     positions: Int64[Tensor, "3 tokens"]
-    features: Float[Tensor, "features hidden"] | None = None
-    """What stands in the places of ``is_picture``."""
+    features: Float[Tensor, "features levels hidden"] | None = None
+    """What stands in the places of ``is_picture``, and what is added there further up."""
     is_picture: Tensor | None = None
     start: int
     """Tokens before them."""
@@ -68,7 +69,7 @@ class ModelRunner:
         self._policy = policy
         self._page_tokens = page_tokens
         self._backend: Backend | None = backend
-        self._width = text.hidden_size // text.num_attention_heads
+        self._family, self._width = policy.family, policy.head_width
         self.stored = PageStorage(policy, pages=pages, page_tokens=page_tokens)
         time, height, width = cast("dict[str, Any]", text.rope_parameters)["mrope_section"]
         self._sections = (time, height, width)
@@ -84,8 +85,9 @@ class ModelRunner:
         hidden = model.embed_tokens(
             torch.tensor([token for chunk in chunks for token in chunk.ids], device=device)
         )
-        if any(chunk.features is not None for chunk in chunks):
-            hidden = self._with_pictures(hidden, chunks)
+        pictures = self._pictures(chunks, hidden)
+        if pictures is not None:
+            hidden[pictures.places] = pictures.levels[0]
         size = self._page_tokens
         slots = [
             chunk.pages[place // size] * size + place % size
@@ -101,7 +103,7 @@ class ModelRunner:
             places=_places(counts, device),
         )
         positions = torch.cat([chunk.positions for chunk in chunks], dim=1).to(device)
-        hidden = self._layers(hidden, positions, rows)
+        hidden = self._layers(hidden, positions, rows, pictures)
         last = torch.tensor(list(accumulate(counts)), device=device) - 1
         return model.norm(hidden[last])
 
@@ -154,25 +156,31 @@ class ModelRunner:
         return torch.nn.functional.linear(states, self._policy.head_weight).float()
 
     def _layers(
-        self, hidden: Float[Tensor, "tokens hidden"], positions: Tensor, rows: "_Rows"
+        self,
+        hidden: Float[Tensor, "tokens hidden"],
+        positions: Tensor,
+        rows: "_Rows",
+        pictures: "_Pictures | None" = None,
     ) -> Float[Tensor, "tokens hidden"]:
         model = self._policy.model.model.language_model
         frequencies = cast(Tensor, model.rotary_emb.inv_freq)
-        angles = plan_rotation(positions, frequencies, self._sections, hidden.dtype)
+        interleaved = self._family.interleaved
+        angles = plan_rotation(
+            positions, frequencies, self._sections, hidden.dtype, interleaved=interleaved
+        )
+        deeper = () if pictures is None else pictures.levels[1:]
         for index, module in enumerate(model.layers):
-            layer = cast("Qwen2_5_VLDecoderLayer", module)
+            layer = cast("Qwen2_5_VLDecoderLayer | Qwen3VLTextDecoderLayer", module)
             attention = layer.self_attn
             normal = layer.input_layernorm(hidden)
-            query, key, value = (
-                project(normal).view(len(normal), -1, self._width)
-                for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
+            query, key, value = self._family.project(attention, normal, self._width)
             query, key = rotate_multimodal(
                 query,
                 key,
                 positions,
                 frequencies,
                 self._sections,
+                interleaved=interleaved,
                 angles=angles,
                 backend=self._backend,
             )
@@ -181,21 +189,25 @@ class ModelRunner:
             seen = rows.attend(query, keys, values, self._backend)
             hidden = hidden + attention.o_proj(seen.flatten(1))
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+            if pictures is not None and index < len(deeper):
+                hidden[pictures.places] += deeper[index]
         return hidden
 
-    def _with_pictures(
-        self, hidden: Float[Tensor, "tokens hidden"], chunks: Listed[Chunk]
-    ) -> Float[Tensor, "tokens hidden"]:
+    def _pictures(
+        self, chunks: Listed[Chunk], hidden: Float[Tensor, "tokens hidden"]
+    ) -> "_Pictures | None":
         features = [chunk.features for chunk in chunks if chunk.features is not None]
+        if not features:
+            return None
         masks = [
             torch.zeros(len(chunk.ids), dtype=torch.bool)
             if chunk.is_picture is None
             else chunk.is_picture
             for chunk in chunks
         ]
-        mask = torch.cat(masks).to(hidden.device)
-        found = torch.cat(features).to(hidden.device, hidden.dtype)
-        return hidden.masked_scatter(mask[:, None], found)
+        places = torch.cat(masks).nonzero().flatten().to(hidden.device)
+        levels = torch.cat(features).to(hidden.device, hidden.dtype).unbind(1)
+        return _Pictures(places=places, levels=levels)
 
     def _table(
         self, pages: Listed[Listed[int]], tokens: Listed[int]
@@ -204,6 +216,15 @@ class ModelRunner:
         columns = -(-max(tokens) // self._page_tokens)
         table = [[*held[:columns], *[0] * (columns - len(held))] for held in pages]
         return torch.tensor(table, device=self._policy.device)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pictures:
+    """Pictures among the tokens of a pass."""
+
+    places: Int64[Tensor, " features"]
+    levels: Listed[Float[Tensor, "features hidden"]]
+    """What stands in these places, and what is added to them behind each of the first layers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

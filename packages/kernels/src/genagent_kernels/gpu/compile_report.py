@@ -186,7 +186,10 @@ def variants(architecture: int) -> Iterator[Variant]:
     yield Variant(
         name="rotate_tokens bf16",
         kernel=mrope.rotate_tokens,
-        constants={"HALF": 64, "FIRST": 16, "SECOND": 40, "BLOCK": 64},
+        constants={
+            **{"HALF": 64, "FIRST": 16, "SECOND": 24, "THIRD": 24},
+            **{"INTERLEAVED": False, "BLOCK": 64},
+        },
         pointers={
             "positions": "i64",
             "inverse_frequencies": "fp32",
