@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
+from genagent_data import OBSERVATION, ToolSyntax, system_message
 from genagent_policy.patches import PatchFormat
 from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
@@ -30,11 +30,22 @@ if TYPE_CHECKING:
 class ChatFormat:
     """Turns text and pictures into the token sequences the policy is trained and run on."""
 
-    def __init__(self, processor: "Processor", *, system: str = SYSTEM_MESSAGE) -> None:
+    def __init__(
+        self,
+        processor: "Processor",
+        *,
+        system: str | None = None,
+        tool_syntax: ToolSyntax = "hermes",
+    ) -> None:
         """
+        Args:
+            system: system message; by default the protocol's.
+            tool_syntax: in which the agent calls the tool; the system message shows it.
+
         Raises:
             ValueError: the processor is of no supported family.
         """
+        self.tool_syntax: ToolSyntax = tool_syntax
         self._tokenizer = processor.tokenizer
         self._patches = PatchFormat(processor.image_processor)
         self.merge_size: int = self._patches.merge_size
@@ -46,6 +57,8 @@ class ChatFormat:
         self.image_token_id = self._control("<|image_pad|>")
         pad = self._tokenizer.pad_token_id
         self.pad_id: int = self.turn_end_id if pad is None else pad
+        if system is None:
+            system = system_message(syntax=tool_syntax)
         before, after = OBSERVATION.split("<image>")
         newline, start, end = self._encode("\n"), [self.turn_start_id], [self.turn_end_id]
         self._assistant = [*end, *newline, *start, *self._encode("assistant\n")]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from genagent_data import SYSTEM_MESSAGE
+from genagent_data import ToolSyntax
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
 from genagent_policy.attention import choose_attention, kernels_of_parts, mask_of_a_pass
@@ -56,12 +56,14 @@ class Policy:
         model: "Model",
         processor: "Processor",
         *,
-        system: str = SYSTEM_MESSAGE,
+        system: str | None = None,
+        tool_syntax: ToolSyntax | None = None,
         checkpoint_activations: bool = False,
     ) -> None:
         """
         Args:
-            system: system message of its conversations.
+            system: system message of its conversations; by default the protocol's.
+            tool_syntax: in which it calls the tool; by default its family's.
             checkpoint_activations: whether passes for training keep only the layers' inputs and
                 compute the rest again: less memory, a third more time.
 
@@ -72,7 +74,9 @@ class Policy:
         self.model = model.eval()
         self.processor = processor
         self.checkpoint_activations = checkpoint_activations
-        self.chat = ChatFormat(processor, system=system)
+        self.chat = ChatFormat(
+            processor, system=system, tool_syntax=tool_syntax or self.family.tool_syntax
+        )
         layer_types = set(getattr(self.text_config, "layer_types", None) or ["full_attention"])
         if layer_types != {"full_attention"}:
             raise ValueError(
@@ -87,7 +91,8 @@ class Policy:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
-        system: str = SYSTEM_MESSAGE,
+        system: str | None = None,
+        tool_syntax: ToolSyntax | None = None,
         max_pixels: int | None = None,
         attention: Attention = "auto",
         checkpoint_activations: bool = False,
@@ -96,7 +101,8 @@ class Policy:
 
         Args:
             dtype: of the weights; by default the one they were saved in.
-            system: system message of its conversations.
+            system: system message of its conversations; by default the protocol's.
+            tool_syntax: in which it calls the tool; by default its family's.
             max_pixels: larger pictures are shown smaller; by default what the checkpoint says. It
                 is saved with the policy.
             attention: kernel of the passes for training and of the vision tower.
@@ -111,7 +117,11 @@ class Policy:
             if max_pixels is not None:
                 limit_size(processor.image_processor, max_pixels)
             policy = cls(
-                model, processor, system=system, checkpoint_activations=checkpoint_activations
+                model,
+                processor,
+                system=system,
+                tool_syntax=tool_syntax,
+                checkpoint_activations=checkpoint_activations,
             )
             kernel = choose_attention(attention, device=torch.device(device), dtype=policy.dtype)
         except ValueError as error:

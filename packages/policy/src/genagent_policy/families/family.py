@@ -7,6 +7,8 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from genagent_data import ToolSyntax
+
 Projected = tuple[
     Float[Tensor, "tokens query_heads width"],
     Float[Tensor, "tokens key_heads width"],
@@ -31,6 +33,8 @@ class Embedded:
 class Family:
     """What one family does its own way; models, configurations and layers are transformers' own."""
 
+    tool_syntax: ToolSyntax
+    """In which it has learnt to call tools."""
     interleaved: bool
     """Whether neighbouring frequencies of the rotation belong to different axes."""
     classes: Callable[[], tuple[Any, Any]]

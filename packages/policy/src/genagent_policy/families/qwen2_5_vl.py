@@ -44,6 +44,7 @@ def _legacy_rotation(kind: str) -> dict[str, str]:
 
 
 FAMILY = Family(
+    tool_syntax="hermes",
     interleaved=False,
     classes=_classes,
     head_width=_head_width,

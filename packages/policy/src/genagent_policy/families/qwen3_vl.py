@@ -52,6 +52,7 @@ def _legacy_rotation(kind: str) -> dict[str, str]:
 
 
 FAMILY = Family(
+    tool_syntax="hermes",
     interleaved=True,
     classes=_classes,
     head_width=_head_width,
