@@ -25,27 +25,13 @@ from genagent_kernels import (
     write_pages,
 )
 from genagent_policy import Policy
+from genagent_rollout.chunks import Chunk, Pictures, pictures_of
 from genagent_rollout.decode_graphs import Capture, DecodeGraphs, DecodeRows, capture_here
 from genagent_rollout.page_storage import PageStorage
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLDecoderLayer
     from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextDecoderLayer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunk:
-    """Tokens of one conversation to be computed."""
-
-    ids: Listed[int]
-    positions: Int64[Tensor, "3 tokens"]
-    features: Float[Tensor, "features levels hidden"] | None = None
-    """What stands in the places of ``is_picture``, and what is added there further up."""
-    is_picture: Tensor | None = None
-    start: int
-    """Tokens before them."""
-    pages: Listed[int]
-    """Of the conversation, with room for these tokens."""
 
 
 class ModelRunner:
@@ -85,7 +71,7 @@ class ModelRunner:
         hidden = model.embed_tokens(
             torch.tensor([token for chunk in chunks for token in chunk.ids], device=device)
         )
-        pictures = self._pictures(chunks, hidden)
+        pictures = pictures_of(chunks, hidden)
         if pictures is not None:
             hidden[pictures.places] = pictures.levels[0]
         size = self._page_tokens
@@ -160,7 +146,7 @@ class ModelRunner:
         hidden: Float[Tensor, "tokens hidden"],
         positions: Tensor,
         rows: "_Rows",
-        pictures: "_Pictures | None" = None,
+        pictures: Pictures | None = None,
     ) -> Float[Tensor, "tokens hidden"]:
         model = self._policy.model.model.language_model
         frequencies = cast(Tensor, model.rotary_emb.inv_freq)
@@ -193,22 +179,6 @@ class ModelRunner:
                 hidden[pictures.places] += deeper[index]
         return hidden
 
-    def _pictures(
-        self, chunks: Listed[Chunk], hidden: Float[Tensor, "tokens hidden"]
-    ) -> "_Pictures | None":
-        features = [chunk.features for chunk in chunks if chunk.features is not None]
-        if not features:
-            return None
-        masks = [
-            torch.zeros(len(chunk.ids), dtype=torch.bool)
-            if chunk.is_picture is None
-            else chunk.is_picture
-            for chunk in chunks
-        ]
-        places = torch.cat(masks).nonzero().flatten().to(hidden.device)
-        levels = torch.cat(features).to(hidden.device, hidden.dtype).unbind(1)
-        return _Pictures(places=places, levels=levels)
-
     def _table(
         self, pages: Listed[Listed[int]], tokens: Listed[int]
     ) -> Int64[Tensor, "rows columns"]:
@@ -216,15 +186,6 @@ class ModelRunner:
         columns = -(-max(tokens) // self._page_tokens)
         table = [[*held[:columns], *[0] * (columns - len(held))] for held in pages]
         return torch.tensor(table, device=self._policy.device)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Pictures:
-    """Pictures among the tokens of a pass."""
-
-    places: Int64[Tensor, " features"]
-    levels: Listed[Float[Tensor, "features hidden"]]
-    """What stands in these places, and what is added to them behind each of the first layers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
