@@ -8,8 +8,9 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 4. group advantages and the masked clipped loss; no KL term, no reference model, no value function.
 
 The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
-Qwen2.5-VL-7B, request files and endpoints, ``flux-7b-paper`` the paper's recipe to the letter.
-Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a preset too.
+Qwen2.5-VL-7B, request files and endpoints, ``qwen3-vl-8b`` with Qwen3-VL-8B, ``flux-7b-paper`` the
+paper's recipe to the letter. Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a
+preset too.
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -64,6 +65,15 @@ class RLConfig:
 FLUX_AND_QWEN = FilesAndEndpoints(
     tool="flux-8step", tool_device="cuda:1", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"
 )
+FLUX = RLConfig(
+    world=FLUX_AND_QWEN,
+    policy=PolicyConfig(policy="", device="cuda"),
+    steps=200,
+    groups=GroupConfig(requests_per_step=32),
+    evaluation=EvaluationConfig(held_out=280),
+    sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
+    grpo=GRPOConfig(learning_rate=1e-6, updates_per_batch=2, micro_batch_tokens=16384),
+)
 PRESETS = {
     "miniature": RLConfig(
         grpo=GRPOConfig(
@@ -77,15 +87,8 @@ PRESETS = {
         evaluation=EvaluationConfig(held_out=20),
         run=RunConfig(threads=1, trajectories_every=1),
     ),
-    "flux-7b": RLConfig(
-        world=FLUX_AND_QWEN,
-        policy=PolicyConfig(policy="", device="cuda"),
-        steps=200,
-        groups=GroupConfig(requests_per_step=32),
-        evaluation=EvaluationConfig(held_out=280),
-        sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
-        grpo=GRPOConfig(learning_rate=1e-6, updates_per_batch=2, micro_batch_tokens=16384),
-    ),
+    "flux-7b": FLUX,
+    "qwen3-vl-8b": FLUX,
     "flux-7b-paper": RLConfig(
         world=FLUX_AND_QWEN,
         policy=PolicyConfig(policy="", device="cuda"),

@@ -5,8 +5,8 @@ its own, and to look before it answers. Only its own tokens count. Held-out reco
 foretells the teacher, held-out requests how it does by itself, and the end is the paper's Table 1.
 
 The miniature learns from what ``uv run experiments/synthesize.py --requests 5000`` writes,
-``qwen2.5-vl-7b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a run's ``config.json``
-is a preset too.
+``qwen2.5-vl-7b`` and ``qwen3-vl-8b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a
+run's ``config.json`` is a preset too.
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -73,6 +73,16 @@ class ColdStartConfig:
             yield f"--out: {self.out} exists and is no policy; give a new folder"
 
 
+PAPER = ColdStartConfig(
+    world=FilesAndEndpoints(
+        tool="flux-8step", tool_device="cuda:1", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"
+    ),
+    policy=PolicyConfig(policy="", device="cuda", dtype="bfloat16", checkpoint_activations=True),
+    sft=SFTConfig(micro_batch_tokens=16384, render_threads=4),
+    evaluation=EvaluationConfig(held_out=280),
+    sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
+    run=RunConfig(checkpoint_every=50),
+)
 PRESETS = {
     "miniature": ColdStartConfig(sft=COLD_START, run=RunConfig(threads=1, checkpoint_every=25)),
     "smoke": ColdStartConfig(
@@ -83,18 +93,8 @@ PRESETS = {
         evaluation=EvaluationConfig(held_out=20),
         run=RunConfig(threads=1),
     ),
-    "qwen2.5-vl-7b": ColdStartConfig(
-        world=FilesAndEndpoints(
-            tool="flux-8step", tool_device="cuda:1", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"
-        ),
-        policy=PolicyConfig(
-            policy="", device="cuda", dtype="bfloat16", checkpoint_activations=True
-        ),
-        sft=SFTConfig(micro_batch_tokens=16384, render_threads=4),
-        evaluation=EvaluationConfig(held_out=280),
-        sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
-        run=RunConfig(checkpoint_every=50),
-    ),
+    "qwen2.5-vl-7b": PAPER,
+    "qwen3-vl-8b": PAPER,
 }
 
 

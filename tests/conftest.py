@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.tiny_qwen import save_tiny_qwen
+from tests.tiny_qwen import save_tiny_qwen, save_tiny_qwen3
 
 # What an example takes says how busy the machine is. The rest stays as it is, here or where CI is
 # set.
@@ -34,11 +34,36 @@ if find_spec("torch") is not None:
 @pytest.fixture(scope="session")
 def tiny_policy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved, random Qwen2.5-VL that knows the system message by heart, so prompts are short."""
+    path = tmp_path_factory.mktemp("tiny") / "policy"
+    return save_tiny_qwen(path, seed=20, learnt=_system_message())
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a Qwen3-VL."""
+    path = tmp_path_factory.mktemp("tiny3") / "policy"
+    return save_tiny_qwen3(path, seed=21, learnt=_system_message())
+
+
+@pytest.fixture(scope="session", params=["tiny_policy_path", "tiny_qwen3_path"])
+def each_path(request: pytest.FixtureRequest) -> Path:
+    """One of each family, for what holds for all of them."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def each_policy(each_path: Path):
+    """One of each family, for tests that do not change it."""
+    from genagent_policy import Policy
+
+    return Policy.load(each_path)
+
+
+def _system_message() -> list[str]:
     from genagent_data import SYSTEM_MESSAGE
 
     pieces = re.split("</?[a-z_]+>", SYSTEM_MESSAGE)
-    path = tmp_path_factory.mktemp("tiny") / "policy"
-    return save_tiny_qwen(path, seed=20, learnt=["system\n" + pieces[0], *pieces[1:]])
+    return ["system\n" + pieces[0], *pieces[1:]]
 
 
 @pytest.fixture(scope="session")

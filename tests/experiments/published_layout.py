@@ -4,6 +4,7 @@ transformers 4, weights in three shards with an index, a preprocessor's file."""
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -76,7 +77,8 @@ def publish(source: Path, target: Path) -> Path:
     (target / "preprocessor_config.json").write_text(json.dumps(_preprocessor(processor)))
     weights = load_file(source / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
-    _save_shards(weights, target)
+    _check_names(weights)
+    save_shards(weights, target)
     return target
 
 
@@ -86,7 +88,7 @@ def publish_random(target: Path, *, tied: bool) -> Path:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     target.mkdir(parents=True)
-    _save_tokenizer(target)
+    save_tokenizer(target, CONTROL)
     config = json.loads(STOCK_CONFIG) | {"tie_word_embeddings": tied}
     (target / "config.json").write_text(json.dumps(config))
     (target / "preprocessor_config.json").write_text(STOCK_PREPROCESSOR)
@@ -102,14 +104,18 @@ def publish_random(target: Path, *, tied: bool) -> Path:
         model.bfloat16().save_pretrained(scratch)
         weights = load_file(Path(scratch) / "model.safetensors")
     assert ("lm_head.weight" in weights) != tied
-    _save_shards(weights, target)
+    _check_names(weights)
+    save_shards(weights, target)
     return target
 
 
-def _save_shards(weights: dict[str, torch.Tensor], target: Path) -> None:
+def _check_names(weights: dict[str, torch.Tensor]) -> None:
+    assert any(name.startswith("visual.blocks.") for name in weights)
+    assert any(name.startswith("model.layers.") for name in weights)
+
+
+def save_shards(weights: dict[str, torch.Tensor], target: Path) -> None:
     names = sorted(weights)
-    assert any(name.startswith("visual.blocks.") for name in names)
-    assert any(name.startswith("model.layers.") for name in names)
     shards: dict[str, str] = {}
     for number in range(SHARDS):
         file = f"model-{number + 1:05d}-of-{SHARDS:05d}.safetensors"
@@ -121,7 +127,7 @@ def _save_shards(weights: dict[str, torch.Tensor], target: Path) -> None:
     (target / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
-def _save_tokenizer(target: Path) -> None:
+def save_tokenizer(target: Path, control: Sequence[str]) -> None:
     """Bytes, then words that are never merged up to the published ones' number, then theirs."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
@@ -134,7 +140,7 @@ def _save_tokenizer(target: Path) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     added = [
         AddedToken(token, special=number < SPECIAL, normalized=False)
-        for number, token in enumerate(CONTROL)
+        for number, token in enumerate(control)
     ]
     tokenizer.add_tokens(added)
     assert tokenizer.token_to_id("<|endoftext|>") == FIRST_CONTROL
@@ -148,9 +154,9 @@ def _save_tokenizer(target: Path) -> None:
         "add_prefix_space": False,
         "added_tokens_decoder": {
             str(FIRST_CONTROL + number): {"content": token, **flags, "special": number < SPECIAL}
-            for number, token in enumerate(CONTROL)
+            for number, token in enumerate(control)
         },
-        "additional_special_tokens": [*CONTROL[1:SPECIAL]],
+        "additional_special_tokens": [*control[1:SPECIAL]],
         "bos_token": None,
         "chat_template": CHAT_TEMPLATE,
         "clean_up_tokenization_spaces": False,

@@ -6,14 +6,17 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.experiments.published_layout import publish
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
 from tests.judge_server import Answer, pictures_in, serving, words_in
 from tests.picture_server import answering
 
+from genagent_data import Turn, render_turn
 from genagent_miniworld import weights
-from genagent_policy import Policy
+from genagent_policy import Policy, PolicyConfig, SFTConfig, SFTUpdate
 
 SCRIPT = "rl_flux.py"
 TRAIN = ("two cats on a red sofa", "three red circles", "a blue square above a green triangle")
@@ -36,11 +39,14 @@ def judged(body: dict, number: int) -> Answer:
 
 
 def options(folder: Path, tool: str, judge: str) -> list[str]:
+    publish(weights("sft"), folder / "policy")
+    return ["flux-7b", *world(folder, tool, judge)]
+
+
+def world(folder: Path, tool: str, judge: str) -> list[str]:
     (folder / "train.txt").write_text("\n".join(TRAIN))
     (folder / "geneval.jsonl").write_text("\n".join(map(json.dumps, HELD_OUT)))
-    publish(weights("sft"), folder / "policy")
     return [
-        "flux-7b",
         *("--policy", "policy", "--device", "cpu", "--steps", "2"),
         *("--world.train", "train.txt", "--world.held-out", "geneval.jsonl"),
         *("--world.tool", tool, "--world.judge", judge, "--world.judge-model", "judge"),
@@ -96,12 +102,56 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(tmp_path: Path
     assert not learnt.equal(Policy.load(tmp_path / "policy").head_weight)
 
 
+def teach_by_heart(start: Path, target: Path) -> None:
+    """A policy that has learnt two conversations, one with a picture and one with two, which it
+    answers any request with."""
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(4)]
+    first = render_turn(Turn(thinking="t", tool_prompt="a"))
+    again = render_turn(Turn(judgement="no", thinking="u", tool_prompt="b"))
+    done = render_turn(Turn(judgement="ok", answer="c"))
+    policy = PolicyConfig(policy=str(start)).load({})
+    lessons = [
+        policy.chat.render(turns, prompt, noise[place : place + len(turns) - 1])
+        for prompt in TRAIN
+        for place, turns in enumerate([(first, done), (first, again, done)])
+    ]
+    update = SFTUpdate(policy, SFTConfig(learning_rate=3e-3), total_steps=60)
+    for _ in range(60):
+        update.step(lessons)
+    policy.save(target)
+
+
+@pytest.mark.slow
+def test_a_qwen3_vl_learns_by_the_same_command(tmp_path: Path, tiny_qwen3_path: Path):
+    from transformers import AutoModelForImageTextToText
+
+    teach_by_heart(tiny_qwen3_path, tmp_path / "policy")
+    with answering() as painter, serving(judged) as judge:
+        given = world(tmp_path, painter.url, judge.url)
+        done = run(SCRIPT, tmp_path, "qwen3-vl-8b", *given, "--grpo.updates-per-batch", "1")
+    assert done.returncode == 0, done.stderr
+    summary, folder = summary_of(done.stdout, tmp_path)
+    assert (summary["status"], summary["steps"], summary["held_out"]) == ("finished", 2, 2)
+    assert len(painter.requests) > 8
+    client, logged = only_run(tmp_path)
+    ratios = history(client, logged, "policy/ratio_mean")
+    assert ratios == pytest.approx({1: 1.0, 2: 1.0}, abs=1e-6)
+    before = Policy.load(tmp_path / "policy").model.state_dict()
+    # Plain transformers reads what was learnt.
+    learnt = AutoModelForImageTextToText.from_pretrained(folder / "policy").state_dict()
+    assert before.keys() == learnt.keys()
+    changed = {name for name in before if not before[name].equal(learnt[name])}
+    assert {"lm_head.weight", "model.language_model.layers.0.self_attn.q_norm.weight"} <= changed
+    assert not any(name.startswith("model.visual.") for name in changed)
+
+
 def _question(body: dict) -> str:
     pixels = b"".join(picture.tobytes() for picture in pictures_in(body))
     return f"{words_in(body)} {hashlib.sha256(pixels).hexdigest()}"
 
 
-@pytest.mark.parametrize("preset", ["flux-7b", "flux-7b-paper"])
+@pytest.mark.parametrize("preset", ["flux-7b", "qwen3-vl-8b", "flux-7b-paper"])
 def test_a_preset_says_in_a_line_each_what_it_lacks(tmp_path: Path, preset: str):
     done = run(SCRIPT, tmp_path, preset)
     assert done.returncode == 2

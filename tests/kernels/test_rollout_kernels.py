@@ -43,9 +43,15 @@ def test_written_tokens_are_where_their_slots_say_and_nowhere_else(
     seed=seeds,
     tokens=st.integers(0, 6),
     heads=st.sampled_from([(1, 1), (7, 1), (4, 2)]),
-    sections=st.sampled_from([(2, 3, 3), (4, 6, 6), (16, 24, 24), (1, 1, 1)]),
+    layout=st.sampled_from(
+        [
+            *((False, sections) for sections in [(2, 3, 3), (4, 6, 6), (16, 24, 24), (1, 1, 1)]),
+            *((True, sections) for sections in [(6, 5, 5), (24, 20, 20), (1, 1, 1), (4, 0, 0)]),
+        ]
+    ),
 )
-def test_rotation_turns_each_pair_by_its_axis_position(backend, seed, tokens, heads, sections):
+def test_rotation_turns_each_pair_by_its_axis_position(backend, seed, tokens, heads, layout):
+    interleaved, sections = layout
     generator = torch.Generator().manual_seed(seed)
     half = sum(sections)
     query = torch.randn(tokens, heads[0], 2 * half, generator=generator)
@@ -58,9 +64,14 @@ def test_rotation_turns_each_pair_by_its_axis_position(backend, seed, tokens, he
         positions.to(DEVICE),
         frequencies.to(DEVICE),
         sections,
+        interleaved=interleaved,
         backend=backend,
     )
-    axes = [0] * sections[0] + [1] * sections[1] + [2] * sections[2]
+    if interleaved:
+        turns = sections[1]
+        axes = [0, 1, 2] * turns + [0] * (sections[0] - turns)
+    else:
+        axes = [0] * sections[0] + [1] * sections[1] + [2] * sections[2]
     for before, after in zip((query, key), turned, strict=True):
         as_complex = torch.complex(before[..., :half].double(), before[..., half:].double())
         angle = positions[axes].T.double() * frequencies.double()
@@ -70,13 +81,14 @@ def test_rotation_turns_each_pair_by_its_axis_position(backend, seed, tokens, he
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
-def test_angles_worked_out_once_turn_as_the_positions_do():
+@pytest.mark.parametrize(("interleaved", "sections"), [(False, (4, 6, 6)), (True, (6, 5, 5))])
+def test_angles_worked_out_once_turn_as_the_positions_do(interleaved, sections):
     generator = torch.Generator().manual_seed(0)
     query, key = torch.randn(2, 5, 3, 32, generator=generator).unbind()
     positions = torch.randint(2000, (3, 5), generator=generator)
-    rotation = (positions, 1e4 ** -(torch.arange(16) / 16), (4, 6, 6))
-    angles = kernels.plan_rotation(*rotation, torch.float32)
-    alone = kernels.rotate_multimodal(query, key, *rotation)
+    rotation = (positions, 1e4 ** -(torch.arange(16) / 16), sections)
+    angles = kernels.plan_rotation(*rotation, torch.float32, interleaved=interleaved)
+    alone = kernels.rotate_multimodal(query, key, *rotation, interleaved=interleaved)
     planned = kernels.rotate_multimodal(query, key, *rotation, angles=angles)
     assert torch.equal(torch.stack(planned), torch.stack(alone))
 
@@ -114,6 +126,18 @@ TOKENS = torch.zeros(2, 2, 8)
                 (1, 1, 1),
             ),
             "sections are",
+        ),
+        (
+            call(
+                kernels.rotate_multimodal,
+                TOKENS,
+                TOKENS,
+                torch.zeros(3, 2).long(),
+                torch.ones(4),
+                (0, 2, 2),
+                interleaved=True,
+            ),
+            "interleaved, the last two want 1 at most",
         ),
         (
             call(

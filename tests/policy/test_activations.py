@@ -20,10 +20,10 @@ from genagent_policy import (
 
 
 @pytest.fixture(scope="module")
-def policies(tiny_policy_path: Path) -> tuple[Policy, Policy]:
+def policies(each_path: Path) -> tuple[Policy, Policy]:
     """One that keeps everything, and one that does not."""
-    plain = Policy.load(tiny_policy_path)
-    return plain, Policy.load(tiny_policy_path, checkpoint_activations=True)
+    plain = Policy.load(each_path)
+    return plain, Policy.load(each_path, checkpoint_activations=True)
 
 
 def trajectories(policy: Policy):
@@ -92,10 +92,10 @@ def test_gradients_are_the_same_and_less_is_kept(policies: tuple[Policy, Policy]
     assert 4 * small < large
 
 
-def test_updates_are_the_same(tiny_policy_path: Path):
+def test_updates_are_the_same(each_path: Path):
     heads = []
     for thrifty in (False, True):
-        policy = Policy.load(tiny_policy_path, checkpoint_activations=thrifty)
+        policy = Policy.load(each_path, checkpoint_activations=thrifty)
         first, second = trajectories(policy)
         SFTUpdate(policy, SFTConfig(learning_rate=1e-3), total_steps=1).step([first, second])
         group = GRPOGroup(trajectories=(first, second), rewards=(1.0, 0.0))

@@ -79,15 +79,15 @@ def lesson(policy: Policy):
 
 
 def test_training_runs_the_chosen_kernel_and_is_causal(
-    tiny_policy: Policy, tiny_policy_path: Path, kernels: list[str]
+    each_policy: Policy, each_path: Path, kernels: list[str]
 ):
-    eager = Policy.load(tiny_policy_path, attention="eager")
+    eager = Policy.load(each_path, attention="eager")
     batch = lesson(eager)
     with torch.no_grad():
         found = eager.hidden_states(batch)
         windows, layers = len(eager.model.model.visual.blocks), eager.text_config.num_hidden_layers
         assert kernels == ["eager"] * (windows + layers)
         kernels.clear()
-        expected = tiny_policy.hidden_states(batch)
+        expected = each_policy.hidden_states(batch)
         assert kernels == [BY_LENGTH] * windows + ["sdpa"] * layers
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)

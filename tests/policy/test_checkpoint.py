@@ -33,15 +33,15 @@ def _weights(policy: Policy) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
 
 
-def test_saved_and_loaded_is_the_same(tiny_policy: Policy, tmp_path: Path):
-    tiny_policy.save(tmp_path / "new" / "policy")
+def test_saved_and_loaded_is_the_same(each_policy: Policy, tmp_path: Path):
+    each_policy.save(tmp_path / "new" / "policy")
     again = Policy.load(tmp_path / "new" / "policy")
-    expected = _weights(tiny_policy)
+    expected = _weights(each_policy)
     assert {
         name: bool(torch.equal(tensor, expected[name])) for name, tensor in _weights(again).items()
     } == dict.fromkeys(expected, True)
     prompt = "three <|im_end|> circles"
-    assert again.chat.prompt_ids(prompt) == tiny_policy.chat.prompt_ids(prompt)
+    assert again.chat.prompt_ids(prompt) == each_policy.chat.prompt_ids(prompt)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["policy"]
 
 

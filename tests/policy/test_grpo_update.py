@@ -19,6 +19,12 @@ def policy(tiny_policy_path: Path) -> Policy:
     return Policy.load(tiny_policy_path)
 
 
+@pytest.fixture(scope="module")
+def each(each_path: Path) -> Policy:
+    """The same, of each family."""
+    return Policy.load(each_path)
+
+
 def _logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
     """Logits [T, V] of the model's own forward on one unpadded sequence."""
     has_pictures = len(trajectory.grids) > 0
@@ -105,19 +111,19 @@ def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -
 @pytest.mark.parametrize("normalization", ["sequence", "token"])
 @pytest.mark.parametrize("temperatures", [[1.0], [1.3], [0.6, 1.0, 1.3]])
 def test_loss_and_gradient_are_those_of_the_equations(
-    policy: Policy, normalization, temperatures: list[float]
+    each: Policy, normalization, temperatures: list[float]
 ):
     config = GRPOConfig(normalization=normalization, clip_low=0.3, clip_high=0.5)
-    groups = _groups(policy, drift=0.4, temperatures=temperatures)
-    update = GRPOUpdate(policy, config)
+    groups = _groups(each, drift=0.4, temperatures=temperatures)
+    update = GRPOUpdate(each, config)
     found = update.accumulate(groups)
-    gradient = _gradient(policy)
-    policy.model.zero_grad(set_to_none=True)
-    expected = _loss_by_hand(policy, groups, config)
+    gradient = _gradient(each)
+    each.model.zero_grad(set_to_none=True)
+    expected = _loss_by_hand(each, groups, config)
     expected.backward()
     assert found.loss == pytest.approx(expected.item(), abs=1e-5)
     assert gradient.norm() > 0.1
-    torch.testing.assert_close(gradient, _gradient(policy), rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(gradient, _gradient(each), rtol=1e-3, atol=2e-5)
 
 
 @settings(max_examples=8, deadline=None)
@@ -154,9 +160,9 @@ def test_micro_batches_and_order_change_nothing(
 
 
 @pytest.mark.parametrize("temperatures", [[1.0], [0.5], [0.5, 1.0, 1.7]])
-def test_on_policy_the_ratio_is_one(policy: Policy, temperatures: list[float]):
-    groups = _groups(policy, temperatures=temperatures)
-    statistics = GRPOUpdate(policy, GRPOConfig()).accumulate(groups).statistics
+def test_on_policy_the_ratio_is_one(each: Policy, temperatures: list[float]):
+    groups = _groups(each, temperatures=temperatures)
+    statistics = GRPOUpdate(each, GRPOConfig()).accumulate(groups).statistics
     assert statistics.ratio_mean == pytest.approx(1, abs=1e-5)
     assert statistics.ratio_max == pytest.approx(1, abs=1e-4)
     assert statistics.clip_low_fraction == statistics.clip_high_fraction == 0
@@ -224,8 +230,8 @@ def test_trajectories_at_the_mean_are_not_run(policy: Policy):
     assert found.trajectories == 6  # of 7: the reward .5 is the mean of 0, 1 and .5
 
 
-def test_the_vision_tower_stays(tiny_policy_path: Path):
-    policy = Policy.load(tiny_policy_path)
+def test_the_vision_tower_stays(each_path: Path):
+    policy = Policy.load(each_path)
     visual = policy.model.model.visual
     before = [parameter.clone() for parameter in visual.parameters()]
     head = policy.head_weight.clone()
@@ -234,8 +240,8 @@ def test_the_vision_tower_stays(tiny_policy_path: Path):
     assert not torch.equal(policy.head_weight, head)
 
 
-def test_updates_raise_what_was_rewarded(tiny_policy_path: Path):
-    policy = Policy.load(tiny_policy_path)
+def test_updates_raise_what_was_rewarded(each_path: Path):
+    policy = Policy.load(each_path)
     good, bad = _sampled(policy, 1), _sampled(policy, 2)
     groups = [GRPOGroup(trajectories=(good, bad), rewards=(1.0, 0.0))]
     update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-3))
@@ -284,9 +290,9 @@ def test_parts_are_whole_groups(tiny_policy_path: Path, updates: int, epochs: in
     assert report.trained_trajectories == 6 * epochs
 
 
-def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
+def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):
     config = GRPOConfig(learning_rate=1e-3)
-    policy = Policy.load(tiny_policy_path)
+    policy = Policy.load(each_path)
     groups = _groups(policy)
     update = GRPOUpdate(policy, config)
     update.update(groups)

@@ -46,57 +46,57 @@ def _plain_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
         ).logits[0]
 
 
-def test_hidden_states_of_a_padded_batch_equal_the_plain_forward(tiny_policy: Policy):
-    trajectories = _trajectories(tiny_policy)
+def test_hidden_states_of_a_padded_batch_equal_the_plain_forward(each_policy: Policy):
+    trajectories = _trajectories(each_policy)
     with torch.no_grad():
-        states = tiny_policy.hidden_states(_batch(tiny_policy, trajectories))
-        logits = states @ tiny_policy.head_weight.T
+        states = each_policy.hidden_states(_batch(each_policy, trajectories))
+        logits = states @ each_policy.head_weight.T
     for row, trajectory in enumerate(trajectories):
-        expected = _plain_logits(tiny_policy, trajectory)
+        expected = _plain_logits(each_policy, trajectory)
         assert expected.std() > 0.5
         torch.testing.assert_close(logits[row, : len(trajectory)], expected, rtol=0, atol=2e-5)
 
 
-def test_stale_rope_deltas_are_never_used(tiny_policy: Policy):
-    batch = _batch(tiny_policy, _trajectories(tiny_policy))
+def test_stale_rope_deltas_are_never_used(each_policy: Policy):
+    batch = _batch(each_policy, _trajectories(each_policy))
     with torch.no_grad():
-        before = tiny_policy.hidden_states(batch)
-        tiny_policy.model.model.rope_deltas = torch.full((4, 1), 1000)
-        after = tiny_policy.hidden_states(batch)
-    tiny_policy.model.model.rope_deltas = None
+        before = each_policy.hidden_states(batch)
+        each_policy.model.model.rope_deltas = torch.full((4, 1), 1000)
+        after = each_policy.hidden_states(batch)
+    each_policy.model.model.rope_deltas = None
     assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_logprobs_stand_at_the_tokens_they_are_of(tiny_policy: Policy, temperature: float):
-    trajectories = _trajectories(tiny_policy)
-    batch = _batch(tiny_policy, trajectories)
+def test_logprobs_stand_at_the_tokens_they_are_of(each_policy: Policy, temperature: float):
+    trajectories = _trajectories(each_policy)
+    batch = _batch(each_policy, trajectories)
     with torch.no_grad():
-        logprobs = tiny_policy.logprobs(batch, temperature)
+        logprobs = each_policy.logprobs(batch, temperature)
     assert logprobs.dtype == torch.float32
     assert logprobs[~batch.policy_mask].abs().sum() == 0
     for row, trajectory in enumerate(trajectories):
-        log_softmax = torch.log_softmax(_plain_logits(tiny_policy, trajectory) / temperature, -1)
+        log_softmax = torch.log_softmax(_plain_logits(each_policy, trajectory) / temperature, -1)
         for place in trajectory.policy_mask.nonzero().flatten().tolist():
             expected = log_softmax[place - 1, trajectory.ids[place]]
             torch.testing.assert_close(logprobs[row, place], expected, rtol=0, atol=2e-5)
 
 
-def test_a_sampled_image_token_is_embedded_as_text(tiny_policy: Policy):
-    image = tiny_policy.chat.image_token_id
-    (trajectory,) = _trajectories(tiny_policy)[3:]
+def test_a_sampled_image_token_is_embedded_as_text(each_policy: Policy):
+    image = each_policy.chat.image_token_id
+    (trajectory,) = _trajectories(each_policy)[3:]
     place = int(trajectory.policy_mask.nonzero()[0])
     ids = trajectory.ids.clone()
     ids[place] = image
     with torch.no_grad():
-        states = tiny_policy.hidden_states(_batch(tiny_policy, [replace(trajectory, ids=ids)]))
-        whole = tiny_policy.hidden_states(_batch(tiny_policy, [trajectory]))
+        states = each_policy.hidden_states(_batch(each_policy, [replace(trajectory, ids=ids)]))
+        whole = each_policy.hidden_states(_batch(each_policy, [trajectory]))
     assert torch.equal(states[0, :place], whole[0, :place])
     assert not torch.allclose(states[0, place:], whole[0, place:])
 
 
-def test_frozen_vision_gets_no_gradient(tiny_policy_path: Path):
-    policy = Policy.load(tiny_policy_path)
+def test_frozen_vision_gets_no_gradient(each_path: Path):
+    policy = Policy.load(each_path)
     batch = _batch(policy, _trajectories(policy))
     visual = list(policy.model.model.visual.parameters())
     for frozen in (True, False):
@@ -109,9 +109,9 @@ def test_frozen_vision_gets_no_gradient(tiny_policy_path: Path):
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_vision_tower_sees_the_same_in_portions(
-    tiny_policy_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+    each_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
 ):
-    policy = Policy.load(tiny_policy_path)
+    policy = Policy.load(each_path)
     policy.freeze_vision(frozen)
     batch = _batch(policy, _trajectories(policy))
     assert batch.grids.prod(dim=-1).tolist() == [36, 32, 36, 32, 36, 36]

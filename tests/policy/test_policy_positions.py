@@ -40,12 +40,12 @@ def test_one_picture_between_text():
 
 @settings(max_examples=40, deadline=None)
 @given(conversation=conversations)
-def test_equals_the_model_own(tiny_policy: Policy, conversation):
+def test_equals_the_model_own(each_policy: Policy, conversation):
     is_picture, grids = _sequence(conversation)
-    image = tiny_policy.chat.image_token_id
+    image = each_policy.chat.image_token_id
     ids = torch.where(is_picture, image, 5)
     rope_index: Callable[..., tuple[torch.Tensor, torch.Tensor]]
-    rope_index = tiny_policy.model.model.get_rope_index
+    rope_index = each_policy.model.model.get_rope_index
     expected, _ = rope_index(
         ids[None],
         mm_token_type_ids=is_picture[None].int(),

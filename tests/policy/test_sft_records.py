@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genagent_data import Picture, PictureStore, Record, Request
+from genagent_data import Picture, PictureStore, Record, Request, Turn, render_turn
 from genagent_policy import (
     BatchPlan,
     Policy,
+    PolicyConfig,
     RecordSet,
     SFTConfig,
     SFTUpdate,
@@ -51,6 +52,27 @@ def test_a_size_is_that_of_the_rendered_record(tiny_policy: Policy, place: int):
     rendered = render_record(tiny_policy.chat, RECORDS[place])
     size = record_size(tiny_policy, RECORDS[place])
     assert (size.tokens, size.policy_tokens) == (len(rendered), rendered.num_policy_tokens)
+
+
+def test_a_policy_is_taught_calls_in_its_own_syntax(tiny_policy_path: Path):
+    turns = (
+        Turn(thinking="t", tool_prompt="a cat"),
+        Turn(judgement="no", thinking="u", tool_prompt='a "big" cat'),
+        Turn(judgement="yes", answer="here"),
+    )
+    broken = "<think>no call</think>"
+    written = (*map(render_turn, turns[:2]), broken, render_turn(turns[2]))
+    taught = Record(
+        request=Request(id="r", prompt="cat"), turns=written, pictures=(picture(48, 48),) * 3
+    )
+    policy = PolicyConfig(policy=str(tiny_policy_path), tool_syntax="qwen3.5").load({})
+    rendered = render_record(policy.chat, taught)
+    said = policy.chat.decode(rendered.ids[rendered.policy_mask].tolist())
+    own = [render_turn(turn, syntax="qwen3.5") for turn in turns]
+    assert said == "<|im_end|>".join([*own[:2], broken, own[2]])
+    assert record_size(policy, taught).tokens == len(rendered)
+    plain = render_record(Policy.load(tiny_policy_path).chat, taught)
+    assert policy.chat.decode(plain.ids[plain.policy_mask].tolist()) == "<|im_end|>".join(written)
 
 
 def test_parts_are_rendered_in_order(tiny_policy: Policy):

@@ -53,8 +53,8 @@ def _gradient_by_labels(policy: Policy, trajectories: list[TokenTrajectory]) -> 
 
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 1000, 100_000])
-def test_loss_is_the_mean_over_the_agent_tokens(tiny_policy_path: Path, micro_batch_tokens: int):
-    policy = Policy.load(tiny_policy_path)
+def test_loss_is_the_mean_over_the_agent_tokens(each_path: Path, micro_batch_tokens: int):
+    policy = Policy.load(each_path)
     trajectories = _trajectories(policy)
     loss, norm = _gradient_by_labels(policy, trajectories)
     update = SFTUpdate(policy, SFTConfig(micro_batch_tokens=micro_batch_tokens), total_steps=1)
@@ -64,8 +64,8 @@ def test_loss_is_the_mean_over_the_agent_tokens(tiny_policy_path: Path, micro_ba
     assert report.policy_tokens == sum(item.num_policy_tokens for item in trajectories)
 
 
-def test_learns_the_turns_by_heart(tiny_policy_path: Path):
-    policy = Policy.load(tiny_policy_path)
+def test_learns_the_turns_by_heart(each_path: Path):
+    policy = Policy.load(each_path)
     trajectories = _trajectories(policy)
     config = SFTConfig(learning_rate=3e-3, warmup_fraction=0.1)
     update = SFTUpdate(policy, config, total_steps=25)
@@ -76,9 +76,9 @@ def test_learns_the_turns_by_heart(tiny_policy_path: Path):
     assert reports[-1].token_accuracy > 0.9
 
 
-def test_vision_learns_unless_frozen(tiny_policy_path: Path):
+def test_vision_learns_unless_frozen(each_path: Path):
     for frozen in (False, True):
-        policy = Policy.load(tiny_policy_path)
+        policy = Policy.load(each_path)
         before = policy.model.model.visual.patch_embed.proj.weight.clone()
         config = SFTConfig(learning_rate=1e-3, freeze_vision=frozen)
         SFTUpdate(policy, config, total_steps=1).step(_trajectories(policy))
@@ -86,9 +86,9 @@ def test_vision_learns_unless_frozen(tiny_policy_path: Path):
         assert torch.equal(before, after) == frozen
 
 
-def test_resumed_is_uninterrupted(tiny_policy_path: Path, tmp_path: Path):
+def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):
     config = SFTConfig(learning_rate=1e-3, warmup_fraction=0.5)
-    policy = Policy.load(tiny_policy_path)
+    policy = Policy.load(each_path)
     trajectories = _trajectories(policy)
     update = SFTUpdate(policy, config, total_steps=4)
     update.step(trajectories)

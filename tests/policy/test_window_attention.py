@@ -62,8 +62,8 @@ def test_a_kernel_is_called_once_a_length(monkeypatch: pytest.MonkeyPatch):
     assert calls == [3, 4, 100]
 
 
-def test_a_checkpoint_does_not_name_the_kernel(tiny_policy_path: Path, tmp_path: Path):
-    policy = Policy.load(tiny_policy_path)
+def test_a_checkpoint_does_not_name_the_kernel(each_path: Path, tmp_path: Path):
+    policy = Policy.load(each_path)
     assert policy.model.model.visual.config._attn_implementation == window_attention.BY_LENGTH
     policy.save(tmp_path / "saved")
     assert "flash" not in json.dumps(json.loads((tmp_path / "saved" / "config.json").read_text()))

@@ -34,8 +34,7 @@ def cache_of(policy: Policy, pages: int, *, page_tokens: int = 16, **options) ->
     """A cache of so many pages."""
     text = policy.text_config
     heads = text.num_key_value_heads or text.num_attention_heads
-    width = text.hidden_size // text.num_attention_heads
-    token = 2 * text.num_hidden_layers * heads * width * policy.dtype.itemsize
+    token = 2 * text.num_hidden_layers * heads * policy.head_width * policy.dtype.itemsize
     gib = (pages + 0.5) * page_tokens * token / 2**30
     return EngineConfig(cache_gib=gib, page_tokens=page_tokens, **options)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted, requests
 
-from genagent_data import FORMAT_ERRORS, PictureStore, Round, Turn, derive_seed
+from genagent_data import FORMAT_ERRORS, PictureStore, Round, Turn, derive_seed, render_turn
 from genagent_policy import Policy
 from genagent_rollout import act as run_one
 from genagent_rollout.activity import Activity
@@ -51,6 +51,21 @@ def test_words_and_tokens_are_the_turns(act, tiny_policy: Policy):
     chosen = rollout.tokens.ids[rollout.tokens.policy_mask].tolist()
     expected = [token for turn in (FIRST, AGAIN, DONE) for token in tiny_policy.chat.turn_ids(turn)]
     assert chosen == expected
+
+
+def test_a_policy_of_another_syntax_is_heard_in_it(act, tiny_policy_path: Path):
+    turns = (Turn(thinking="t", tool_prompt="draw one"), Turn(judgement="fine", answer="done"))
+    said = [render_turn(turn, syntax="qwen3.5") for turn in turns]
+    policy = Policy.load(tiny_policy_path, tool_syntax="qwen3.5")
+    (rollout,) = act([said], policy=policy).rollouts
+    assert rollout.tool_syntax == "qwen3.5"
+    assert (rollout.trajectory.ending, rollout.turns) == ("answer", tuple(said))
+    assert rollout.trajectory.rounds[0].tool_prompt == "draw one"
+    shown = policy.chat.decode(rollout.tokens.ids[~rollout.tokens.policy_mask].tolist())
+    assert "<function=generate_image>" in shown and '"arguments"' not in shown
+    # In its own syntax only.
+    (other,) = act([[FIRST]], policy=policy).rollouts
+    assert (other.trajectory.ending, other.trajectory.error) == ("format_error", "invalid_json")
 
 
 BROKEN = {

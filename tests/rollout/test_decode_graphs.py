@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from genagent_policy import Policy
+from genagent_rollout.chunks import Chunk
 from genagent_rollout.decode_graphs import DecodeRows, capture_here, fill, filled_rows
-from genagent_rollout.model_runner import Chunk, ModelRunner
+from genagent_rollout.model_runner import ModelRunner
 
 PAGES, PAGE_TOKENS = 40, 16
 

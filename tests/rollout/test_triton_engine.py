@@ -16,7 +16,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def test_two_rounds_with_a_picture_by_the_kernels_are_those_by_torch(
-    tiny_policy_path: Path, monkeypatch: pytest.MonkeyPatch
+    each_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Three conversations of which two share a prompt, on pages of 16 tokens."""
     from genagent_kernels.gpu import mrope, paged_attention, sampler
@@ -26,9 +26,9 @@ def test_two_rounds_with_a_picture_by_the_kernels_are_those_by_torch(
     def counted(home, name: str) -> None:
         launch = getattr(home, name)
 
-        def counting(*arguments):
+        def counting(*arguments, **options):
             launched[name] += 1
-            return launch(*arguments)
+            return launch(*arguments, **options)
 
         monkeypatch.setattr(home, name, counting)
 
@@ -36,7 +36,7 @@ def test_two_rounds_with_a_picture_by_the_kernels_are_those_by_torch(
     counted(paged_attention, "launch_attention")
     counted(paged_attention, "launch_write_pages")
     counted(sampler, "launch_sampler")
-    policy = Policy.load(tiny_policy_path, device=DEVICE)
+    policy = Policy.load(each_path, device=DEVICE)
     # A third of all tokens end a turn, so that turns are of a few tokens and are answered.
     stops = tuple(range(0, policy.head_weight.shape[0], 3))
     sampling = SamplingConfig(max_turn_tokens=40, max_response_tokens=160, stop_tokens=stops)

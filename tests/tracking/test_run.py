@@ -314,6 +314,7 @@ def test_trajectories_are_shown_with_the_truth_where_it_is_known(tmp_path, truth
         def __init__(self, trajectory: Trajectory) -> None:
             self.trajectory = trajectory
             self.turns = ("<think>t</think>", "<judge>j</judge>")
+            self.tool_syntax = "hermes"
 
     run, learner = make_run(tmp_path), Learner()
     breakdown = hybrid_reward(point_passed=True, pair_wins=[], format_error=False)

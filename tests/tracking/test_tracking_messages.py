@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from genagent_data import Picture, Request, Round, Trajectory, Turn, render_turn
+from genagent_data import Picture, Request, Round, ToolSyntax, Trajectory, Turn, render_turn
 from genagent_tracking import TrajectoryRecord, chat_messages
 from genagent_tracking.traces import split_output, summary_line
 
+SYNTAXES: tuple[ToolSyntax, ...] = ("hermes", "qwen3.5")
 REQUEST = Request(id="train-7", prompt="two red circles", task="count")
 CALL_1 = render_turn(Turn(thinking="one, then", tool_prompt="red circle left"))
 CALL_2 = render_turn(Turn(judgement="one is missing", thinking="both", tool_prompt="red circles"))
@@ -44,6 +45,18 @@ def short(messages: list[dict[str, object]]) -> list[tuple[object, object]]:
 
 def picture(name: str) -> list[dict[str, object]]:
     return [{"type": "image_url", "image_url": {"url": f"data:{name}"}}]
+
+
+def test_calls_are_shown_alike_in_whatever_syntax():
+    trajectory = Trajectory(request=REQUEST, rounds=drawn("aa"), answer="here", ending="answer")
+    turns = [Turn(thinking="t", tool_prompt="red"), Turn(judgement="right", answer="here")]
+    said = [tuple(render_turn(turn, syntax=syntax) for turn in turns) for syntax in SYNTAXES]
+    shown = [
+        chat_messages(trajectory, words, url, tool_syntax=syntax)
+        for words, syntax in zip(said, SYNTAXES, strict=True)
+    ]
+    assert shown[0][1:] == shown[1][1:] and ("assistant", "red") in short(shown[1][1:])
+    assert "function=generate" in str(shown[1][0]) and "function=" not in str(shown[0][0])
 
 
 def test_two_rounds_and_an_answer():

@@ -170,7 +170,7 @@ class VisionUpdate:
         """Learn from a batch; its loss, nats."""
         pictures = self._pictures()
         patches, grids = self._policy.chat.encode_pictures(pictures)
-        tokens = self._policy.picture_features(torch.cat(patches), grids)
+        tokens = self._policy.picture_features(torch.cat(patches), grids)[:, 0]
         seen = [components(picture) for picture in pictures]
         loss = self.head.loss(tokens, cell_labels([reading_of(things) for things in seen]))
         if self._config.measures:
@@ -214,6 +214,6 @@ def pictures_read(policy: Policy, head: CellHead, pictures: Sequence[Image.Image
     """Which pictures are read without any error."""
     patches, grids = policy.chat.encode_pictures(pictures)
     with torch.no_grad():
-        tokens = policy.picture_features(torch.cat(patches), grids)
+        tokens = policy.picture_features(torch.cat(patches), grids)[:, 0]
     right = head.right(tokens, cell_labels([read(picture) for picture in pictures]))
     return right.view(-1, len(PLACES)).all(dim=-1).tolist()

@@ -11,7 +11,6 @@ from genagent_data.protocol import (
     FORMAT_ERRORS,
     OBSERVATION,
     SYSTEM_MESSAGE,
-    TOOL_NAME,
     Turn,
     parse_turn,
     render_turn,
@@ -35,6 +34,7 @@ from genagent_data.synthesis import (
     synthesize,
 )
 from genagent_data.text_files import write_text
+from genagent_data.tool_syntax import TOOL_NAME, ToolSyntax
 from genagent_data.trajectory import (
     Ending,
     Round,
@@ -67,6 +67,7 @@ __all__ = [
     "SynthesisConfig",
     "SynthesisServices",
     "Teacher",
+    "ToolSyntax",
     "Trajectory",
     "Turn",
     "check_record",

@@ -10,6 +10,8 @@ The closing ``<|im_end|>`` is never part of the text. An element holds no tag of
 special token of the chat. Text inside an element is kept to the letter, an empty one included; only
 a tool prompt must say something.
 
+That call is in the syntax that most models know; ``tool_syntax`` has another.
+
 A turn with several faults gets the name of the first in ``FORMAT_ERRORS``: what the sampled tokens
 may not hold, then whether the turn ended, then its one action, then what leads up to the action,
 and the call's JSON last.
@@ -19,14 +21,15 @@ import json
 import re
 from dataclasses import dataclass
 
-TOOL_NAME = "generate_image"
+from genagent_data.tool_syntax import TOOL_NAME, ToolSyntax, read_call, write_call
 
 OBSERVATION = "<tool_response>\n<image>\n</tool_response>"
 """The user turn that shows the agent its picture; ``<image>`` stands for the picture."""
 
 
-def system_message(*, words: int | None = None) -> str:
-    """System message of a conversation, with the tool's signature in a Hermes ``<tools>`` block.
+def system_message(*, words: int | None = None, syntax: ToolSyntax = "hermes") -> str:
+    """System message of a conversation, with the tool's signature in a ``<tools>`` block and a
+    call as it is written.
 
     Args:
         words: how much of a prompt the tool reads, told to the agent: pipelines cut longer prompts
@@ -52,6 +55,7 @@ def system_message(*, words: int | None = None) -> str:
             },
         },
     }
+    call = f"<tool_call>{write_call('what to draw', syntax)}</tool_call>"
     return f"""\
 You draw what the user asks for with an image generator that you call as a tool.
 
@@ -62,8 +66,7 @@ You draw what the user asks for with an image generator that you call as a tool.
 
 # Turns
 First think, then call the tool:
-<think>what the picture needs</think><tool_call>{{"name": "{TOOL_NAME}", \
-"arguments": {{"prompt": "what to draw"}}}}</tool_call>
+<think>what the picture needs</think>{call}
 After each picture judge it against the request:
 <judge>what is right and what is wrong</judge>
 If it satisfies the request, end with <answer>a word to the user</answer>; otherwise <think> again \
@@ -99,7 +102,8 @@ FORMAT_ERRORS = (
 - ``misplaced_text``: loose text, an element the turn does not call for or in the wrong order, or a
   tag or special token inside a tool prompt.
 - ``invalid_json``: the call is not strict JSON, or not an object of exactly ``name`` and
-  ``arguments``, or its arguments are not exactly one text ``prompt``.
+  ``arguments``, or its arguments are not exactly one text ``prompt``; in another syntax the same
+  of its tags.
 - ``unknown_tool``: a call of something else. ``empty_prompt``: a prompt of white space.
 """
 
@@ -137,7 +141,14 @@ class Turn:
     """One of ``FORMAT_ERRORS``, or None where the turn is well formed."""
 
 
-def parse_turn(text: str, *, images_so_far: int, max_rounds: int, cut_off: bool = False) -> Turn:
+def parse_turn(
+    text: str,
+    *,
+    images_so_far: int,
+    max_rounds: int,
+    cut_off: bool = False,
+    syntax: ToolSyntax = "hermes",
+) -> Turn:
     """Read one sampled turn; faults of the text are named in ``.error``, never raised.
 
     Args:
@@ -146,6 +157,7 @@ def parse_turn(text: str, *, images_so_far: int, max_rounds: int, cut_off: bool 
         max_rounds: pictures allowed. A well-formed call beyond them is no format error: it is
             returned, and the caller ends the trajectory as out of rounds.
         cut_off: the length ran out before the turn ended.
+        syntax: of its call.
 
     Raises:
         ValueError: ``images_so_far`` is negative or ``max_rounds`` is less than one.
@@ -163,7 +175,7 @@ def parse_turn(text: str, *, images_so_far: int, max_rounds: int, cut_off: bool 
     if error is None:
         error = _shape_error(text, elements, images_so_far)
     if error is None and "tool_call" in said:
-        prompt, error = _read_call(said["tool_call"])
+        prompt, error = _read_call(said["tool_call"], syntax)
     return Turn(
         judgement=said.get("judge"),
         thinking=said.get("think"),
@@ -173,12 +185,12 @@ def parse_turn(text: str, *, images_so_far: int, max_rounds: int, cut_off: bool 
     )
 
 
-def render_turn(turn: Turn) -> str:
+def render_turn(turn: Turn, *, syntax: ToolSyntax = "hermes") -> str:
     """The text of a well-formed turn, such that ``parse_turn`` reads the same turn back.
 
     Raises:
         ValueError: the turn carries an error, is none of the three forms, or a field holds what
-            the protocol forbids in it.
+            the protocol or the syntax forbids in it.
     """
     if turn.error is not None:
         raise ValueError(f"a turn with the error {turn.error!r} has no text; render a whole turn")
@@ -201,8 +213,7 @@ def render_turn(turn: Turn) -> str:
     if turn.tool_prompt is not None:
         if not turn.tool_prompt.strip():
             raise ValueError("the tool prompt is empty; say what to draw")
-        call = {"name": TOOL_NAME, "arguments": {"prompt": turn.tool_prompt}}
-        fields["tool_call"] = json.dumps(call, ensure_ascii=False)
+        fields["tool_call"] = write_call(turn.tool_prompt, syntax)
     return "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
 
 
@@ -243,35 +254,12 @@ def _shape_error(text: str, elements: list[re.Match[str]], images_so_far: int) -
     return None
 
 
-def _read_call(body: str) -> tuple[str | None, str | None]:
+def _read_call(body: str, syntax: ToolSyntax) -> tuple[str | None, str | None]:
     """The prompt of a tool call, or the name of what is wrong with the call."""
-    try:
-        call = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    # Absurd nesting and absurd integers are as invalid as a missing bracket.
-    except (ValueError, RecursionError):
-        return None, "invalid_json"
-    if not isinstance(call, dict) or set(call) != {"name", "arguments"}:
-        return None, "invalid_json"
-    name, arguments = call["name"], call["arguments"]
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        return None, "invalid_json"
-    if name != TOOL_NAME:
-        return None, "unknown_tool"
-    if set(arguments) != {"prompt"} or not isinstance(arguments["prompt"], str):
-        return None, "invalid_json"
-    prompt = arguments["prompt"]
-    # JSON escapes can spell what the text itself may not.
-    error = _vision_token(prompt) or _foreign_text(prompt)
-    if error is None and not prompt.strip():
-        error = "empty_prompt"
+    prompt, error = read_call(body, syntax)
+    if prompt is not None:
+        # JSON escapes can spell what the text itself may not.
+        error = _vision_token(prompt) or _foreign_text(prompt)
+        if error is None and not prompt.strip():
+            error = "empty_prompt"
     return (prompt, None) if error is None else (None, error)
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError(f"a key twice in {[key for key, _ in pairs]}")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")

@@ -139,6 +139,7 @@ def check_rotation(
     positions: Tensor,
     inverse_frequencies: Tensor,
     sections: tuple[int, int, int],
+    interleaved: bool,
 ) -> None:
     """Raises ValueError unless queries, keys, positions and frequencies fit one another."""
     if query.ndim != 3 or query.shape[2] % 2 or not query.is_floating_point():
@@ -157,6 +158,10 @@ def check_rotation(
         )
     if len(sections) != 3 or sum(sections) != width // 2 or min(sections) < 0:
         raise ValueError(f"sections are {sections}; want three numbers with sum {width // 2}")
+    if interleaved and max(sections[1:]) > width // 6:
+        raise ValueError(
+            f"sections are {sections}; interleaved, the last two want {width // 6} at most"
+        )
 
 
 def check_sampling(logits: Tensor, seeds: Tensor, draws: Tensor, temperature: float) -> None:

@@ -154,6 +154,7 @@ def rotate_multimodal(
     inverse_frequencies: Float[Tensor, " half_width"],
     sections: tuple[int, int, int],
     *,
+    interleaved: bool = False,
     angles: tuple[Tensor, Tensor] | None = None,
     backend: Backend | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -163,20 +164,26 @@ def rotate_multimodal(
         positions: of each token on the three axes; for text they are equal.
         inverse_frequencies: ``theta ** (-2i / width)`` for i in ``range(width / 2)``.
         sections: frequencies for each axis, ``width / 2`` together; (16, 24, 24) in Qwen2.5-VL.
-        angles: what ``plan_rotation`` made of the three before, where many layers want them.
+        interleaved: whether neighbouring frequencies belong to different axes, as in Qwen3-VL with
+            sections (24, 20, 20), instead of lying one axis behind the other.
+        angles: what ``plan_rotation`` made of the four before, where many layers want them.
 
     Raises:
         ValueError: a shape, dtype, device or value does not fit; the message names the argument.
     """
     chosen = choose_backend(query, backend)
-    check_rotation(query, key, positions, inverse_frequencies, sections)
+    check_rotation(query, key, positions, inverse_frequencies, sections, interleaved)
     if chosen == "torch" and angles is not None:
         return reference.rotate_by(query, key, angles)
     if chosen == "torch":
-        return reference.rotate_multimodal(query, key, positions, inverse_frequencies, sections)
+        return reference.rotate_multimodal(
+            query, key, positions, inverse_frequencies, sections, interleaved=interleaved
+        )
     from genagent_kernels.gpu.mrope import launch_rotation
 
-    return launch_rotation(query, key, positions, inverse_frequencies, sections)
+    return launch_rotation(
+        query, key, positions, inverse_frequencies, sections, interleaved=interleaved
+    )
 
 
 def plan_rotation(
@@ -184,6 +191,8 @@ def plan_rotation(
     inverse_frequencies: Float[Tensor, " half_width"],
     sections: tuple[int, int, int],
     dtype: torch.dtype,
+    *,
+    interleaved: bool = False,
 ) -> tuple[Tensor, Tensor] | None:
     """Cosine and sine of the angles that ``rotate_multimodal`` turns by on a CPU, for all layers of
     a pass; None on a GPU, whose kernel works them out itself.
@@ -194,7 +203,9 @@ def plan_rotation(
     if positions.is_cuda:
         return None
     exact = torch.promote_types(dtype, torch.float32)
-    return reference.multimodal_angles(positions, inverse_frequencies.to(exact), sections)
+    return reference.multimodal_angles(
+        positions, inverse_frequencies.to(exact), sections, interleaved=interleaved
+    )
 
 
 def sample_tokens(

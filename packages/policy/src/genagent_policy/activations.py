@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLForConditionalGeneration
+    from genagent_policy.model import Model
 
 
 @contextmanager
-def checkpointed_layers(model: "Qwen2_5_VLForConditionalGeneration") -> Iterator[None]:
+def checkpointed_layers(model: "Model") -> Iterator[None]:
     """Inside, the layers of the language model and of the vision tower are checkpointed.
 
     A layer of transformers is only where it is in training mode, and then ignores its cache; it is

@@ -14,7 +14,7 @@ from genagent_policy.config import Attention, flash_is_installed
 from genagent_policy.window_attention import BY_LENGTH, register_window_attention
 
 if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLForConditionalGeneration
+    from genagent_policy.model import Model
 
 FLASH_DTYPES = (torch.bfloat16, torch.float16)
 
@@ -50,7 +50,7 @@ def kernels_of_parts(kernel: str) -> dict[str, str]:
 
 
 def mask_of_a_pass(
-    model: "Qwen2_5_VLForConditionalGeneration", embeddings: Float[Tensor, "rows tokens hidden"]
+    model: "Model", embeddings: Float[Tensor, "rows tokens hidden"]
 ) -> Float[Tensor, "1 1 q k"] | None:
     """What the language model's layers take; None where the kernel is causal without a mask."""
     is_eager = model.model.language_model.config._attn_implementation == "eager"

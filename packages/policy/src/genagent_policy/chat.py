@@ -1,4 +1,4 @@
-"""Qwen2.5-VL's chat framing of the agent's protocol, in tokens.
+"""The chat framing of the agent's protocol, in tokens; Qwen2.5-VL's, and Qwen3-VL's too.
 
     <|im_start|>system\\n{system}<|im_end|>\\n<|im_start|>user\\n{prompt}<|im_end|>\\n<|im_start|>assistant\\n
     {turn}<|im_end|>
@@ -18,23 +18,34 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from genagent_data.protocol import OBSERVATION, SYSTEM_MESSAGE
+from genagent_data import OBSERVATION, ToolSyntax, system_message
 from genagent_policy.patches import PatchFormat
 from genagent_policy.positions import picture_tokens
 from genagent_policy.tokens import TokenTrajectory, no_pictures
 
 if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
+    from genagent_policy.model import Processor
 
 
 class ChatFormat:
     """Turns text and pictures into the token sequences the policy is trained and run on."""
 
-    def __init__(self, processor: "Qwen2_5_VLProcessor", *, system: str = SYSTEM_MESSAGE) -> None:
+    def __init__(
+        self,
+        processor: "Processor",
+        *,
+        system: str | None = None,
+        tool_syntax: ToolSyntax = "hermes",
+    ) -> None:
         """
+        Args:
+            system: system message; by default the protocol's.
+            tool_syntax: in which the agent calls the tool; the system message shows it.
+
         Raises:
-            ValueError: the processor is not of the Qwen2.5-VL family.
+            ValueError: the processor is of no supported family.
         """
+        self.tool_syntax: ToolSyntax = tool_syntax
         self._tokenizer = processor.tokenizer
         self._patches = PatchFormat(processor.image_processor)
         self.merge_size: int = self._patches.merge_size
@@ -46,6 +57,8 @@ class ChatFormat:
         self.image_token_id = self._control("<|image_pad|>")
         pad = self._tokenizer.pad_token_id
         self.pad_id: int = self.turn_end_id if pad is None else pad
+        if system is None:
+            system = system_message(syntax=tool_syntax)
         before, after = OBSERVATION.split("<image>")
         newline, start, end = self._encode("\n"), [self.turn_start_id], [self.turn_end_id]
         self._assistant = [*end, *newline, *start, *self._encode("assistant\n")]
@@ -123,6 +136,6 @@ class ChatFormat:
         found = self._tokenizer.convert_tokens_to_ids(token)
         if not isinstance(found, int) or found == self._tokenizer.unk_token_id:
             raise ValueError(
-                f"the tokenizer does not know {token}; use one of the Qwen2.5-VL family"
+                f"the tokenizer does not know {token}; use one of Qwen2.5-VL or Qwen3-VL"
             )
         return found

@@ -10,29 +10,25 @@ from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 
+from genagent_policy.families import check_model_type, family_of
 from genagent_policy.legacy_keys import write_legacy_keys
 
 if TYPE_CHECKING:
     import torch
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
-ARCHITECTURE = "qwen2_5_vl"
+    from genagent_policy.model import Model, Processor
 
 
-def load_checkpoint(
-    path: Path, *, dtype: "torch.dtype | None" = None
-) -> "tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]":
+def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple[Model, Processor]":
     """Model (on the CPU) and processor from local files.
 
     Raises:
-        ValueError: not a readable, complete checkpoint of a Qwen2.5-VL.
+        ValueError: not a readable, complete checkpoint of a supported family.
     """
-    check_architecture(path)
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-
+    model_class, processor_class = family_of(check_architecture(path)["model_type"]).classes()
     try:
         with _quiet():
-            loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            loaded = model_class.from_pretrained(
                 path,
                 dtype="auto" if dtype is None else dtype,
                 local_files_only=True,
@@ -40,11 +36,11 @@ def load_checkpoint(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-            processor = Qwen2_5_VLProcessor.from_pretrained(path, local_files_only=True)
+            processor = processor_class.from_pretrained(path, local_files_only=True)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path}: the checkpoint cannot be read ({reason})") from error
-    model, report = cast("tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]", loaded)
+    model, report = cast("tuple[Model, dict[str, Any]]", loaded)
     for kind in ("missing_keys", "mismatched_keys"):
         names = sorted(name if isinstance(name, str) else name[0] for name in report[kind])
         if names:
@@ -55,9 +51,7 @@ def load_checkpoint(
     return model, processor
 
 
-def save_checkpoint(
-    model: "Qwen2_5_VLForConditionalGeneration", processor: "Qwen2_5_VLProcessor", path: Path
-) -> None:
+def save_checkpoint(model: "Model", processor: "Processor", path: Path) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
     Older releases of transformers can read it too.
@@ -73,7 +67,7 @@ def save_checkpoint(
             with _quiet():
                 model.save_pretrained(partial)
                 processor.save_pretrained(partial)
-            write_legacy_keys(partial)
+            write_legacy_keys(partial, family_of(model.config.model_type))
         except SafetensorError as error:
             raise OSError(f"cannot write the weights to {partial} ({error})") from error
         if path.exists():
@@ -93,7 +87,7 @@ def check_architecture(path: Path) -> dict[str, Any]:
     """The configuration of a checkpoint.
 
     Raises:
-        ValueError: there is none, or not that of a Qwen2.5-VL.
+        ValueError: there is none, or that of no supported family.
     """
     config = path / "config.json"
     try:
@@ -102,11 +96,10 @@ def check_architecture(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: no readable config.json; give a checkpoint folder") from error
     except ValueError as error:
         raise ValueError(f"{path}: config.json is not JSON ({error})") from error
-    architecture = found.get("model_type") if isinstance(found, dict) else None
-    if architecture != ARCHITECTURE:
-        raise ValueError(
-            f"{path}: architecture {architecture!r}; the policy wants a {ARCHITECTURE!r} checkpoint"
-        )
+    try:
+        check_model_type(found.get("model_type") if isinstance(found, dict) else None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return found
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from genagent_data import system_message
+from genagent_data import ToolSyntax, system_message
 from genagent_data.devices import device_problem
 from genagent_policy.checkpoint import check_architecture
 from genagent_policy.fingerprint import fingerprint
@@ -34,6 +34,9 @@ class PolicyConfig:
     max_pixels: int | None = None
     """Of a picture as the agent sees it; larger ones are shown smaller; None: as the checkpoint
     says."""
+    tool_syntax: ToolSyntax | None = None
+    """In which the agent calls the tool; None: as its family has learnt it, which is
+    hermes for Qwen2.5-VL and Qwen3-VL."""
     attention: Attention = "auto"
     """Kernel of training passes and of the vision tower; auto: flash_attention_2 where it is
     installed and runs, else sdpa. Sampling takes sdpa."""
@@ -53,7 +56,9 @@ class PolicyConfig:
         """
         lines = []
         if not self.policy:
-            lines.append("--policy is missing: give a checkpoint folder of a Qwen2.5-VL")
+            lines.append(
+                "--policy is missing: give a checkpoint folder of a Qwen2.5-VL or Qwen3-VL"
+            )
         elif self.policy not in shipped and not Path(self.policy).is_dir():
             known = f"{' or '.join(shipped)}, or a checkpoint folder" if shipped else "a folder"
             lines.append(f"no policy {self.policy!r}; give {known}")
@@ -86,13 +91,18 @@ class PolicyConfig:
         """
         import torch
 
+        from genagent_policy.families import family_of
         from genagent_policy.model import Policy
 
+        path = saved or self.folder(shipped)
+        family = family_of(check_architecture(path)["model_type"])
+        syntax = self.tool_syntax or family.tool_syntax
         return Policy.load(
-            saved or self.folder(shipped),
+            path,
             device=self.device,
             dtype=None if self.dtype == "saved" else getattr(torch, self.dtype),
-            system=system_message(words=words),
+            system=system_message(words=words, syntax=syntax),
+            tool_syntax=syntax,
             max_pixels=self.max_pixels,
             attention=self.attention,
             checkpoint_activations=self.checkpoint_activations,

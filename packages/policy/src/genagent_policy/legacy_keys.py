@@ -7,10 +7,13 @@ too, to the same effect. Tried with 4.57 and 5.23.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genagent_policy.families.family import Family
 
 
-def write_legacy_keys(folder: Path) -> None:
+def write_legacy_keys(folder: Path, family: "Family") -> None:
     """Add them to the files of ``save_pretrained``.
 
     Raises:
@@ -21,7 +24,7 @@ def write_legacy_keys(folder: Path) -> None:
     rope = dict(text["rope_parameters"])
     text["rope_theta"] = rope.pop("rope_theta")
     kind = rope.pop("rope_type")
-    text["rope_scaling"] = {**rope, "type": "mrope" if kind == "default" else kind}
+    text["rope_scaling"] = {**rope, **family.legacy_rotation(kind)}
     text["tie_word_embeddings"] = config["tie_word_embeddings"]
     config["torch_dtype"] = config["dtype"]
     _write(folder / "config.json", config)

@@ -1,4 +1,4 @@
-"""The policy: a Qwen2.5-VL, its processor and its chat framing.
+"""The policy: a multimodal model, its processor and its chat framing.
 
 The model is entered below its own ``forward``: embeddings, positions and the attention mask are
 made here, so that training and the generation engine run the very same code, no state such as
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from genagent_data import SYSTEM_MESSAGE
+from genagent_data import ToolSyntax
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
 from genagent_policy.attention import choose_attention, kernels_of_parts, mask_of_a_pass
@@ -22,13 +22,24 @@ from genagent_policy.batching import Batch
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
 from genagent_policy.config import Attention
+from genagent_policy.families import family_of
+from genagent_policy.families.family import Embedded
 from genagent_policy.patches import limit_size, portions
 
 if TYPE_CHECKING:
     # Three seconds of imports that a command line's --help does not need.
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-    from transformers.modeling_outputs import BaseModelOutputWithPooling
+    from transformers import (
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+    )
     from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
+    from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
+
+    Model = Qwen2_5_VLForConditionalGeneration | Qwen3VLForConditionalGeneration
+    Processor = Qwen2_5_VLProcessor | Qwen3VLProcessor
+    TextConfig = Qwen2_5_VLTextConfig | Qwen3VLTextConfig
 
 
 PORTION = 3 * 74 * 74
@@ -38,30 +49,35 @@ GB; 96 pictures of 1024x1024 at once would take 23."""
 
 
 class Policy:
-    """A Qwen2.5-VL with everything needed to train it and to act with it."""
+    """A model of a supported family with everything needed to train it and to act with it."""
 
     def __init__(
         self,
-        model: "Qwen2_5_VLForConditionalGeneration",
-        processor: "Qwen2_5_VLProcessor",
+        model: "Model",
+        processor: "Processor",
         *,
-        system: str = SYSTEM_MESSAGE,
+        system: str | None = None,
+        tool_syntax: ToolSyntax | None = None,
         checkpoint_activations: bool = False,
     ) -> None:
         """
         Args:
-            system: system message of its conversations.
+            system: system message of its conversations; by default the protocol's.
+            tool_syntax: in which it calls the tool; by default its family's.
             checkpoint_activations: whether passes for training keep only the layers' inputs and
                 compute the rest again: less memory, a third more time.
 
         Raises:
-            ValueError: the model or the processor is not of the Qwen2.5-VL family.
+            ValueError: the model or the processor is of no supported family.
         """
+        self.family = family_of(model.config.model_type)
         self.model = model.eval()
         self.processor = processor
         self.checkpoint_activations = checkpoint_activations
-        self.chat = ChatFormat(processor, system=system)
-        layer_types = set(self.text_config.layer_types or ())
+        self.chat = ChatFormat(
+            processor, system=system, tool_syntax=tool_syntax or self.family.tool_syntax
+        )
+        layer_types = set(getattr(self.text_config, "layer_types", None) or ["full_attention"])
         if layer_types != {"full_attention"}:
             raise ValueError(
                 f"attention layers are {sorted(layer_types)}; only full attention is supported "
@@ -75,7 +91,8 @@ class Policy:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
-        system: str = SYSTEM_MESSAGE,
+        system: str | None = None,
+        tool_syntax: ToolSyntax | None = None,
         max_pixels: int | None = None,
         attention: Attention = "auto",
         checkpoint_activations: bool = False,
@@ -84,7 +101,8 @@ class Policy:
 
         Args:
             dtype: of the weights; by default the one they were saved in.
-            system: system message of its conversations.
+            system: system message of its conversations; by default the protocol's.
+            tool_syntax: in which it calls the tool; by default its family's.
             max_pixels: larger pictures are shown smaller; by default what the checkpoint says. It
                 is saved with the policy.
             attention: kernel of the passes for training and of the vision tower.
@@ -99,7 +117,11 @@ class Policy:
             if max_pixels is not None:
                 limit_size(processor.image_processor, max_pixels)
             policy = cls(
-                model, processor, system=system, checkpoint_activations=checkpoint_activations
+                model,
+                processor,
+                system=system,
+                tool_syntax=tool_syntax,
+                checkpoint_activations=checkpoint_activations,
             )
             kernel = choose_attention(attention, device=torch.device(device), dtype=policy.dtype)
         except ValueError as error:
@@ -125,9 +147,14 @@ class Policy:
         return self.model.lm_head.weight.dtype
 
     @property
-    def text_config(self) -> "Qwen2_5_VLTextConfig":
+    def text_config(self) -> "TextConfig":
         """Sizes of the language model."""
-        return cast("Qwen2_5_VLTextConfig", self.model.config.text_config)
+        return cast("TextConfig", self.model.config.text_config)
+
+    @property
+    def head_width(self) -> int:
+        """Of the language model's attention."""
+        return self.family.head_width(self.text_config)
 
     @property
     def head_weight(self) -> Float[Tensor, "vocabulary hidden"]:
@@ -135,7 +162,7 @@ class Policy:
         return self.model.lm_head.weight
 
     def freeze_vision(self, frozen: bool = True) -> None:
-        """Whether the vision tower (its merger included) keeps its weights in training."""
+        """Whether the vision tower (its mergers included) keeps its weights in training."""
         self.model.model.visual.requires_grad_(not frozen)
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
@@ -143,9 +170,9 @@ class Policy:
 
     def picture_features(
         self, pixel_values: UInt8[Tensor, "patches dim"], grids: Int64[Tensor, "pictures 3"]
-    ) -> Float[Tensor, "tokens hidden"]:
+    ) -> Float[Tensor, "tokens levels hidden"]:
         """What the vision tower makes of pictures, some at a time; no gradient is kept where it is
-        frozen."""
+        frozen. Level 0 stands at the language model's input, others are added further up."""
         visual = self.model.model.visual
         trainable = any(parameter.requires_grad for parameter in visual.parameters())
         taken = portions(grids, max_patches=PORTION)
@@ -158,9 +185,7 @@ class Policy:
                     self.chat.expand_pictures(patches.to(self.device), self.dtype),
                     cast(torch.LongTensor, grid.to(self.device)),
                 )
-                pooled = cast("BaseModelOutputWithPooling", seen).pooler_output
-                assert pooled is not None
-                features.extend(pooled)
+                features.append(self.family.levels(seen))
         return torch.cat(features)
 
     def embed(
@@ -169,35 +194,33 @@ class Policy:
         is_picture: Bool[Tensor, "rows tokens"],
         pixel_values: UInt8[Tensor, "patches dim"],
         grids: Int64[Tensor, "pictures 3"],
-    ) -> Float[Tensor, "rows tokens hidden"]:
+    ) -> Embedded:
         """Token embeddings, with the pictures' features in the places marked for them."""
         embeddings = self.model.model.language_model.embed_tokens(ids)
         if grids.shape[0] == 0:
-            return embeddings
+            return Embedded(states=embeddings, is_picture=is_picture)
         features = self.picture_features(pixel_values, grids).to(embeddings.dtype)
-        return embeddings.masked_scatter(is_picture[..., None], features)
+        return Embedded(
+            states=embeddings.masked_scatter(is_picture[..., None], features[:, 0]),
+            is_picture=is_picture,
+            deeper=features[:, 1:].transpose(0, 1),
+        )
 
     def text_states(
-        self,
-        embeddings: Float[Tensor, "rows tokens hidden"],
-        positions: Int64[Tensor, "3 rows tokens"],
+        self, embedded: Embedded, positions: Int64[Tensor, "3 rows tokens"]
     ) -> Float[Tensor, "rows tokens hidden"]:
         """Run the language model, causally; never computes logits."""
-        output = self.model.model.language_model(
-            inputs_embeds=embeddings,
-            position_ids=positions,
-            # A mapping by layer type is used as it is; a tensor would be checked every time.
-            attention_mask={"full_attention": mask_of_a_pass(self.model, embeddings)},
-            use_cache=False,
-        )
+        mask = mask_of_a_pass(self.model, embedded.states)
+        inputs = self.family.text_inputs(embedded, mask)
+        output = self.model.model.language_model(**inputs, position_ids=positions, use_cache=False)
         return output.last_hidden_state
 
     def hidden_states(self, batch: Batch) -> Float[Tensor, "rows tokens hidden"]:
         """Last hidden states of a padded batch; those of pads mean nothing."""
         recompute = self.checkpoint_activations and torch.is_grad_enabled()
         with checkpointed_layers(self.model) if recompute else nullcontext():
-            embeddings = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
-            return self.text_states(embeddings, batch.positions)
+            embedded = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
+            return self.text_states(embedded, batch.positions)
 
     def policy_states(
         self, batch: Batch

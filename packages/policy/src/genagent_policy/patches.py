@@ -100,7 +100,7 @@ class PatchFormat:
                 return
         raise ValueError(
             "the image processor does not give each level of a channel one value, the same in "
-            "every frame; use the one of a Qwen2.5-VL checkpoint (Qwen2VLImageProcessor)"
+            "every frame; use that of a Qwen2.5-VL or Qwen3-VL checkpoint (Qwen2VLImageProcessor)"
         )
 
     def _places(self, patches: UInt8[Tensor, "patches dim"]) -> Int32[Tensor, " pixels"]:

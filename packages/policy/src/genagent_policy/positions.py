@@ -1,4 +1,4 @@
-"""Multimodal rotary positions (M-RoPE) of Qwen2.5-VL, computed outside the model.
+"""Multimodal rotary positions (M-RoPE) of Qwen2.5-VL and Qwen3-VL, computed outside the model.
 
 The model's own bookkeeping (``rope_deltas``) is state left over from its previous call and cannot
 place a picture that is appended in mid-conversation. Here a sequence is placed piece by piece:

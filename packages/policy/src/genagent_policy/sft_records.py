@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from genagent_data import Record
+from genagent_data import Record, parse_turn, render_turn
 from genagent_policy.chat import ChatFormat
 from genagent_policy.model import Policy
 from genagent_policy.sft_config import SFTConfig
@@ -30,7 +30,7 @@ def record_size(policy: Policy, record: Record) -> RecordSize:
     """The length of ``render_record`` without its pixels: of a picture's file only the header is
     read, 0.1 ms where decoding 1024x1024 pixels takes 20. Raises OSError where it cannot be."""
     chat, processor = policy.chat, policy.processor.image_processor
-    turns = sum(len(chat.turn_ids(text)) for text in record.turns)
+    turns = sum(len(chat.turn_ids(text)) for text in _turns(chat, record))
     tokens = turns + len(chat.prompt_ids(record.request.prompt))
     for picture in record.pictures:
         width, height = picture.size
@@ -42,7 +42,26 @@ def record_size(policy: Policy, record: Record) -> RecordSize:
 def render_record(chat: ChatFormat, record: Record) -> TokenTrajectory:
     """Tokens and pixels; the record itself is left without pixels, which it would keep."""
     pictures = [copy(picture).image for picture in record.pictures]
-    return chat.render(record.turns, record.request.prompt, pictures)
+    return chat.render(_turns(chat, record), record.request.prompt, pictures)
+
+
+def _turns(chat: ChatFormat, record: Record) -> Sequence[str]:
+    """Its turns as this policy says them: calls in its own syntax, broken turns to the letter.
+
+    Raises:
+        ValueError: its syntax cannot hold a prompt.
+    """
+    if chat.tool_syntax == "hermes":
+        return record.turns
+    rounds = len(record.turns)
+    parsed = [
+        parse_turn(text, images_so_far=place, max_rounds=rounds)
+        for place, text in enumerate(record.turns)
+    ]
+    return [
+        text if turn.error is not None else render_turn(turn, syntax=chat.tool_syntax)
+        for text, turn in zip(record.turns, parsed, strict=True)
+    ]
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from genagent_data import (
     Picture,
     Request,
     Round,
+    ToolSyntax,
     Trajectory,
     Turn,
     parse_turn,
@@ -32,6 +33,8 @@ class Rollout:
     turns: tuple[str, ...]
     """The agent's words of each turn, to the letter, broken ones included."""
     seed: int
+    tool_syntax: ToolSyntax = "hermes"
+    """In which they call the tool."""
 
 
 class Watcher(Protocol):
@@ -101,6 +104,7 @@ class _Attempt:
     ending: Ending | None = None
     answer: str | None = None
     error: str | None = None
+    tool_syntax: ToolSyntax = "hermes"
 
     @property
     def pictures(self) -> int:
@@ -113,7 +117,9 @@ class _Attempt:
             images_so_far=self.pictures,
             max_rounds=self.max_rounds,
             cut_off=sampled.cut_off,
+            syntax=sampled.tool_syntax,
         )
+        self.tool_syntax = sampled.tool_syntax
         self.turns.append(sampled.text)
         if self.rounds and turn.judgement is not None:
             self.rounds[-1] = replace(self.rounds[-1], judgement=turn.judgement)
@@ -147,5 +153,9 @@ class _Attempt:
             error=self.error,
         )
         return Rollout(
-            trajectory=trajectory, tokens=tokens, turns=tuple(self.turns), seed=self.seed
+            trajectory=trajectory,
+            tokens=tokens,
+            turns=tuple(self.turns),
+            seed=self.seed,
+            tool_syntax=self.tool_syntax,
         )

@@ -6,6 +6,7 @@ Everything about tokens lies behind it; what acts knows turns and pictures.
 from dataclasses import dataclass
 from typing import Protocol
 
+from genagent_data import ToolSyntax
 from genagent_policy import TokenTrajectory
 from genagent_rewards import Picture
 
@@ -20,6 +21,8 @@ class SampledTurn:
     """The same without the end-of-turn token."""
     cut_off: bool
     """The turn, or the whole response, ran out of length before it ended."""
+    tool_syntax: ToolSyntax = "hermes"
+    """In which it calls the tool, if it does."""
 
 
 class Conversation(Protocol):

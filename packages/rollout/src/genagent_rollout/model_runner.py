@@ -25,26 +25,13 @@ from genagent_kernels import (
     write_pages,
 )
 from genagent_policy import Policy
+from genagent_rollout.chunks import Chunk, Pictures, pictures_of
 from genagent_rollout.decode_graphs import Capture, DecodeGraphs, DecodeRows, capture_here
 from genagent_rollout.page_storage import PageStorage
 
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLDecoderLayer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunk:
-    """Tokens of one conversation to be computed."""
-
-    ids: Listed[int]
-    positions: Int64[Tensor, "3 tokens"]
-    features: Float[Tensor, "features hidden"] | None = None
-    """What stands in the places of ``is_picture``."""
-    is_picture: Tensor | None = None
-    start: int
-    """Tokens before them."""
-    pages: Listed[int]
-    """Of the conversation, with room for these tokens."""
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextDecoderLayer
 
 
 class ModelRunner:
@@ -68,7 +55,7 @@ class ModelRunner:
         self._policy = policy
         self._page_tokens = page_tokens
         self._backend: Backend | None = backend
-        self._width = text.hidden_size // text.num_attention_heads
+        self._family, self._width = policy.family, policy.head_width
         self.stored = PageStorage(policy, pages=pages, page_tokens=page_tokens)
         time, height, width = cast("dict[str, Any]", text.rope_parameters)["mrope_section"]
         self._sections = (time, height, width)
@@ -84,8 +71,9 @@ class ModelRunner:
         hidden = model.embed_tokens(
             torch.tensor([token for chunk in chunks for token in chunk.ids], device=device)
         )
-        if any(chunk.features is not None for chunk in chunks):
-            hidden = self._with_pictures(hidden, chunks)
+        pictures = pictures_of(chunks, hidden)
+        if pictures is not None:
+            hidden[pictures.places] = pictures.levels[0]
         size = self._page_tokens
         slots = [
             chunk.pages[place // size] * size + place % size
@@ -101,7 +89,7 @@ class ModelRunner:
             places=_places(counts, device),
         )
         positions = torch.cat([chunk.positions for chunk in chunks], dim=1).to(device)
-        hidden = self._layers(hidden, positions, rows)
+        hidden = self._layers(hidden, positions, rows, pictures)
         last = torch.tensor(list(accumulate(counts)), device=device) - 1
         return model.norm(hidden[last])
 
@@ -154,25 +142,31 @@ class ModelRunner:
         return torch.nn.functional.linear(states, self._policy.head_weight).float()
 
     def _layers(
-        self, hidden: Float[Tensor, "tokens hidden"], positions: Tensor, rows: "_Rows"
+        self,
+        hidden: Float[Tensor, "tokens hidden"],
+        positions: Tensor,
+        rows: "_Rows",
+        pictures: Pictures | None = None,
     ) -> Float[Tensor, "tokens hidden"]:
         model = self._policy.model.model.language_model
         frequencies = cast(Tensor, model.rotary_emb.inv_freq)
-        angles = plan_rotation(positions, frequencies, self._sections, hidden.dtype)
+        interleaved = self._family.interleaved
+        angles = plan_rotation(
+            positions, frequencies, self._sections, hidden.dtype, interleaved=interleaved
+        )
+        deeper = () if pictures is None else pictures.levels[1:]
         for index, module in enumerate(model.layers):
-            layer = cast("Qwen2_5_VLDecoderLayer", module)
+            layer = cast("Qwen2_5_VLDecoderLayer | Qwen3VLTextDecoderLayer", module)
             attention = layer.self_attn
             normal = layer.input_layernorm(hidden)
-            query, key, value = (
-                project(normal).view(len(normal), -1, self._width)
-                for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
+            query, key, value = self._family.project(attention, normal, self._width)
             query, key = rotate_multimodal(
                 query,
                 key,
                 positions,
                 frequencies,
                 self._sections,
+                interleaved=interleaved,
                 angles=angles,
                 backend=self._backend,
             )
@@ -181,21 +175,9 @@ class ModelRunner:
             seen = rows.attend(query, keys, values, self._backend)
             hidden = hidden + attention.o_proj(seen.flatten(1))
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+            if pictures is not None and index < len(deeper):
+                hidden[pictures.places] += deeper[index]
         return hidden
-
-    def _with_pictures(
-        self, hidden: Float[Tensor, "tokens hidden"], chunks: Listed[Chunk]
-    ) -> Float[Tensor, "tokens hidden"]:
-        features = [chunk.features for chunk in chunks if chunk.features is not None]
-        masks = [
-            torch.zeros(len(chunk.ids), dtype=torch.bool)
-            if chunk.is_picture is None
-            else chunk.is_picture
-            for chunk in chunks
-        ]
-        mask = torch.cat(masks).to(hidden.device)
-        found = torch.cat(features).to(hidden.device, hidden.dtype)
-        return hidden.masked_scatter(mask[:, None], found)
 
     def _table(
         self, pages: Listed[Listed[int]], tokens: Listed[int]

@@ -15,9 +15,8 @@ class PageStorage:
 
     def __init__(self, policy: Policy, *, pages: int, page_tokens: int) -> None:
         text = policy.text_config
-        width = text.hidden_size // text.num_attention_heads
         heads = text.num_key_value_heads or text.num_attention_heads
-        shape = (pages, page_tokens, heads, width)
+        shape = (pages, page_tokens, heads, policy.head_width)
         # Zeros, not empty: a weight of 0 times an uninitialised NaN would be NaN.
         self.keys, self.values = (
             [_zeros(shape, policy.device, policy.dtype) for _ in range(text.num_hidden_layers)]
@@ -43,5 +42,4 @@ def bytes_of_a_token(policy: Policy) -> int:
     """Of its keys and values in all layers."""
     text = policy.text_config
     heads = text.num_key_value_heads or text.num_attention_heads
-    width = text.hidden_size // text.num_attention_heads
-    return 2 * text.num_hidden_layers * heads * width * policy.dtype.itemsize
+    return 2 * text.num_hidden_layers * heads * policy.head_width * policy.dtype.itemsize

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genagent_policy import Policy, mrope_positions
-from genagent_rollout.model_runner import Chunk, ModelRunner
+from genagent_rollout.chunks import Chunk
+from genagent_rollout.model_runner import ModelRunner
 from genagent_rollout.sequence import Prefix, Sequence
 
 

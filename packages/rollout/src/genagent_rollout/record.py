@@ -55,6 +55,7 @@ class TokenRecord:
             ids=tuple(ids),
             text=self.chat.decode(text),
             cut_off=not ended or self.response_left < 0,
+            tool_syntax=self.chat.tool_syntax,
         )
 
     def observe(self, pixels: UInt8[Tensor, "patches dim"], grid: Int64[Tensor, " 3"]) -> None:

@@ -29,7 +29,7 @@ class Sequence:
     shown: Picture | None = None
     """A picture that is not among the tokens yet."""
     features: list[Tensor] = field(default_factory=list)
-    """Of the pictures, in order, as the language model takes them; kept for the case that the
+    """Of the pictures, in order, with all their levels; kept for the case that the
     conversation is put aside."""
     pages: list[int] = field(default_factory=list)
     cached: int = 0

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Sequence
 
 from genagent_data import (
-    SYSTEM_MESSAGE,
     TOOL_NAME,
     Picture,
     Round,
+    ToolSyntax,
     Trajectory,
     Turn,
     parse_turn,
+    system_message,
 )
 
 Message = dict[str, object]
@@ -26,7 +27,11 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]<]|^#", re.MULTILINE)
 
 
 def chat_messages(
-    trajectory: Trajectory, turns: Sequence[str], picture_url: Callable[[Picture], str]
+    trajectory: Trajectory,
+    turns: Sequence[str],
+    picture_url: Callable[[Picture], str],
+    *,
+    tool_syntax: ToolSyntax = "hermes",
 ) -> list[Message]:
     """System, user, and then for each turn what the agent said and what came back.
 
@@ -34,6 +39,7 @@ def chat_messages(
         trajectory: the rounds with their pictures.
         turns: the sampled text of each turn; the turns that called the tool match the rounds.
         picture_url: from a picture to the URL to show it from.
+        tool_syntax: in which the turns call the tool.
 
     Raises:
         ValueError: there are more rounds than turns.
@@ -42,7 +48,7 @@ def chat_messages(
     if len(turns) < len(rounds):
         raise ValueError(f"{len(turns)} turns for {len(rounds)} rounds; pass the text of each turn")
     messages: list[Message] = [
-        {"role": "system", "content": _plain(SYSTEM_MESSAGE)},
+        {"role": "system", "content": _plain(system_message(syntax=tool_syntax))},
         {"role": "user", "content": _plain(trajectory.request.prompt)},
     ]
     for index, text in enumerate(turns):
@@ -51,6 +57,7 @@ def chat_messages(
             images_so_far=min(index, len(rounds)),
             max_rounds=len(rounds) + 1,
             cut_off=trajectory.error == "cut_off" and index == len(turns) - 1,
+            syntax=tool_syntax,
         )
         messages.extend(_agent_messages(turn, text, index))
         if index < len(rounds):

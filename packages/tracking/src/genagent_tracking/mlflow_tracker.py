@@ -174,7 +174,10 @@ class MlflowTracker:
         ids = []
         for item in items:
             messages = chat_messages(
-                item.trajectory, item.turns, lambda picture: data_url(picture.image)
+                item.trajectory,
+                item.turns,
+                lambda picture: data_url(picture.image),
+                tool_syntax=item.tool_syntax,
             )
             with self._writing():
                 trace_id = write_trace(

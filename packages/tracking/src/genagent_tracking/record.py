@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from genagent_data import Trajectory
+from genagent_data import ToolSyntax, Trajectory
 from genagent_rewards import RewardRecord
 
 RunStatus = Literal["finished", "killed", "failed"]
@@ -40,6 +40,8 @@ class TrajectoryRecord:
     trajectory: Trajectory
     turns: tuple[str, ...]
     """The text the agent sampled in each turn, to the letter."""
+    tool_syntax: ToolSyntax = "hermes"
+    """In which it calls the tool there."""
     record: RewardRecord | None = None
     """The reward with its verdicts; None where no reward was asked for."""
     true_success: bool | None = None

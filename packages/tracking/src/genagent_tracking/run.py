@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from genagent_data import Funnel, PictureStore, Request, Trajectory, write_text
+from genagent_data import Funnel, PictureStore, Request, ToolSyntax, Trajectory, write_text
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table, step_progress
@@ -67,6 +67,9 @@ class Attempt(Protocol):
 
     @property
     def turns(self) -> tuple[str, ...]: ...
+
+    @property
+    def tool_syntax(self) -> ToolSyntax: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,6 +233,7 @@ class Run:
             TrajectoryRecord(
                 trajectory=attempt.trajectory,
                 turns=attempt.turns,
+                tool_syntax=attempt.tool_syntax,
                 record=record,
                 true_success=truth,
             )

@@ -48,7 +48,7 @@ class CompiledKernel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """A kernel as it is launched for Qwen2.5-VL-7B in bfloat16."""
+    """A kernel as it is launched for Qwen2.5-VL-7B, or Qwen3-VL-8B, in bfloat16."""
 
     name: str
     kernel: Any
@@ -183,17 +183,24 @@ def variants(architecture: int) -> Iterator[Variant]:
             **{key: "bf16" for key in ("key", "value", "key_pages", "value_pages")},
         },
     )
-    yield Variant(
-        name="rotate_tokens bf16",
-        kernel=mrope.rotate_tokens,
-        constants={"HALF": 64, "FIRST": 16, "SECOND": 40, "BLOCK": 64},
-        pointers={
-            "positions": "i64",
-            "inverse_frequencies": "fp32",
-            **{key: "bf16" for key in ("query", "key", "query_result", "key_result")},
-        },
-        loose=("query_heads", "key_heads", "stride_axis"),
-    )
+    for name, interleaved, sections in (
+        ("rotate_tokens bf16", False, (16, 24, 24)),
+        ("rotate_tokens interleaved bf16", True, (24, 20, 20)),
+    ):
+        yield Variant(
+            name=name,
+            kernel=mrope.rotate_tokens,
+            constants={
+                **dict(zip(("FIRST", "SECOND", "THIRD"), sections, strict=True)),
+                **{"HALF": 64, "INTERLEAVED": interleaved, "BLOCK": 64},
+            },
+            pointers={
+                "positions": "i64",
+                "inverse_frequencies": "fp32",
+                **{key: "bf16" for key in ("query", "key", "query_result", "key_result")},
+            },
+            loose=("query_heads", "key_heads", "stride_axis"),
+        )
     yield Variant(
         name="sample_rows fp32",
         kernel=sampler.sample_rows,

@@ -40,13 +40,21 @@ def rotate_tokens(
     stride_position,
     HALF: tl.constexpr,
     FIRST: tl.constexpr,  # frequencies of the first axis
-    SECOND: tl.constexpr,  # of the first and the second
+    SECOND: tl.constexpr,  # of the second
+    THIRD: tl.constexpr,  # of the third
+    INTERLEAVED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     token = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     is_lane = lane < HALF
-    axis = tl.where(lane < FIRST, 0, tl.where(lane < SECOND, 1, 2))
+    if INTERLEAVED:
+        turn = lane % 3
+        is_second = (turn == 1) & (lane < 3 * SECOND)
+        is_third = (turn == 2) & (lane < 3 * THIRD)
+        axis = tl.where(is_second, 1, tl.where(is_third, 2, 0))
+    else:
+        axis = tl.where(lane < FIRST, 0, tl.where(lane < FIRST + SECOND, 1, 2))
     position = tl.load(
         positions + axis * stride_axis + token * stride_position, mask=is_lane, other=0
     )
@@ -69,6 +77,8 @@ def launch_rotation(
     positions: Tensor,
     inverse_frequencies: Tensor,
     sections: tuple[int, int, int],
+    *,
+    interleaved: bool,
 ) -> tuple[Tensor, Tensor]:
     """``reference.rotate_multimodal`` in float32, rounded once."""
     query_result = torch.empty(query.shape, dtype=query.dtype, device=query.device)
@@ -89,7 +99,9 @@ def launch_rotation(
             *positions.stride(),
             HALF=width // 2,
             FIRST=sections[0],
-            SECOND=sections[0] + sections[1],
+            SECOND=sections[1],
+            THIRD=sections[2],
+            INTERLEAVED=interleaved,
             BLOCK=triton.next_power_of_2(width // 2),
         )
     return query_result, key_result
