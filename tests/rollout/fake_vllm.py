@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 from PIL import Image
+from tests.rollout.fake_workers import Workers
 
 from genagent_policy import ChatFormat
 
@@ -42,18 +43,22 @@ class FakeVllm:
         dev_mode: bool = True,
         processed: bool = True,
         lora: bool = True,
+        workers: int = 1,
         fault: Callable[[int], Fault] = lambda number: None,
     ) -> None:
         self.chat = chat
         self.shape = shape
         self.scale_out, self.dev_mode, self.processed = scale_out, dev_mode, processed
         self.lora = lora
+        self.workers = Workers(workers)
         self.fault = fault
         self.version = "default"
         self.adapters: dict[str, Path] = {}
         self.held = 0
         """How often a reset still fails because blocks are held."""
         self.refuses_weights = False
+        self.fails_at = ""
+        """A control path that answers 500."""
         self.calls: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.sessions: list[str | None] = []
@@ -147,6 +152,10 @@ class FakeVllm:
         if not self.dev_mode:
             return web.json_response({"detail": "Not Found"}, status=404)
         self.calls.append(path)
+        if path == self.fails_at:
+            return web.json_response({"error": {"message": "out of memory"}}, status=500)
+        if path in Workers.PATHS:
+            return await self.workers.answer(path, request)
         if path == "/weight_info":
             return web.json_response({"weight_version": self.version})
         if path in ("/pause", "/resume"):

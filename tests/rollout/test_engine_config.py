@@ -82,6 +82,18 @@ def test_an_adapter_is_published_where_the_policy_trains_one(
     assert server.adapters[name] == tmp_path / "weights" / name
 
 
+def test_the_policy_s_own_tensors_are_broadcast(serve: Serve, tiny_policy: Policy, tmp_path: Path):
+    one, two = serve(), serve(workers=2)
+    urls = f"{one.url},{two.url}"
+    engine = opened(tiny_policy, tmp_path, urls=urls, publish="broadcast")
+    known = dict(tiny_policy.model.named_parameters())
+    for weights in (*one.workers.weights, *two.workers.weights):
+        assert list(weights) == list(known)
+        assert all(torch.equal(weights[name], known[name]) for name in known)
+    assert first_turn(engine) == expected(tiny_policy, engine.engine.version or "", rounds=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -37,6 +37,18 @@ def test_adapters_are_wanted_where_they_will_be_published(serve: Serve) -> None:
     assert able.adapters == {}
 
 
+def test_weight_transfer_is_wanted_where_weights_will_be_broadcast(serve: Serve) -> None:
+    able, unable, plain = serve(), serve(workers=0), serve(dev_mode=False)
+    urls = (able.url, unable.url, plain.url)
+    lines = vllm_problems(VllmConfig(urls=urls, publish="broadcast"), COOL)
+    assert [line.split("/")[2] in url for line, url in zip(lines, urls[1:], strict=True)] == [
+        True
+    ] * 2
+    assert "--weight-transfer-config" in lines[0]
+    assert "VLLM_SERVER_DEV_MODE=1" in lines[1]
+    assert able.workers.ranks == []
+
+
 def test_dev_mode_is_wanted_for_new_weights_only(serve: Serve) -> None:
     config = VllmConfig(urls=(serve(dev_mode=False).url,))
     assert vllm_problems(config, COOL) == []

@@ -21,7 +21,8 @@ class EngineConfig:
     sampled in this process, with the very weights that are trained."""
     publish: Way = "folder"
     """How new weights reach the servers: folder, all of them as a checkpoint; lora, the adapter
-    that is trained, beside the base that is served."""
+    that is trained, beside the base that is served; broadcast, all of them from GPU to GPU (NCCL),
+    or between CPUs (gloo)."""
     weights: Path | None = None
     """Folder through which new weights reach the servers, which read it under the same path;
     None: in the run's folder."""

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from genagent_policy import Policy
 from genagent_rollout.adapter_publication import AdapterPublication
+from genagent_rollout.broadcast_publication import BroadcastPublication
+from genagent_rollout.collective import collective_of
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.folder_publication import FolderPublication
 from genagent_rollout.publication import Publication
@@ -63,7 +66,14 @@ class ServedPolicy:
 
 
 def _publication(policy: Policy, config: VllmConfig, weights: Path) -> Publication:
-    if config.publish != "lora":
+    if config.publish == "broadcast":
+        return BroadcastPublication(
+            policy.model.named_parameters,
+            partial(
+                collective_of, policy.device, url=config.urls[0], seconds=config.publish_seconds
+            ),
+        )
+    if config.publish == "folder":
         return FolderPublication(policy.save, weights)
     if not isinstance(policy, TrainsAdapter):
         raise ValueError(

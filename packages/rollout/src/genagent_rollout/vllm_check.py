@@ -50,16 +50,18 @@ async def _problem(
     except (Trouble, EndpointError) as error:
         return _named(url, error)
     try:
-        if config.publish == "folder":
-            return await _folder_problem(endpoints, url)
         if config.publish == "lora":
             return await _adapter_problem(endpoints, url)
+        if config.publish is not None and (problem := await _control_problem(endpoints, url)):
+            return problem
+        if config.publish == "broadcast":
+            return await _transfer_problem(endpoints, url)
     except (Trouble, EndpointError) as error:
         return _named(url, error)
     return None
 
 
-async def _folder_problem(endpoints: Endpoints, url: str) -> str | None:
+async def _control_problem(endpoints: Endpoints, url: str) -> str | None:
     try:
         await endpoints.send("GET", f"{url}/weight_info", seconds=SECONDS)
     except TurnedAway as error:
@@ -68,6 +70,20 @@ async def _folder_problem(endpoints: Endpoints, url: str) -> str | None:
             "its environment"
         )
     return None
+
+
+async def _transfer_problem(endpoints: Endpoints, url: str) -> str | None:
+    # Only a server that could join a group says what it must be told.
+    path = f"{url}/init_weight_transfer_engine"
+    answer = await endpoints.send(
+        "POST", path, {"init_info": {}}, seconds=SECONDS, taken=(400, 500)
+    )
+    if "Invalid init_info" in answer.words():
+        return None
+    return (
+        f"{path}: {answer.status} {answer.words()}; a broadcast needs vLLM started with "
+        """--weight-transfer-config '{"backend": "nccl"}'"""
+    )
 
 
 async def _adapter_problem(endpoints: Endpoints, url: str) -> str | None:

@@ -5,9 +5,9 @@ from typing import Literal
 
 from genagent_endpoints import EndpointsConfig
 
-Way = Literal["folder", "lora"]
-"""Of new weights to servers: all of them through a checkpoint folder, or an adapter beside the base
-that is served."""
+Way = Literal["folder", "lora", "broadcast"]
+"""Of new weights to servers: all of them through a checkpoint folder, an adapter beside the base
+that is served, or all of them from memory to memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,6 +67,13 @@ class VllmServer:
             raise Lost(f"{self.url}: /weight_info says {json.dumps(said)[:100]}")
         return said["weight_version"]
 
+    async def workers(self) -> int:
+        """How many processes hold its weights."""
+        said = (await self.get("/get_world_size")).json()
+        if not isinstance(said, dict) or not isinstance(said.get("world_size"), int):
+            raise Lost(f"{self.url}: /get_world_size says {json.dumps(said)[:100]}")
+        return said["world_size"]
+
     async def _send(
         self, method: str, path: str, body: Mapping[str, object] | None, taken: Sequence[int]
     ) -> Answer:
