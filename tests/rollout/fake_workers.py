@@ -90,9 +90,7 @@ def _join(where: tuple[str, int], rank: int, size: int) -> dist.ProcessGroupGloo
     return dist.ProcessGroupGloo(store, rank, size, TIMEOUT)
 
 
-def _receive(
-    group: dist.ProcessGroupGloo, known: list[tuple[str, str, list[int]]]
-) -> dict[str, torch.Tensor]:
+def _receive(group: Any, known: list[tuple[str, str, list[int]]]) -> dict[str, torch.Tensor]:
     received: dict[str, torch.Tensor] = {}
     options = dist.BroadcastOptions()
     options.rootRank = 0

@@ -1,4 +1,7 @@
-"""Conversations with the real vLLM at GENAGENT_VLLM_URL, and what they must come to."""
+"""Conversations with the real vLLM at GENAGENT_VLLM_URL, and what they must come to.
+
+With a comma between several, weights are broadcast to all of them; the other tests ask the first.
+"""
 
 import asyncio
 import os
@@ -18,7 +21,8 @@ from genagent_rollout.publication import Publication
 from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmEngine
 
-URL = os.environ.get("GENAGENT_VLLM_URL", "")
+URLS = tuple(os.environ.get("GENAGENT_VLLM_URL", "").split(","))
+URL = URLS[0]
 WEIGHTS = Path(__file__).parents[2] / "packages/miniworld/src/genagent_miniworld/weights"
 PROMPTS = ("as many squares as a triangle has sides", "a blue circle at the top left", "two rings")
 ROUNDING = 3e-5

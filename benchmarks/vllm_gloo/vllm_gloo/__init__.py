@@ -9,6 +9,7 @@ endpoints, the fields of its requests, the loading layer by layer.
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false
 
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import distributed as dist
@@ -31,7 +32,7 @@ class GlooWeightTransferEngine(NCCLWeightTransferEngine):
         store = dist.TCPStore(
             init_info.master_address, init_info.master_port, is_master=False, timeout=TIMEOUT
         )
-        self.group = dist.ProcessGroupGloo(
+        self.group: Any = dist.ProcessGroupGloo(
             store, init_info.rank_offset + place, init_info.world_size, TIMEOUT
         )
 

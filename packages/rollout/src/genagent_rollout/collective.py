@@ -10,7 +10,7 @@ import base64
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import torch
@@ -54,7 +54,8 @@ class GlooCollective:
         self._store = dist.TCPStore(
             address, 0, is_master=True, wait_for_workers=False, timeout=self._timeout
         )
-        self._group: dist.ProcessGroupGloo | None = None
+        # Any: what every group of torch inherits, its stubs do not know.
+        self._group: Any = None
 
     def invitation(self) -> Mapping[str, object]:
         return {"master_address": self._address, "master_port": self._store.port}
@@ -87,7 +88,9 @@ class NcclCollective:
         self._store = dist.TCPStore(
             "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=self._timeout
         )
-        self._group = dist.ProcessGroupNCCL(self._store, 0, world_size, self._timeout)
+        options = dist.ProcessGroupNCCL.Options()
+        options._timeout = self._timeout
+        self._group: Any = dist.ProcessGroupNCCL(self._store, 0, world_size, options)
 
     def invitation(self) -> Mapping[str, object]:
         unique_id = self._store.get("0")
