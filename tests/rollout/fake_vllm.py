@@ -12,11 +12,13 @@ from typing import Any
 
 from aiohttp import web
 from PIL import Image
+from tests.rollout.fake_workers import Workers
 
 from genagent_policy import ChatFormat
 
 Fault = str | None
-"""Of a request for a turn: dies, hangs, aborts, lies about its tokens; None: none."""
+"""Of a request for a turn: dies, hangs, aborts, lies about its tokens, samples with the base if an
+adapter is asked; None: none."""
 
 
 def spoken(version: str, ids: Sequence[int], seed: int, stop: int) -> list[int]:
@@ -40,16 +42,23 @@ class FakeVllm:
         scale_out: bool = True,
         dev_mode: bool = True,
         processed: bool = True,
+        lora: bool = True,
+        workers: int = 1,
         fault: Callable[[int], Fault] = lambda number: None,
     ) -> None:
         self.chat = chat
         self.shape = shape
         self.scale_out, self.dev_mode, self.processed = scale_out, dev_mode, processed
+        self.lora = lora
+        self.workers = Workers(workers)
         self.fault = fault
         self.version = "default"
+        self.adapters: dict[str, Path] = {}
         self.held = 0
         """How often a reset still fails because blocks are held."""
         self.refuses_weights = False
+        self.fails_at = ""
+        """A control path that answers 500."""
         self.calls: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.sessions: list[str | None] = []
@@ -67,9 +76,13 @@ class FakeVllm:
         body = await request.json()
         if "return_token_ids" not in body:
             return web.json_response(self._probe(body))
-        await self._going.wait()
+        model = body.get("model", "policy")
+        if model not in ("policy", *self.adapters):
+            message = f"The model `{model}` does not exist."
+            return web.json_response({"error": {"message": message}}, status=404)
         fault = self.fault(len(self.bodies))
         self.bodies.append(body)
+        await self._going.wait()
         self.sessions.append(request.headers.get("X-Session-ID"))
         if fault == "dies":
             assert request.transport is not None
@@ -82,7 +95,9 @@ class FakeVllm:
         ids, spans = self._expanded(body)
         params = body["sampling_params"]
         seed = params["seed"] if params["temperature"] else 0
-        tokens = spoken(self.version, ids, seed, self.chat.turn_end_id)[: params["max_tokens"]]
+        model = body.get("model", "policy")
+        version = self.version if model == "policy" else model
+        tokens = spoken(version, ids, seed, self.chat.turn_end_id)[: params["max_tokens"]]
         if fault == "aborts":
             tokens = tokens[:1]
         said = [token + 1 for token in tokens] if fault == "lies" else tokens
@@ -97,7 +112,12 @@ class FakeVllm:
             span = {"version": self.version, "start": 0, "end": len(tokens)}
             choice["weight_versions"] = [span]
         placeholders = {"image": spans} if spans else None
-        return {"prompt_token_ids": ids, "mm_placeholders": placeholders, "choices": [choice]}
+        return {
+            "model": "policy" if fault == "base" else model,
+            "prompt_token_ids": ids,
+            "mm_placeholders": placeholders,
+            "choices": [choice],
+        }
 
     def _named(self, token: int) -> dict[str, Any]:
         if self.shape == "0.33":
@@ -132,6 +152,10 @@ class FakeVllm:
         if not self.dev_mode:
             return web.json_response({"detail": "Not Found"}, status=404)
         self.calls.append(path)
+        if path == self.fails_at:
+            return web.json_response({"error": {"message": "out of memory"}}, status=500)
+        if path in Workers.PATHS:
+            return await self.workers.answer(path, request)
         if path == "/weight_info":
             return web.json_response({"weight_version": self.version})
         if path in ("/pause", "/resume"):
@@ -148,12 +172,41 @@ class FakeVllm:
             self.version = (await request.json())["new_version"]
         return web.json_response({"success": True})
 
+    async def adapter(self, request: web.Request) -> web.Response:
+        if not self.lora:
+            return web.json_response({"detail": "Not Found"}, status=404)
+        self.calls.append(request.path)
+        body = await request.json()
+        name, status, message = body["lora_name"], 200, "Success"
+        if request.path == "/v1/unload_lora_adapter":
+            if self.adapters.pop(name, None) is None:
+                status, message = 404, f"The lora adapter '{name}' cannot be found."
+        elif name in self.adapters:
+            status, message = 400, f"The lora adapter '{name}' has already been loaded."
+        elif self.refuses_weights:
+            status, message = 500, "LoRA rank 32 is greater than max_lora_rank 16."
+        elif not (Path(body["lora_path"]) / "adapter_config.json").is_file():
+            status, message = 404, f"Loading lora {name} failed: No adapter found for it"
+        else:
+            self.adapters[name] = Path(body["lora_path"])
+        if status == 200:
+            return web.Response(text=message)
+        return web.json_response({"error": {"message": message}}, status=status)
+
+    def hold(self) -> None:
+        """Turns wait, those that are asked for from now on included."""
+        self._loop.call_soon_threadsafe(self._going.clear)
+
+    def release(self) -> None:
+        self._loop.call_soon_threadsafe(self._going.set)
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/inference/v1/generate", self.generate)
+        app.router.add_post("/v1/{action:(un)?load_lora_adapter}", self.adapter)
         app.router.add_route("*", "/{path:.*}", self.control)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()

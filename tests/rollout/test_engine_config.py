@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.rollout.test_adapter_publication import write
 from tests.rollout.vllm_talk import Serve, expected, serve
 
 from genagent_policy import Policy
@@ -66,6 +67,31 @@ def test_a_server_that_takes_no_weights_is_named_and_the_other_samples(
     assert line.startswith(f"a vLLM server is left out: {two.url}")
     first_turn(engine)
     assert len(one.bodies) == 1 and two.bodies == []
+
+
+def test_an_adapter_is_published_where_the_policy_trains_one(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    server = serve()
+    with pytest.raises(ValueError, match="publish is 'lora', and this policy trains all"):
+        opened(tiny_policy, tmp_path, urls=server.url, publish="lora")
+    monkeypatch.setattr(Policy, "save_adapter", lambda self, path: write(path), raising=False)
+    engine = opened(tiny_policy, tmp_path, urls=server.url, publish="lora")
+    [name] = server.adapters
+    assert first_turn(engine) == expected(tiny_policy, name, rounds=1)
+    assert server.adapters[name] == tmp_path / "weights" / name
+
+
+def test_the_policy_s_own_tensors_are_broadcast(serve: Serve, tiny_policy: Policy, tmp_path: Path):
+    one, two = serve(), serve(workers=2)
+    urls = f"{one.url},{two.url}"
+    engine = opened(tiny_policy, tmp_path, urls=urls, publish="broadcast")
+    known = dict(tiny_policy.model.named_parameters())
+    for weights in (*one.workers.weights, *two.workers.weights):
+        assert list(weights) == list(known)
+        assert all(torch.equal(weights[name], known[name]) for name in known)
+    assert first_turn(engine) == expected(tiny_policy, engine.engine.version or "", rounds=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,41 @@ __all__ = ["serve"]
 COOL = SamplingConfig(temperature=0.5)
 
 
-def test_servers_that_can_be_used_have_no_problems(serve: Serve, tmp_path) -> None:
-    config = VllmConfig(urls=(serve().url, serve().url + "/"), weights=tmp_path)
+def test_servers_that_can_be_used_have_no_problems(serve: Serve) -> None:
+    config = VllmConfig(urls=(serve().url, serve().url + "/"), publish="folder")
     assert vllm_problems(config, COOL) == []
 
 
-def test_each_server_has_its_own_line(serve: Serve, tmp_path) -> None:
+def test_each_server_has_its_own_line(serve: Serve) -> None:
     gone, closed, plain = serve(), serve(scale_out=False), serve(dev_mode=False)
     gone.stop()
     urls = (gone.url, closed.url, plain.url)
-    lines = vllm_problems(VllmConfig(urls=urls, weights=tmp_path), COOL)
+    lines = vllm_problems(VllmConfig(urls=urls, publish="folder"), COOL)
     assert [line.startswith(url) for line, url in zip(lines, urls, strict=True)] == [True] * 3
     assert "Connect" in lines[0]
     assert "start vLLM with --enable-scale-out" in lines[1]
     assert "VLLM_SERVER_DEV_MODE=1" in lines[2]
+
+
+def test_adapters_are_wanted_where_they_will_be_published(serve: Serve) -> None:
+    able, unable = serve(dev_mode=False), serve(lora=False)
+    lines = vllm_problems(VllmConfig(urls=(able.url, unable.url), publish="lora"), COOL)
+    [line] = lines
+    assert line.startswith(unable.url)
+    assert "--enable-lora" in line
+    assert able.adapters == {}
+
+
+def test_weight_transfer_is_wanted_where_weights_will_be_broadcast(serve: Serve) -> None:
+    able, unable, plain = serve(), serve(workers=0), serve(dev_mode=False)
+    urls = (able.url, unable.url, plain.url)
+    lines = vllm_problems(VllmConfig(urls=urls, publish="broadcast"), COOL)
+    assert [line.split("/")[2] in url for line, url in zip(lines, urls[1:], strict=True)] == [
+        True
+    ] * 2
+    assert "--weight-transfer-config" in lines[0]
+    assert "VLLM_SERVER_DEV_MODE=1" in lines[1]
+    assert able.workers.ranks == []
 
 
 def test_dev_mode_is_wanted_for_new_weights_only(serve: Serve) -> None:

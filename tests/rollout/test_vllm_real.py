@@ -6,43 +6,34 @@ serves one for the miniature's policies in float32, and ``uv run pytest -n 0 -m 
 """
 
 import asyncio
-import os
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.rollout.vllm_real import (
+    MARKS,
+    PROMPTS,
+    ROUNDING,
+    URL,
+    WEIGHTS,
+    Result,
+    check_sampled,
+    engine_of,
+    held,
+    recomputed,
+    two_rounds,
+)
 
-from genagent_policy import Policy, TokenTrajectory, collate
-from genagent_rewards import Picture
+from genagent_policy import Policy
 from genagent_rollout import SamplingConfig
+from genagent_rollout.folder_publication import FolderPublication
 from genagent_rollout.vllm_check import vllm_problems
 from genagent_rollout.vllm_config import VllmConfig
-from genagent_rollout.vllm_engine import EngineError, VllmEngine
+from genagent_rollout.vllm_engine import EngineError
 
-URL = os.environ.get("GENAGENT_VLLM_URL", "")
-WEIGHTS = Path(__file__).parents[2] / "packages/miniworld/src/genagent_miniworld/weights"
-PROMPTS = ("as many squares as a triangle has sides", "a blue circle at the top left", "two rings")
-ROUNDING = 3e-5
-"""Of float32 on both sides; after a picture of noise the two are up to 2e-5 apart."""
-
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.skipif(not URL, reason="GENAGENT_VLLM_URL names no vLLM server"),
-    pytest.mark.skipif(
-        "PYTEST_XDIST_WORKER" in os.environ,
-        reason="two processes would publish weights to one server; give -n 0",
-    ),
-]
-Result = TypeVar("Result")
-
-
-def noise(seed: int, size: tuple[int, int] = (48, 48)) -> Picture:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    return Picture.of(Image.fromarray(pixels))
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -55,68 +46,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory, sft: Policy) -> Iterator[Pa
     """Where weights are published; afterwards the server has those of ``sft`` again."""
     folder = tmp_path_factory.mktemp("published")
     yield folder
-    held(engine_of(sft, folder).publish(sft, 1000))
-
-
-def engine_of(
-    policy: Policy, folder: Path | None, *, temperature: float = 0.0, max_turn_tokens: int = 96
-) -> VllmEngine:
-    sampling = SamplingConfig(temperature=temperature, max_turn_tokens=max_turn_tokens)
-    return VllmEngine(policy.chat, sampling, VllmConfig(urls=(URL,), weights=folder))
-
-
-def held(work: Coroutine[Any, Any, Result]) -> Result:
-    return asyncio.run(work)
-
-
-async def two_rounds(engine: VllmEngine, prompts: Sequence[str] = PROMPTS) -> list[TokenTrajectory]:
-    """A turn, a picture and a turn of all conversations at once."""
-
-    async def one(number: int, prompt: str) -> TokenTrajectory:
-        conversation = engine.open(prompt, seed=number)
-        await conversation.turn()
-        conversation.observe(noise(number))
-        await conversation.turn()
-        return conversation.tokens()
-
-    return await asyncio.gather(*(one(number, prompt) for number, prompt in enumerate(prompts)))
-
-
-def recomputed(
-    policy: Policy, trajectory: TokenTrajectory
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """By one full forward: the likeliest tokens where the policy chose, those it chose, and their
-    log-probs."""
-    chat = policy.chat
-    batch = collate(
-        [trajectory],
-        [0],
-        image_token_id=chat.image_token_id,
-        merge_size=chat.merge_size,
-        pad_id=chat.pad_id,
-    )
-    with torch.no_grad():
-        states, chosen = policy.policy_states(batch)
-        logits = states @ policy.head_weight.T / (trajectory.temperature or 1.0)
-    logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
-    return logits.argmax(dim=-1), chosen, logprobs
+    held(engine_of(sft, FolderPublication(sft.save, folder)).publish(1000))
 
 
 def test_greedy_turns_are_those_of_a_full_forward(sft: Policy, folder: Path) -> None:
-    engine = engine_of(sft, folder)
-    held(engine.publish(sft, 1))
-    for trajectory in held(two_rounds(engine)):
-        likeliest, chosen, logprobs = recomputed(sft, trajectory)
-        assert chosen.tolist() == likeliest.tolist()
-        assert len(trajectory.grids) == 1
-        torch.testing.assert_close(
-            trajectory.logprobs[trajectory.policy_mask], logprobs, atol=ROUNDING, rtol=0
-        )
+    engine = engine_of(sft, FolderPublication(sft.save, folder))
+    held(engine.publish(1))
+    trajectories = held(two_rounds(engine))
+    check_sampled(sft, trajectories)
+    assert [len(trajectory.grids) for trajectory in trajectories] == [1] * len(PROMPTS)
 
 
 def test_log_probs_are_under_the_temperature(sft: Policy, folder: Path) -> None:
-    engine = engine_of(sft, folder, temperature=1.7)
-    held(engine.publish(sft, 2))
+    engine = engine_of(sft, FolderPublication(sft.save, folder), temperature=1.7)
+    held(engine.publish(2))
     for trajectory in held(two_rounds(engine, PROMPTS[:1] * 3)):
         _, _, logprobs = recomputed(sft, trajectory)
         torch.testing.assert_close(
@@ -125,8 +68,8 @@ def test_log_probs_are_under_the_temperature(sft: Policy, folder: Path) -> None:
 
 
 def test_a_seed_repeats_its_tokens_and_another_gives_others(sft: Policy, folder: Path) -> None:
-    engine = engine_of(sft, folder, temperature=1.0)
-    held(engine.publish(sft, 3))
+    engine = engine_of(sft, FolderPublication(sft.save, folder), temperature=1.0)
+    held(engine.publish(3))
 
     async def turn(seed: int) -> tuple[int, ...]:
         return (await engine.open(PROMPTS[0], seed=seed).turn()).ids
@@ -138,10 +81,12 @@ def test_a_seed_repeats_its_tokens_and_another_gives_others(sft: Policy, folder:
 
 def test_published_weights_sample_the_turns_that_follow(sft: Policy, folder: Path) -> None:
     base = Policy.load(WEIGHTS / "base")
-    engine = engine_of(sft, folder)
+    now = [sft]
+    engine = engine_of(sft, FolderPublication(lambda path: now[0].save(path), folder))
     spoken: list[list[list[int]]] = []
     for version, policy in ((4, sft), (5, base), (6, sft)):
-        held(engine.publish(policy, version))
+        now[0] = policy
+        held(engine.publish(version))
         conversation = engine.open(PROMPTS[0], seed=0)
         held(conversation.turn())
         (span,) = conversation.weight_versions
@@ -159,7 +104,7 @@ def test_published_weights_sample_the_turns_that_follow(sft: Policy, folder: Pat
 
 
 def test_a_turn_ends_where_its_limit_is(sft: Policy) -> None:
-    engine = engine_of(sft, None, max_turn_tokens=5)
+    engine = engine_of(sft, max_turn_tokens=5)
     turn = held(engine.open(PROMPTS[0], seed=0).turn())
     assert len(turn.ids) == 5
     assert turn.cut_off
@@ -168,11 +113,11 @@ def test_a_turn_ends_where_its_limit_is(sft: Policy) -> None:
 def test_other_pixel_limits_are_named(sft: Policy) -> None:
     smaller = Policy.load(WEIGHTS / "sft", max_pixels=32 * 32)
     with pytest.raises(EngineError, match=r"position \d+ .* pixel limits differ"):
-        held(two_rounds(engine_of(smaller, None), PROMPTS[:1]))
+        held(two_rounds(engine_of(smaller), PROMPTS[:1]))
 
 
-def test_nothing_keeps_this_server_from_being_used(folder: Path) -> None:
-    config = VllmConfig(urls=(URL,), weights=folder)
+def test_nothing_keeps_this_server_from_being_used() -> None:
+    config = VllmConfig(urls=(URL,), publish="folder")
     assert vllm_problems(config, SamplingConfig(temperature=0.5)) == []
 
 

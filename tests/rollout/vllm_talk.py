@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from genagent_data import derive_seed
 from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import Picture
 from genagent_rollout import SamplingConfig
+from genagent_rollout.publication import Publication
 from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmEngine
 
@@ -37,14 +37,17 @@ def serve(tiny_policy: Policy) -> Iterator[Serve]:
 def engine_of(
     policy: Policy,
     *servers: FakeVllm,
-    weights: Path | None = None,
+    publication: Publication | None = None,
     turn_seconds: float = 30.0,
+    publish_seconds: float = 30.0,
     **sampling: Any,
 ) -> VllmEngine:
     config = VllmConfig(
-        urls=tuple(server.url for server in servers), weights=weights, turn_seconds=turn_seconds
+        urls=tuple(server.url for server in servers),
+        turn_seconds=turn_seconds,
+        publish_seconds=publish_seconds,
     )
-    return VllmEngine(policy.chat, SamplingConfig(**sampling), config)
+    return VllmEngine(policy.chat, SamplingConfig(**sampling), config, publication)
 
 
 async def talk(engine: VllmEngine, *, rounds: int = 2, seed: int = 3) -> TokenTrajectory:

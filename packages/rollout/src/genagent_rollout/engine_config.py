@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genagent_rollout.config import SamplingConfig
-from genagent_rollout.vllm_config import VllmConfig
+from genagent_rollout.vllm_config import VllmConfig, Way
 
 if TYPE_CHECKING:
     from genagent_policy import Policy
@@ -19,6 +19,10 @@ class EngineConfig:
     urls: str = ""
     """vLLM servers, a comma between them: http://gpu1:8000,http://gpu2:8000. Empty: turns are
     sampled in this process, with the very weights that are trained."""
+    publish: Way = "folder"
+    """How new weights reach the servers: folder, all of them as a checkpoint; lora, the adapter
+    that is trained, beside the base that is served; broadcast, all of them from GPU to GPU (NCCL),
+    or between CPUs (gloo)."""
     weights: Path | None = None
     """Folder through which new weights reach the servers, which read it under the same path;
     None: in the run's folder."""
@@ -44,7 +48,7 @@ class EngineConfig:
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wants 1 or more")
         if self.urls:
-            self._servers(Path())
+            self._servers()
 
     def problems(self, sampling: SamplingConfig) -> list[str]:
         """What keeps turns from being sampled, a line each; the servers are asked."""
@@ -52,13 +56,14 @@ class EngineConfig:
             return []
         from genagent_rollout.vllm_check import vllm_problems
 
-        return vllm_problems(self._servers(Path()), sampling)
+        return vllm_problems(self._servers(), sampling)
 
     def open(self, policy: "Policy", sampling: SamplingConfig, run_folder: Path) -> "Engine":
         """The engine, which samples with the policy as it is now.
 
         Raises:
-            ValueError: the cache holds not even one page.
+            ValueError: the cache holds not even one page, or the policy's weights cannot be
+                published like this.
             EngineError: no server has taken the weights.
         """
         if not self.urls:
@@ -67,12 +72,13 @@ class EngineConfig:
             return LocalEngine(policy, sampling, self)
         from genagent_rollout.served_policy import ServedPolicy
 
-        return ServedPolicy(policy, sampling, self._servers(run_folder))
+        weights = self.weights or run_folder / "weights"
+        return ServedPolicy(policy, sampling, self._servers(), weights)
 
-    def _servers(self, run_folder: Path) -> VllmConfig:
+    def _servers(self) -> VllmConfig:
         return VllmConfig(
             urls=tuple(url.strip() for url in self.urls.split(",")),
-            weights=self.weights or run_folder / "weights",
+            publish=self.publish,
             api_key_env=self.key_env,
             turn_seconds=self.turn_seconds,
             deadline_seconds=4 * self.turn_seconds,

@@ -3,25 +3,48 @@
 import asyncio
 import logging
 import time
+from functools import partial
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from genagent_policy import Policy
+from genagent_rollout.adapter_publication import AdapterPublication
+from genagent_rollout.broadcast_publication import BroadcastPublication
+from genagent_rollout.collective import collective_of
 from genagent_rollout.config import SamplingConfig
+from genagent_rollout.folder_publication import FolderPublication
+from genagent_rollout.publication import Publication
 from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmConversation, VllmEngine
 
 logger = logging.getLogger("genagent_rollout")
 
 
+@runtime_checkable
+class TrainsAdapter(Protocol):
+    """A policy of which only an adapter is trained."""
+
+    def save_adapter(self, path: Path) -> None:
+        """Write the adapter into a new folder, in peft's layout."""
+        ...
+
+
 class ServedPolicy:
-    """An ``Engine``: conversations with a ``VllmEngine`` whose servers get this policy's weights.
+    """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy."""
 
-    Raises:
-        EngineError: no server has taken them.
-    """
+    def __init__(
+        self, policy: Policy, sampling: SamplingConfig, config: VllmConfig, weights: Path
+    ) -> None:
+        """
+        Args:
+            weights: folder for what is published, which the servers see under the same path.
 
-    def __init__(self, policy: Policy, sampling: SamplingConfig, config: VllmConfig) -> None:
-        self.engine = VllmEngine(policy.chat, sampling, config)
-        self._policy = policy
+        Raises:
+            ValueError: the policy's weights cannot be published like this.
+            EngineError: no server has taken them.
+        """
+        publication = _publication(policy, config, weights)
+        self.engine = VllmEngine(policy.chat, sampling, config, publication)
         # No two runs give the same name to different weights, whatever a server had before.
         self._version = time.time_ns() // 1_000_000
         self.publish()
@@ -37,6 +60,24 @@ class ServedPolicy:
             EngineError: no server has taken them.
         """
         self._version += 1
-        asyncio.run(self.engine.publish(self._policy, self._version))
+        asyncio.run(self.engine.publish(self._version))
         for reason in self.engine.left_out.values():
             logger.warning("a vLLM server is left out: %s", reason)
+
+
+def _publication(policy: Policy, config: VllmConfig, weights: Path) -> Publication:
+    if config.publish == "broadcast":
+        return BroadcastPublication(
+            policy.model.named_parameters,
+            partial(
+                collective_of, policy.device, url=config.urls[0], seconds=config.publish_seconds
+            ),
+        )
+    if config.publish == "folder":
+        return FolderPublication(policy.save, weights)
+    if not isinstance(policy, TrainsAdapter):
+        raise ValueError(
+            "publish is 'lora', and this policy trains all of its weights, no adapter; publish "
+            "'folder'"
+        )
+    return AdapterPublication(policy.save_adapter, weights)

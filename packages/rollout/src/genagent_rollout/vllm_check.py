@@ -50,16 +50,53 @@ async def _problem(
     except (Trouble, EndpointError) as error:
         return _named(url, error)
     try:
-        if config.weights is not None:
-            await endpoints.send("GET", f"{url}/weight_info", seconds=SECONDS)
+        if config.publish == "lora":
+            return await _adapter_problem(endpoints, url)
+        if config.publish is not None and (problem := await _control_problem(endpoints, url)):
+            return problem
+        if config.publish == "broadcast":
+            return await _transfer_problem(endpoints, url)
+    except (Trouble, EndpointError) as error:
+        return _named(url, error)
+    return None
+
+
+async def _control_problem(endpoints: Endpoints, url: str) -> str | None:
+    try:
+        await endpoints.send("GET", f"{url}/weight_info", seconds=SECONDS)
     except TurnedAway as error:
         return (
             f"{error}; new weights need vLLM 0.32 or newer, started with VLLM_SERVER_DEV_MODE=1 in "
             "its environment"
         )
-    except (Trouble, EndpointError) as error:
-        return _named(url, error)
     return None
+
+
+async def _transfer_problem(endpoints: Endpoints, url: str) -> str | None:
+    # Only a server that could join a group says what it must be told.
+    path = f"{url}/init_weight_transfer_engine"
+    answer = await endpoints.send(
+        "POST", path, {"init_info": {}}, seconds=SECONDS, taken=(400, 500)
+    )
+    if "Invalid init_info" in answer.words():
+        return None
+    return (
+        f"{path}: {answer.status} {answer.words()}; a broadcast needs vLLM started with "
+        """--weight-transfer-config '{"backend": "nccl"}'"""
+    )
+
+
+async def _adapter_problem(endpoints: Endpoints, url: str) -> str | None:
+    # Only a server that would load an adapter says that there is none.
+    nothing = {"lora_name": "none", "lora_path": "/no/such/adapter"}
+    path = f"{url}/v1/load_lora_adapter"
+    answer = await endpoints.send("POST", path, nothing, seconds=SECONDS, taken=(404, 500))
+    if answer.status == 404 and "No adapter found" in answer.words():
+        return None
+    return (
+        f"{path}: {answer.status} {answer.words()}; adapters need vLLM started with --enable-lora, "
+        "--max-lora-rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in its environment"
+    )
 
 
 def _is_plain(sampling: SamplingConfig) -> bool:

@@ -1,23 +1,26 @@
 """Which vLLM servers turns are sampled at, as options. Nothing here loads torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from genagent_endpoints import EndpointsConfig
+
+Way = Literal["folder", "lora", "broadcast"]
+"""Of new weights to servers: all of them through a checkpoint folder, an adapter beside the base
+that is served, or all of them from memory to memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VllmConfig:
     """vLLM servers of one policy, and how patiently they are asked.
 
-    Example: ``VllmConfig(urls=("http://gpu1:8000", "http://gpu2:8000"), weights=Path("weights"))``
+    Example: ``VllmConfig(urls=("http://gpu1:8000", "http://gpu2:8000"), publish="folder")``
     """
 
     urls: tuple[str, ...]
     """Each started with ``--enable-scale-out`` and, for new weights, ``VLLM_SERVER_DEV_MODE=1``."""
-    weights: Path | None = None
-    """Folder through which new weights reach the servers, which read it under the same path; None:
-    they keep those they were started with."""
+    publish: Way | None = None
+    """How new weights reach the servers; None: they keep those they were started with."""
     api_key_env: str | None = None
     """Environment variable that holds the servers' key."""
     max_concurrency: int = 256

@@ -6,23 +6,22 @@ another version than the last that were published, is left out and named, and it
 on elsewhere.
 """
 
-import asyncio
-import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 from genagent_data import derive_seed
-from genagent_endpoints import EndpointError, Endpoints, Session, Trouble
-from genagent_policy import ChatFormat, Policy, TokenTrajectory
+from genagent_endpoints import EndpointError, Endpoints, Session
+from genagent_policy import ChatFormat, TokenTrajectory
 from genagent_rewards import Picture
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.conversation import SampledTurn
+from genagent_rollout.publication import Publication
 from genagent_rollout.record import TokenRecord
 from genagent_rollout.vllm_config import VllmConfig
+from genagent_rollout.vllm_server import VllmServer
 from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion
-from genagent_rollout.vllm_weights import load_weights
 from genagent_rollout.vllm_wire import PATH, Choice, Prompt, VersionSpan, request_body
 
 
@@ -43,10 +42,18 @@ class VllmCounts:
 class VllmEngine:
     """Conversations with a policy that vLLM servers hold. ``close`` it when it is done with."""
 
-    def __init__(self, chat: ChatFormat, sampling: SamplingConfig, config: VllmConfig) -> None:
+    def __init__(
+        self,
+        chat: ChatFormat,
+        sampling: SamplingConfig,
+        config: VllmConfig,
+        publication: Publication | None = None,
+    ) -> None:
         """
         Args:
             chat: of the policy that is trained; the servers must see pictures as it does.
+            publication: how new weights reach the servers; None: they keep those they were started
+                with.
 
         Raises:
             ValueError: the environment variable of the key is not set.
@@ -59,43 +66,49 @@ class VllmEngine:
         """Servers that are not asked until new weights are published, and why."""
         self.version: str | None = None
         """Of the weights that turns are sampled with; None until some are published."""
+        self._publication = publication
         self._coming: str | None = None
-        self._folder: Path | None = None
+        self._former: list[str] = []
+        self._asking: Counter[str | None] = Counter()
+        """By version: turns in flight."""
         self._control = self._turns = Endpoints(config.endpoints(config.urls))
+        self._servers = [
+            VllmServer(self._control, url.rstrip("/"), seconds=config.publish_seconds)
+            for url in config.urls
+        ]
 
     def open(self, prompt: str, *, seed: int) -> "VllmConversation":
         """A conversation; its tokens follow from prompt, pictures and seed, up to float noise."""
         return VllmConversation(self, TokenRecord(prompt, self.chat, self.sampling), seed)
 
-    async def publish(self, policy: Policy, version: int) -> None:
-        """Let the servers sample with the policy as it is now. Turns in flight end with the
+    async def publish(self, version: int) -> None:
+        """Let the servers sample with the weights as they are now. Turns in flight end with the
         weights they began with; conversations go on.
 
+        Args:
+            version: unlike any that the servers have had, in this run or another.
+
         Raises:
-            ValueError: the configuration names no folder for weights.
+            ValueError: the engine was made without a way to publish, or the weights cannot be
+                published like this.
             OSError: they cannot be written.
             EngineError: no server has taken them.
         """
-        if self.config.weights is None:
+        if self._publication is None:
             raise ValueError(
-                "weights is None, so none can be published; name a folder that the servers see"
+                "publication is None, so no weights can be published; name a folder that the "
+                "servers see"
             )
-        folder = self.config.weights.absolute() / f"policy-{version}"
-        await asyncio.to_thread(policy.save, folder)
         self._coming = str(version)
-        reasons = await asyncio.gather(
-            *(self._publish_to(url, folder, str(version)) for url in self.config.urls)
-        )
-        outcomes = zip(self.config.urls, reasons, strict=True)
-        self.left_out = {url: reason for url, reason in outcomes if reason is not None}
-        if len(self.left_out) == len(self.config.urls):
+        self.left_out = await self._publication.publish(self._coming, self._servers)
+        if len(self.left_out) == len(self._servers):
             said = "; ".join(self.left_out.values())
             raise EngineError(f"no server has taken the new weights: {said}")
+        if self.version is not None and self.version != self._coming:
+            self._former.append(self.version)
         self.version, self._coming = self._coming, None
         self._turns = self._fresh_endpoints()
-        former, self._folder = self._folder, folder
-        if former is not None and former != folder:
-            await asyncio.to_thread(shutil.rmtree, former)
+        await self._retire()
 
     async def sample(
         self, prompt: Prompt, *, max_tokens: int, seed: int, session: Session
@@ -105,7 +118,9 @@ class VllmEngine:
         Raises:
             EngineError: no server gives it.
         """
-        version = self.version
+        version, model = self.version, None
+        if version is not None and self._publication is not None:
+            model = self._publication.model(version)
         compose = partial(
             request_body,
             prompt,
@@ -114,18 +129,23 @@ class VllmEngine:
             seed=seed,
             stop_ids=(self.chat.turn_end_id, *self.sampling.stop_tokens),
             salt=version or "started",
+            model=model,
         )
         question = TurnQuestion(
             prompt,
             compose,
+            model=model,
+            version=version,
             # In the midst of a publication some servers have the new weights already.
             is_current=lambda found: version is None or found in (version, *self._newest()),
         )
+        self._asking[version] += 1
         try:
             sampled = await self._turns.ask(PATH, question, session=session)
         except EndpointError as error:
             raise EngineError(f"no server gives a turn: {error}") from error
         finally:
+            self._asking[version] -= 1
             self._leave_out(question.stale)
         self._count(sampled.choice)
         return sampled
@@ -138,31 +158,32 @@ class VllmEngine:
     def _newest(self) -> tuple[str, ...]:
         return tuple(each for each in (self.version, self._coming) if each is not None)
 
-    async def _publish_to(self, url: str, folder: Path, version: str) -> str | None:
-        """Why the server at ``url`` has not taken new weights; None where it has."""
-        url, seconds = url.rstrip("/"), self.config.publish_seconds
-        try:
-            await load_weights(self._control, url, folder, version=version, seconds=seconds)
-        except (Trouble, EndpointError) as error:
-            return str(error)
-        return None
+    async def _retire(self) -> None:
+        """Give up former versions that no turn in flight asks for."""
+        over = [version for version in self._former if not self._asking[version]]
+        for version in over:
+            self._former.remove(version)
+        for version in over:
+            assert self._publication is not None
+            usable = [server for server in self._servers if server.url not in self.left_out]
+            await self._publication.retire(version, usable)
 
     def _leave_out(self, stale: dict[str, str]) -> None:
         found = {
-            url: f"{url}: samples with weights of version {stale[url.rstrip('/')]!r}, not "
+            server.url: f"{server.url}: samples with weights of version {stale[server.url]!r}, not "
             f"{self.version!r}; was it started again?"
-            for url in self.config.urls
-            if url.rstrip("/") in stale and url not in self.left_out
+            for server in self._servers
+            if server.url in stale and server.url not in self.left_out
         }
         # The last ones stay, to be named by whoever asks them next.
-        if found and len(self.left_out) + len(found) < len(self.config.urls):
+        if found and len(self.left_out) + len(found) < len(self._servers):
             self.left_out |= found
             self._turns = self._fresh_endpoints()
 
     def _fresh_endpoints(self) -> Endpoints:
         """The former ones answer the turns they have, and end when nobody waits for them."""
-        urls = tuple(url for url in self.config.urls if url not in self.left_out)
-        return Endpoints(self.config.endpoints(urls))
+        usable = [server.url for server in self._servers if server.url not in self.left_out]
+        return Endpoints(self.config.endpoints(tuple(usable)))
 
     def _count(self, choice: Choice) -> None:
         self.counts.turns += 1

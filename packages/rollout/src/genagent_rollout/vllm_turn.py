@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from genagent_endpoints import Answer, Exchange, Lost, Refused, TurnedAway
-from genagent_rollout.vllm_wire import PATH, Choice, Generated, Prompt
+from genagent_rollout.vllm_wire import PATH, Choice, Generated, Prompt, VersionSpan
 
 
 class PromptMismatch(Refused):
@@ -31,15 +31,20 @@ class TurnQuestion:
         compose: Callable[[], Mapping[str, object]],
         *,
         is_current: Callable[[str], bool],
+        model: str | None = None,
+        version: str | None = None,
     ) -> None:
         """
         Args:
             compose: the request's body; writes pictures as PNG, so it runs in a thread.
             is_current: whether tokens may come from weights of that version.
+            model: that is asked for by name, as the weights of ``version``.
         """
         self._prompt = prompt
         self._compose = compose
         self._is_current = is_current
+        self._model = model
+        self._version = version
         self.stale: dict[str, str] = {}
         """Servers that sampled with weights of another version, and which."""
 
@@ -49,7 +54,7 @@ class TurnQuestion:
     async def read(self, answer: Answer, exchange: Exchange) -> SampledTokens:
         """
         Raises:
-            Lost: not a whole turn.
+            Lost: not a whole turn, or another model's.
             TurnedAway: its weights are of another version.
             PromptMismatch: it has read another prompt.
         """
@@ -71,8 +76,18 @@ class TurnQuestion:
         (choice,) = generated.choices
         if choice.finish_reason not in ("stop", "length"):
             raise Lost(f"the turn ended as {choice.finish_reason!r}")
+        if self._model is not None:
+            return SampledTokens(url=server, choice=self._named(generated, choice))
         spans = choice.weight_versions or []
         if old := [span.version for span in spans if not self._is_current(span.version)]:
             self.stale[server] = old[0]
             raise TurnedAway(f"{server}: samples with weights of version {old[0]!r}")
         return SampledTokens(url=server, choice=choice)
+
+    def _named(self, generated: Generated, choice: Choice) -> Choice:
+        """The turn with its version; the server knows that of the base only."""
+        if generated.model != self._model:
+            raise Lost(f"{generated.model!r} has answered, and {self._model!r} was asked")
+        assert self._version is not None
+        span = VersionSpan(version=self._version, start=0, end=len(choice.token_ids))
+        return choice.model_copy(update={"weight_versions": [span]})

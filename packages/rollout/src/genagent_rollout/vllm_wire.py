@@ -83,6 +83,7 @@ class Choice(BaseModel):
 class Generated(BaseModel):
     """An answer."""
 
+    model: str | None = None
     prompt_token_ids: list[int]
     mm_placeholders: Placeholders | None = None
     choices: list[Choice] = Field(min_length=1, max_length=1)
@@ -154,12 +155,14 @@ def request_body(
     seed: int,
     stop_ids: Sequence[int],
     salt: str,
+    model: str | None = None,
 ) -> dict[str, object]:
     """A request for one turn.
 
     Args:
         salt: of the server's prefix cache; where it is the weights' version, nothing that older
             weights have computed is taken for it.
+        model: a name that the server knows; None: its own.
     """
     body: dict[str, object] = {
         "token_ids": prompt.short_ids,
@@ -178,6 +181,8 @@ def request_body(
         "return_token_ids": True,
         "cache_salt": salt,
     }
+    if model is not None:
+        body["model"] = model
     if prompt.pictures:
         body["content_parts"] = [
             {"type": "image_url", "url": _data_url(picture), "uuid": picture.name}

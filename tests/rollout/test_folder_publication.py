@@ -7,6 +7,7 @@ import pytest
 from tests.rollout.vllm_talk import Serve, engine_of, expected, serve, talk
 
 from genagent_policy import Policy
+from genagent_rollout.folder_publication import FolderPublication
 from genagent_rollout.vllm_engine import EngineError
 
 __all__ = ["serve"]
@@ -16,9 +17,11 @@ def test_after_a_publication_turns_are_the_new_weights_own(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
     server = serve()
-    engine = engine_of(tiny_policy, server, weights=tmp_path)
+    engine = engine_of(
+        tiny_policy, server, publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
     for version in (1, 2):
-        asyncio.run(engine.publish(tiny_policy, version))
+        asyncio.run(engine.publish(version))
         tokens = asyncio.run(talk(engine))
         assert tokens.ids.tolist() == expected(tiny_policy, str(version))
     assert [body["cache_salt"] for body in server.bodies] == ["1", "1", "2", "2"]
@@ -31,7 +34,11 @@ def test_caches_are_reset_until_they_are_before_the_server_goes_on(
 ) -> None:
     server = serve()
     server.held = 2
-    asyncio.run(engine_of(tiny_policy, server, weights=tmp_path).publish(tiny_policy, 7))
+    asyncio.run(
+        engine_of(
+            tiny_policy, server, publication=FolderPublication(tiny_policy.save, tmp_path)
+        ).publish(7)
+    )
     assert server.calls == [
         "/pause",
         "/collective_rpc",
@@ -47,11 +54,13 @@ def test_caches_are_reset_until_they_are_before_the_server_goes_on(
 def test_a_conversation_goes_on_with_the_new_weights(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
-    engine = engine_of(tiny_policy, serve(), weights=tmp_path)
-    asyncio.run(engine.publish(tiny_policy, 1))
+    engine = engine_of(
+        tiny_policy, serve(), publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
+    asyncio.run(engine.publish(1))
     conversation = engine.open("red", seed=3)
     first = asyncio.run(conversation.turn())
-    asyncio.run(engine.publish(tiny_policy, 2))
+    asyncio.run(engine.publish(2))
     second = asyncio.run(conversation.turn())
     prompt = len(tiny_policy.chat.prompt_ids("red"))
     middle, end = prompt + len(first.ids), prompt + len(first.ids) + len(second.ids)
@@ -63,8 +72,10 @@ def test_a_server_that_was_started_again_is_left_out_and_named(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
     servers = serve(), serve()
-    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
-    asyncio.run(engine.publish(tiny_policy, 1))
+    engine = engine_of(
+        tiny_policy, *servers, publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
+    asyncio.run(engine.publish(1))
     servers[0].version = "default"
     for seed in range(4):
         tokens = asyncio.run(talk(engine, seed=seed))
@@ -72,7 +83,7 @@ def test_a_server_that_was_started_again_is_left_out_and_named(
     assert list(engine.left_out) == [servers[0].url]
     assert "version 'default'" in engine.left_out[servers[0].url]
     assert len(servers[0].bodies) == 1
-    asyncio.run(engine.publish(tiny_policy, 2))
+    asyncio.run(engine.publish(2))
     assert engine.left_out == {}
     for seed in range(2):
         asyncio.run(talk(engine, seed=seed))
@@ -83,8 +94,10 @@ def test_a_turn_is_not_taken_from_old_weights_where_there_are_no_others(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
     server = serve()
-    engine = engine_of(tiny_policy, server, weights=tmp_path)
-    asyncio.run(engine.publish(tiny_policy, 1))
+    engine = engine_of(
+        tiny_policy, server, publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
+    asyncio.run(engine.publish(1))
     server.version = "default"
     with pytest.raises(EngineError, match=f"{server.url}: samples with .* version 'default'"):
         asyncio.run(talk(engine))
@@ -95,14 +108,16 @@ def test_a_server_that_does_not_take_weights_is_asked_again_with_the_next_ones(
 ) -> None:
     servers = serve(), serve()
     servers[1].refuses_weights = True
-    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
-    asyncio.run(engine.publish(tiny_policy, 1))
+    engine = engine_of(
+        tiny_policy, *servers, publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
+    asyncio.run(engine.publish(1))
     assert list(engine.left_out) == [servers[1].url]
     assert "/collective_rpc: 500 no such weights" in engine.left_out[servers[1].url]
     asyncio.run(talk(engine))
     assert servers[1].bodies == []
     servers[1].refuses_weights = False
-    asyncio.run(engine.publish(tiny_policy, 2))
+    asyncio.run(engine.publish(2))
     assert engine.left_out == {}
 
 
@@ -111,13 +126,15 @@ def test_weights_that_nobody_takes_end_it(
 ) -> None:
     servers = serve(), serve(dev_mode=False)
     servers[0].stop()
-    engine = engine_of(tiny_policy, *servers, weights=tmp_path)
+    engine = engine_of(
+        tiny_policy, *servers, publication=FolderPublication(tiny_policy.save, tmp_path)
+    )
     with pytest.raises(EngineError) as error:
-        asyncio.run(engine.publish(tiny_policy, 1))
+        asyncio.run(engine.publish(1))
     assert all(server.url in str(error.value) for server in servers)
     assert engine.version is None
 
 
-def test_without_a_folder_there_is_no_publication(serve: Serve, tiny_policy: Policy) -> None:
+def test_without_a_way_there_is_no_publication(serve: Serve, tiny_policy: Policy) -> None:
     with pytest.raises(ValueError, match="name a folder that the servers see"):
-        asyncio.run(engine_of(tiny_policy, serve()).publish(tiny_policy, 1))
+        asyncio.run(engine_of(tiny_policy, serve()).publish(1))

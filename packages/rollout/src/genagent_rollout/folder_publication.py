@@ -1,0 +1,49 @@
+"""New weights through a checkpoint folder that the servers see under the same path."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from genagent_rollout.vllm_server import VllmServer, failures
+
+
+class FolderPublication:
+    """A ``Publication``: servers load all their weights anew.
+
+    Turns that are being sampled are waited for, so that no turn mixes two versions. Only when the
+    caches are empty does a server call itself by the new version.
+
+    Example: ``FolderPublication(policy.save, Path("weights"))``
+    """
+
+    def __init__(self, save: Callable[[Path], None], root: Path) -> None:
+        """
+        Args:
+            save: writes a checkpoint of the policy as it is now into a new folder.
+            root: folder for the checkpoints.
+        """
+        self._save = save
+        self._root = root.absolute()
+
+    def model(self, version: str) -> str | None:
+        return None
+
+    async def publish(self, version: str, servers: Sequence[VllmServer]) -> dict[str, str]:
+        folder = self._folder(version)
+        await asyncio.to_thread(self._save, folder)
+        reload = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+
+        async def load(server: VllmServer) -> None:
+            await server.post("/pause?mode=wait")
+            await server.post("/collective_rpc", reload)
+            await server.drop_caches()
+            await server.go_on_as(version)
+
+        return await failures(servers, load)
+
+    async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder(version))
+
+    def _folder(self, version: str) -> Path:
+        return self._root / f"policy-{version}"

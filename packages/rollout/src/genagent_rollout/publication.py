@@ -1,0 +1,31 @@
+"""The seam by which new weights reach vLLM servers: by folder, as an adapter, by broadcast."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from genagent_rollout.vllm_server import VllmServer
+
+
+class Publication(Protocol):
+    """One way of new weights to servers. What it publishes it is made with."""
+
+    def model(self, version: str) -> str | None:
+        """Name by which turns ask for this version; None: they get whatever the server has, which
+        is only ever one version."""
+        ...
+
+    async def publish(self, version: str, servers: Sequence[VllmServer]) -> dict[str, str]:
+        """Let all of them sample with the weights as they are now.
+
+        Returns:
+            By URL, why a server does not; what it samples with is unknown.
+
+        Raises:
+            OSError: the weights cannot be written.
+            ValueError: they cannot be published like this.
+        """
+        ...
+
+    async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
+        """No turn will ever be sampled with this version again."""
+        ...
