@@ -30,6 +30,7 @@ class Mortal:
         return self._tool.generate(prompts, seeds)
 
 
+@pytest.mark.slow
 def test_records_that_were_interrupted_are_gone_on_with(tmp_path: Path):
     unbroken = Mortal(99)
     records_stage(tmp_path, 24, unbroken, drawn_by=SHIPPED, seed=0)

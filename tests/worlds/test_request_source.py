@@ -55,9 +55,10 @@ def test_new_requests_want_examples_and_someone_to_write_them(tmp_path):
     mine = tmp_path / "mine.txt"
     mine.write_text("a red circle\n")
     assert RequestSource(requests=str(mine), hard_each=2).problems(ChatTeachers()) == []
-    for given, words in (({"requests": "0"}, "requests is 0"), ({"hard_each": -1}, "hard_each is")):
-        with pytest.raises(ValueError, match=words):
-            RequestSource(**given)
+    with pytest.raises(ValueError, match="requests is 0; wants 1 or more"):
+        RequestSource(requests="0")
+    with pytest.raises(ValueError, match="hard_each is -1; wants 0 or more"):
+        RequestSource(hard_each=-1)
 
 
 @pytest.mark.parametrize(
