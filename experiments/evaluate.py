@@ -228,7 +228,8 @@ def ways(
         opened = without.open(config.out, stand_in=models, words=words)
         for strategy, (name, rounds) in zip(opened, without.ways, strict=True):
             yield None, strategy, name, rounds
-    for options in config.all_policies if of_policy else ():
+    for options in config.all_policies:
+        assert of_policy is not None
         policy = options.load(config.world.policies, words=words)
         opened = of_policy.open(
             config.out,

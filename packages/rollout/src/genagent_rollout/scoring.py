@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 from genagent_rollout.strategies.selection import Selection, select
 from genagent_rollout.strategies.strategy import Answered
@@ -89,8 +90,8 @@ def score_cell(
     attempts: list[ScoredAttempt] = []
     for answer in answers:
         count = len(answer.trajectory.pictures)
-        results = tuple(next(reported) for _ in range(count))
-        chosen_by = results if choosing is None else tuple(next(choosing) for _ in range(count))
+        results: tuple[Result, ...] = tuple(islice(reported, count))
+        chosen_by = results if choosing is None else tuple(islice(choosing, count))
         attempts.append(
             ScoredAttempt(
                 trajectory=answer.trajectory,

@@ -41,6 +41,8 @@ class LiveDrawing:
         self._tool = tool
         self._store = store
         self._batch = batch
+        self.activity = Activity()
+        """Of nobody's interest here: what is drawn when depends on the painter alone."""
         self._waiting: list[_Asked] = []
         self._drawing: asyncio.Task[None] | None = None
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="drawing")
