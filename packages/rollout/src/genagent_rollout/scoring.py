@@ -1,6 +1,6 @@
 """From answers to a scored cell: every picture scored, one of each attempt counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -83,8 +83,8 @@ def score_cell(
         ValueError: nothing can be scored.
         OSError: a picture's file cannot be read.
     """
-    reported = iter(score_answers(answers, scorer))
-    choosing = None
+    reported: Iterator[Result] = iter(score_answers(answers, scorer))
+    choosing: Iterator[Result] | None = None
     if how == "best" and selector is not None:
         choosing = iter(score_answers(answers, selector))
     attempts: list[ScoredAttempt] = []
