@@ -191,6 +191,7 @@ def answer(
         seed=config.seed,
         max_rounds=config.max_rounds,
         store=folder.store,
+        drawn=folder.drawn,
         # While some wait for their pictures, others fill the engine.
         at_once=2 * config.sampling.max_batch,
         keep=folder.keep,
@@ -253,7 +254,9 @@ def problems(config: GenerateConfig) -> list[str]:
                 words=config.world.tool_words,
                 turn_tokens=config.sampling.max_turn_tokens,
             )
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        lines.append(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         lines.append(str(error))
     if lines:
         return lines
@@ -263,9 +266,10 @@ def problems(config: GenerateConfig) -> list[str]:
 def requests_of(config: GenerateConfig) -> list[Request]:
     """The one of the command line, which goes by its own words, or those of the file."""
     if config.file is None:
+        if not config.prompt:
+            raise ValueError('no prompt; give one, "a photo of five clocks", or a --file of them')
         if problem := serving.prompt_problem(config.prompt):
-            also = "" if config.prompt else ', "a photo of five clocks", or give --file'
-            raise ValueError(problem + also)
+            raise ValueError(problem)
         return [Request(id=config.prompt, prompt=config.prompt)]
     if config.prompt:
         raise ValueError(f"both a prompt and --file {config.file}; give one of them")

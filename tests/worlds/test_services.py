@@ -96,6 +96,16 @@ def test_a_file_that_cannot_be_used_is_named(good, tmp_path, option):
     )
 
 
+def test_who_only_draws_is_asked_for_a_tool_alone(images):
+    asked = len(images.requests)
+    assert FilesAndEndpoints(tool=images.url).tool_problems() == []
+    assert len(images.requests) == asked + 1
+    assert FilesAndEndpoints().tool_problems() == [TOOL_MISSING]
+    url = refused_url()
+    [line] = FilesAndEndpoints(tool=url).tool_problems()
+    assert line.startswith(f"the image server {url} does not draw; start it, or check --world.tool")
+
+
 def test_a_name_that_is_no_tool_is_held_against_the_profiles(good):
     found = line(good, tool="dall-e")
     assert found.startswith("no tool 'dall-e'; give a URL, module:callable or one of flux-8step, ")

@@ -84,7 +84,7 @@ class Miniature(Services):
         )
 
     def open_tool(self) -> ImageTool:
-        """See ``ToolConfig``."""
+        """See ``Services``."""
         quietly()
         return Services.open_tool(self)
 

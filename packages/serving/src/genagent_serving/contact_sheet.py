@@ -33,7 +33,7 @@ def contact_sheet(pictures: Sequence[Picture]) -> Image.Image:
     for number, tile in enumerate(tiles, 1):
         is_last = number == len(tiles)
         sheet.paste(ImageOps.expand(tile, FRAME, _MARK if is_last else _PAPER), (left, GAP))
-        caption = f"{number}  counts" if is_last else str(number)
+        caption = f"{number}, counts" if is_last else str(number)
         place = (left + FRAME, GAP + tile.height + 2 * FRAME + 4)
         draw.text(place, caption, fill=_MARK if is_last else _INK, font=font)
         left += tile.width + 2 * FRAME + GAP

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from genagent_data import PictureStore, Request, derive_seed
 from genagent_rollout import Engine, Watcher
@@ -9,6 +10,7 @@ from genagent_rollout.activity import Activity
 from genagent_rollout.drawing import drawing_by
 from genagent_serving.answered import Answered
 from genagent_serving.answering import answer
+from genagent_serving.drawn_pictures import DrawnPictures
 from genagent_tools import AsyncImageTool, ImageTool, ToolError
 
 PATIENCE = 16
@@ -23,6 +25,7 @@ def generate(
     seed: int,
     max_rounds: int,
     store: PictureStore,
+    drawn: Path,
     at_once: int,
     keep: Callable[[Answered], object],
     ended: Callable[[Answered], object] | None = None,
@@ -34,6 +37,7 @@ def generate(
     whatever company it is answered.
 
     Args:
+        drawn: file that remembers what was drawn, see ``DrawnPictures``.
         at_once: requests under way; pictures of so many are in memory.
         keep: called with each on a thread of its own while others go on; a request has ended when
             this returns.
@@ -42,16 +46,16 @@ def generate(
 
     Raises:
         ToolError: the tool draws nothing at all.
-        OSError: a picture cannot be stored, or ``keep`` cannot keep.
-        ValueError: the engine has no room for such a conversation.
+        OSError: a picture cannot be stored or remembered, or ``keep`` cannot keep.
+        ValueError: the engine has no room for such a conversation, or ``drawn`` is damaged.
     """
     waiting = iter(requests)
     activity = Activity()
-    drawing = drawing_by(tool, store, activity)
-    drawn = failed = 0
+    drawing = DrawnPictures(drawn, drawing_by(tool, store, activity), store)
+    pictures = failed = 0
 
     async def one_after_another() -> None:
-        nonlocal drawn, failed
+        nonlocal pictures, failed
         for request in waiting:
             answered = await answer(
                 engine,
@@ -65,9 +69,9 @@ def generate(
             await asyncio.to_thread(keep, answered)
             if ended is not None:
                 ended(answered)
-            drawn += len(answered.trajectory.pictures)
+            pictures += len(answered.trajectory.pictures)
             failed += answered.trajectory.ending == "tool_failure"
-            if failed >= PATIENCE and not drawn:
+            if failed >= PATIENCE and not pictures:
                 raise ToolError(
                     f"the tool drew nothing for {failed} requests; the last: "
                     f"{answered.trajectory.error}"
@@ -76,5 +80,8 @@ def generate(
     async def everyone() -> None:
         await asyncio.gather(*(one_after_another() for _ in range(at_once)))
 
-    with activity.watched():
-        asyncio.run(everyone())
+    try:
+        with activity.watched():
+            asyncio.run(everyone())
+    finally:
+        drawing.close()

@@ -4,6 +4,7 @@
     results.jsonl       a line a request, appended when it has ended and all else of it is there
     index.html          all of them, linked
     pictures/           every picture drawn, by content
+    drawn.jsonl         for which prompt and seed each was, appended as it comes
     <request>/          picture-1.png …, sheet.png, page.html
     lock                held by the process that works on it
 
@@ -11,19 +12,18 @@ Killed at any moment, the same options go on with it.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
-import threading
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genagent_data import Picture, PictureStore, Request, read_jsonl, write_text
+from genagent_data import Picture, PictureStore, Request, write_text
 from genagent_serving.answered import Answered
 from genagent_serving.contact_sheet import contact_sheet
+from genagent_serving.kept_lines import KeptLines
 from genagent_serving.page import index_page, request_page
 from genagent_serving.printable import one_line
 from genagent_tracking import first_difference, lock_folder
@@ -61,9 +61,9 @@ class GenerationFolder:
         """
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.drawn = path / "drawn.jsonl"
         self.store = PictureStore(path / "pictures")
         self._about = about
-        self._writing = threading.Lock()
         self._lock = lock_folder(path)
         config = path / "config.json"
         if not config.exists():
@@ -75,13 +75,10 @@ class GenerationFolder:
                 f"{path} was made with another {difference}; give it the options that it had, or "
                 "another --out"
             )
-        results = path / RESULTS
-        _cut_torn_line(results)
-        rows = read_jsonl(results, _result) if results.exists() else []
-        self.rows: dict[str, Row] = {row["id"]: row for row in rows}
+        self._results = KeptLines(path / RESULTS, _result)
+        self.rows: dict[str, Row] = {row["id"]: row for row in self._results.earlier}
         """Results by request; where a request was tried again, the later one."""
-        self._folders = {row["id"]: row["folder"] for row in rows}
-        self._file = results.open("a", encoding="utf-8")
+        self._folders = {id: row["folder"] for id, row in self.rows.items()}
 
     def left(self, requests: Sequence[Request]) -> list[Request]:
         """Those that are still to be answered; one that only the tool has failed is.
@@ -127,10 +124,8 @@ class GenerationFolder:
             sheet = contact_sheet(answered.trajectory.pictures)
             _save(sheet, self.path / folder / "sheet.png")
         write_text(self.path / folder / "page.html", request_page(answered, self._about))
-        with self._writing:
-            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            self._file.flush()
-            self.rows[answered.request.id] = row
+        self._results.add(row)
+        self.rows[answered.request.id] = row
         return row
 
     def row_from_here(self, id: str) -> Row:
@@ -149,7 +144,7 @@ class GenerationFolder:
         return path
 
     def close(self) -> None:
-        self._file.close()
+        self._results.close()
         self._lock.close()
 
     def _from_here(self, path: str | None) -> str | None:
@@ -223,16 +218,6 @@ def _result(row: dict[str, Any]) -> Row:
         if key not in row:
             raise ValueError(f"no {key!r}; the file is not one of results")
     return row
-
-
-def _cut_torn_line(path: Path) -> None:
-    """A process that is killed may leave half of its last line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        text = file.read()
-        if text and not text.endswith(b"\n"):
-            file.truncate(text.rfind(b"\n") + 1)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -16,6 +16,9 @@ from genagent_data import Picture, Request, Round, Turn
 from genagent_serving.answered import Answered, ending_words
 from genagent_serving.printable import one_line, printable
 
+WIDTH = 9
+"""Characters of a label."""
+LABEL = "bold blue"
 PREVIEW = 64
 """Pixels of the longer side up to which a picture is drawn in blocks, two pixels a character."""
 
@@ -42,7 +45,7 @@ class LiveRounds:
         self._number = 0
         self._waiting: Status | None = None
         self._say("request", request.prompt, style="bold")
-        self._wait_for("thinking")
+        self._wait_for("loading")
 
     def spoke(self, turn: Turn) -> None:
         self._wait_for(None)
@@ -101,11 +104,12 @@ def blocks(image: Image.Image) -> Text | None:
     rgb = image.convert("RGB")
     text = Text()
     for y in range(0, rgb.height, 2):
+        if y:
+            text.append("\n")
         for x in range(rgb.width):
             above = _colour(rgb, x, y)
             below = f" on {_colour(rgb, x, y + 1)}" if y + 1 < rgb.height else ""
             text.append("▀", style=above + below)
-        text.append("\n")
     return text
 
 
@@ -145,7 +149,7 @@ def many_requests(
 
 def _row(label: str, text: Text) -> Table:
     row = Table.grid(padding=(0, 1))
-    row.add_column(width=9, style="bold blue", no_wrap=True)
+    row.add_column(width=WIDTH, style=LABEL, no_wrap=True)
     row.add_column(overflow="fold")
     row.add_row(label, text)
     return row

@@ -48,7 +48,11 @@ def request_problems(
     system = system_message(words=words)
     fits = longest + len(system.encode()) + FRAME + turn_tokens <= context
     tokenizer = None if fits else _tokenizer(policy)
-    taken = 0 if tokenizer is None else len(tokenizer.encode(system).ids) + FRAME + turn_tokens
+    taken = (
+        0
+        if tokenizer is None
+        else len(tokenizer.encode(system, add_special_tokens=False).ids) + FRAME + turn_tokens
+    )
     for request in requests:
         problem = prompt_problem(request.prompt)
         if problem is None and tokenizer is not None:

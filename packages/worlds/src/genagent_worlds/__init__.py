@@ -27,7 +27,7 @@ from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
-from genagent_worlds.world import Judges, Requests, ToolConfig, World, WorldConfig
+from genagent_worlds.world import Judges, Requests, World, WorldConfig
 
 __all__ = [
     "NEAR",
@@ -43,7 +43,6 @@ __all__ = [
     "Services",
     "TeacherConfig",
     "TeacherEndpoints",
-    "ToolConfig",
     "World",
     "WorldConfig",
     "audit_outcomes",

@@ -81,25 +81,3 @@ class WorldConfig(Protocol):
             ValueError: a file, a model or an endpoint is not what it should be.
         """
         ...
-
-
-class ToolConfig(Protocol):
-    """As much of a world's options as drawing takes; nothing is judged, nothing learnt."""
-
-    @property
-    def policies(self) -> Mapping[str, Path]:
-        """Checkpoints that ship with it, by name."""
-        ...
-
-    def tool_problems(self) -> Sequence[str]:
-        """What keeps its tool from drawing, a line each; endpoints are asked, no model is
-        loaded."""
-        ...
-
-    def open_tool(self) -> ImageTool:
-        """The tool, ready to draw. Raises ValueError where it cannot be had."""
-        ...
-
-    def words_of(self, tool: ImageTool) -> int | None:
-        """Words of a prompt that the tool reads, told to the agent; None: nothing is said."""
-        ...
