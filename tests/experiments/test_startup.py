@@ -34,10 +34,13 @@ from tests.experiments.running import EXPERIMENTS, start
         ),
         ("generate.py", ("--file", "--out", "--json", "--policy", "--max-rounds", "--seed")),
         (
+            "serve_agent.py",
+            ("--resume", "--policy", "--port", "--token-env", "--max-rounds", "--no-page"),
+        ),
+        (
             "build_miniworld.py",
             ("--resume", "--tool.flow-steps", "--judge.steps", "--work", "--threads"),
         ),
-        ("serve_agent.py", ("--policy", "--port", "--token-env", "--max-rounds", "--no-page")),
         ("evaluate.py", ("--bench", "--strategy", "--tools", "--policy", "--select", "--seed")),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from starlette.routing import Mount
 
 from genagent_serving.agent_pictures import AgentPictures
 from genagent_serving.feedback import FeedbackBook
@@ -73,6 +74,10 @@ def mount_page(
         ),
         css=STYLE,
     )
+    # A page that is open holds a connection for its heartbeat, which would be cut off with a
+    # traceback.
+    [mounted] = [route for route in app.routes if isinstance(route, Mount) and route.path == PAGE]
+    app.state.service.when_stopping.append(lambda: mounted.app.stop_event.set())
 
 
 def build_page(

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ class ImageService:
         self.maker = maker
         self.metrics = metrics
         self.metrics.watch_queue(lambda: maker.load.waiting)
+        self.when_stopping: list[Callable[[], None]] = []
+        """Called when requests have had their time, before connections are closed."""
         self._drain_until: float | None = None
         self._active: set[asyncio.Task[Any]] = set()
 
@@ -34,6 +36,8 @@ class ImageService:
         """Turn away whoever still waits for a picture."""
         for making in self._active:
             making.cancel()
+        for call in self.when_stopping:
+            call()
 
     def drain(self) -> None:
         """Take no more requests; those taken have the configured time to be finished."""
