@@ -1,6 +1,7 @@
 """Answers scored: which picture counts, and by whose word."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.rollout.painting import Painter, requests
 
 from genagent_data import PictureStore
 from genagent_rollout import BestOfN, ScoringAhead, answer_all, score_cell
-from genagent_worlds import Cell, Score, TaskBenchmark
+from genagent_worlds import Cell, Score, TaskBenchmark, paired_gain
 
 CELL = Cell(policy=None, tool="painter", strategy="best-of", rounds=3, depends={"tool": "painter"})
 
@@ -63,7 +64,7 @@ def test_another_judge_may_choose_and_be_wrong(tmp_path: Path):
         "score": ".500 [.095, .905]",
         "first": ".000",
         "gain": "+.500",
-        "pictures": "3.00",
+        "drawn": "3.00",
     }
 
 
@@ -75,3 +76,16 @@ def test_what_goes_wrong_while_others_run_is_said_at_the_end(tmp_path: Path):
     [one] = answers(tmp_path, 1)
     with pytest.raises(ValueError, match="no endpoint accepts"), ScoringAhead(Away()) as ahead:
         ahead.ended(one)
+
+
+def test_a_pair_differs_by_the_way_alone_and_no_picture_is_worth_nothing(tmp_path: Path):
+    best = score(tmp_path, ByNumber(1, 5), "best")
+    last = score(tmp_path, ByNumber(1, 5), "last")
+    gain = paired_gain(best, last)
+    assert gain is not None and (gain.value, gain.n) == (0.5, 2)
+    lacking = replace(last.attempts[0], chosen=None)
+    gain = paired_gain(best, replace(last, attempts=(lacking, last.attempts[1])))
+    assert gain is not None and (gain.value, gain.n) == (0.5, 2)
+    unknown = replace(last.attempts[0], results=("failed",) * 3)
+    gain = paired_gain(best, replace(last, attempts=(unknown, last.attempts[1])))
+    assert gain is not None and (gain.value, gain.n) == (0.0, 1)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genagent_worlds.benchmarks.benchmark import Score
 from genagent_worlds.benchmarks.table import BenchmarkTable
 from genagent_worlds.diagnostics import ScoredAttempt
 from genagent_worlds.estimates import Estimate, mean_estimate
@@ -62,7 +63,7 @@ class ScoredCell:
         """For a table.
 
         Example: ``{"tool": "flux-mini", "policy": "sft", "strategy": "agent, 2 rounds", "score":
-        ".764 [.723, .801]", "first": ".531", "gain": "+.233", "pictures": "1.40"}``
+        ".764 [.723, .801]", "first": ".531", "gain": "+.233", "drawn": "1.40"}``
         """
         overall = self.table.overall
         known = self.diagnostics
@@ -74,7 +75,7 @@ class ScoredCell:
             "score": "-" if overall is None else _score(overall.value, overall.interval),
             "first": _number(known.get("first")) if several else "-",
             "gain": _number(known.get("reflection_gain"), signed=True) if several else "-",
-            "pictures": _number(known.get("pictures")),
+            "drawn": _number(known.get("pictures")),
         }
 
     def figures(self) -> dict[str, object]:
@@ -92,8 +93,9 @@ class ScoredCell:
 
 
 def paired_gain(one: ScoredCell, other: ScoredCell, *, seed: int = 0) -> Estimate | None:
-    """Mean of ``one``'s score minus ``other``'s over requests that both have one for, with its
-    interval over requests: both met the same seeds, so that a pair differs by the way alone."""
+    """Mean of ``one``'s score minus ``other``'s over requests, with its interval: both met the same
+    seeds, so that a pair differs by the way alone. Without a picture the score is 0; a request whose
+    picture could not be scored is left out."""
     scores = [_scores(cell.attempts) for cell in (one, other)]
     shared = [id for id in scores[0] if id in scores[1]]
     return mean_estimate([scores[0][id] - scores[1][id] for id in shared], seed=seed)
@@ -125,10 +127,13 @@ def earlier_rows(
 
 
 def _scores(attempts: Sequence[ScoredAttempt]) -> dict[str, float]:
+    values = {"missing": 0.0}
     return {
-        one.trajectory.request.id: one.result.value
+        one.trajectory.request.id: (
+            one.result.value if isinstance(one.result, Score) else values[one.result]
+        )
         for one in attempts
-        if not isinstance(one.result, str)
+        if isinstance(one.result, Score) or one.result in values
     }
 
 
