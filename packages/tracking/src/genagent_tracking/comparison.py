@@ -70,7 +70,9 @@ def show_cells(
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
         print_line(note)
     chart = out / "comparison.png"
-    draw_comparison(chart, list(_points(cells)), title=table.title, unit=table.measure)
+    marks = "filled: the picture that counts, with its 95 % interval; open: the first one"
+    title = f"{table.name}, {table.rows[-1].n} requests ({marks})"
+    draw_comparison(chart, list(_points(cells)), title=title, unit=table.measure)
     run.tracker.artifact(chart)
     print_line(f"chart, pictures and answers: {out}")
     return {"benchmark": table.name, "cells": [one.figures() for one in cells]}

@@ -50,7 +50,7 @@ def draw_comparison(path: Path, points: Sequence[Compared], *, title: str, unit:
             axes.plot([low, high], [row, row], color="#1f6feb", linewidth=2)
             axes.plot(point.score.value, row, "o", color="#1f6feb", markersize=7)
             axes.annotate(
-                f"{point.score.value:.3g}",
+                f"{point.score.value:.3f}",
                 (point.score.value, row),
                 xytext=(0, 7),
                 textcoords="offset points",

@@ -93,9 +93,11 @@ class ScoredCell:
 
 
 def paired_gain(one: ScoredCell, other: ScoredCell, *, seed: int = 0) -> Estimate | None:
-    """Mean of ``one``'s score minus ``other``'s over requests, with its interval: both met the same
-    seeds, so that a pair differs by the way alone. Without a picture the score is 0; a request whose
-    picture could not be scored is left out."""
+    """Mean of ``one``'s score minus ``other``'s over requests, with its interval.
+
+    Both met the same seeds, so that a pair differs by the way alone. Without a picture the score is
+    0; a request whose picture could not be scored is left out.
+    """
     scores = [_scores(cell.attempts) for cell in (one, other)]
     shared = [id for id in scores[0] if id in scores[1]]
     return mean_estimate([scores[0][id] - scores[1][id] for id in shared], seed=seed)
