@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,9 +53,10 @@ def logits_of(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
 def logits_by_transformers(folder: Path, trajectory: TokenTrajectory) -> torch.Tensor:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model, report = AutoModelForImageTextToText.from_pretrained(
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, output_loading_info=True
     )
+    model, report = loaded
     assert type(model).__name__ == "Qwen3VLForConditionalGeneration"
     assert not report["missing_keys"] and not report["unexpected_keys"]
     processor = AutoProcessor.from_pretrained(folder)
