@@ -114,7 +114,8 @@ class BroadcastPublication:
             collective = self._collective(world_size)
             self._group = _Group(collective=collective, sizes=sizes, version="")
             joining, asking = _in_thread(collective.join), _in_thread(collective.invitation)
-            await asyncio.wait((joining, asking), return_when=asyncio.FIRST_EXCEPTION, timeout=1)
+            # Nobody can have joined yet, so what is over by now has failed.
+            await asyncio.wait((joining, asking), return_when=asyncio.FIRST_COMPLETED)
             if joining.done():
                 joining.result()
             invitation = await asking

@@ -24,8 +24,8 @@ class EngineConfig:
     that is trained, beside the base that is served; broadcast, all of them from GPU to GPU (NCCL),
     or between CPUs (gloo)."""
     weights: Path | None = None
-    """Folder through which new weights reach the servers, which read it under the same path;
-    None: in the run's folder."""
+    """Folder through which checkpoints or adapters reach the servers, which read it under the same
+    path; None: in the run's folder."""
     key_env: str | None = None
     """Environment variable with the servers' key."""
     turn_seconds: float = 300.0
