@@ -76,15 +76,15 @@ def test_a_benchmark_with_servers_is_killed_and_goes_on_and_pays_for_nothing_twi
             held.wait(0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        pictures = len(painter.posts)
+        pictures = len(painter.requests)
         held.set()
         after = run(SCRIPT, tmp_path, *given)
         assert after.returncode == 0, after.stderr
         # A probe of each service at each start; of the judge's words five had been kept.
-        assert len(painter.posts) - 2 <= 3 * ROWS + 1
+        assert len(painter.requests) - 2 <= 3 * ROWS + 1
         assert pictures > ROWS
         again = run(SCRIPT, tmp_path, *given)
-        asked = len(judge.posts)
+        asked = len(judge.requests)
     assert again.returncode == 0, again.stderr
     assert "going on with" in after.stdout and "going on with" in again.stdout
     summary, _ = summary_of(again.stdout, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from genagent_data import PictureStore, Request, Round, Trajectory
+from genagent_data import PictureStore, Request, Round, ToolSyntax, Trajectory
 from genagent_rewards import RewardRecord, Verdict, hybrid_reward
 from genagent_tracking import Run, RunConfig, TrackerConfig
 from genagent_worlds import Judges, Outcome, World
@@ -314,7 +314,7 @@ def test_trajectories_are_shown_with_the_truth_where_it_is_known(tmp_path, truth
         def __init__(self, trajectory: Trajectory) -> None:
             self.trajectory = trajectory
             self.turns = ("<think>t</think>", "<judge>j</judge>")
-            self.tool_syntax = "hermes"
+            self.tool_syntax: ToolSyntax = "hermes"
 
     run, learner = make_run(tmp_path), Learner()
     breakdown = hybrid_reward(point_passed=True, pair_wins=[], format_error=False)

@@ -61,7 +61,7 @@ def build_judge(reading: Policy, *, seed: int) -> Policy:
     processor = reading.processor
     processor.tokenizer.add_tokens([AddedToken(text, normalized=False) for text in FRAME])
     torch.manual_seed(seed)
-    config = qwen_config(processor, vision_width=VISION_WIDTH, vision_depth=VISION_DEPTH)
+    config = qwen_config(processor.tokenizer, vision_width=VISION_WIDTH, vision_depth=VISION_DEPTH)
     model = Qwen2_5_VLForConditionalGeneration(config)
     known = reading.model.state_dict()
     with torch.no_grad():

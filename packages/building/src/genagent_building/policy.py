@@ -128,15 +128,15 @@ def build_policy(seed: int) -> Policy:
     """A fresh policy with random weights."""
     processor = build_processor(seed)
     torch.manual_seed(seed)
-    config = qwen_config(processor, vision_width=96, vision_depth=2)
+    config = qwen_config(processor.tokenizer, vision_width=96, vision_depth=2)
     return Policy(Qwen2_5_VLForConditionalGeneration(config), processor)
 
 
 def qwen_config(
-    processor: Qwen2_5_VLProcessor, *, vision_width: int, vision_depth: int
+    tokenizer: PreTrainedTokenizerFast, *, vision_width: int, vision_depth: int
 ) -> Qwen2_5_VLConfig:
     """The language model of 1.1 million parameters, with eyes of a size."""
-    token = processor.tokenizer.convert_tokens_to_ids
+    token = tokenizer.convert_tokens_to_ids
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(processor.tokenizer),

@@ -89,7 +89,7 @@ class UnusableReference(ValueError):
 
     def __init__(self, why: Literal["missing", "too_large", "unreadable"], line: str) -> None:
         super().__init__(line)
-        self.why = why
+        self.why: Literal["missing", "too_large", "unreadable"] = why
         """A name to count by."""
 
 

@@ -1,8 +1,7 @@
 """From answers to a scored cell: every picture scored, one of each attempt counted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 from genagent_rollout.strategies.selection import Selection, select
 from genagent_rollout.strategies.strategy import Answered
@@ -83,22 +82,22 @@ def score_cell(
         ValueError: nothing can be scored.
         OSError: a picture's file cannot be read.
     """
-    reported: Iterator[Result] = iter(score_answers(answers, scorer))
-    choosing: Iterator[Result] | None = None
+    reported = choosing = score_answers(answers, scorer)
     if how == "best" and selector is not None:
-        choosing = iter(score_answers(answers, selector))
+        choosing = score_answers(answers, selector)
     attempts: list[ScoredAttempt] = []
+    start = 0
     for answer in answers:
         count = len(answer.trajectory.pictures)
-        results: tuple[Result, ...] = tuple(islice(reported, count))
-        chosen_by = results if choosing is None else tuple(islice(choosing, count))
+        own = slice(start, start + count)
+        start += count
         attempts.append(
             ScoredAttempt(
                 trajectory=answer.trajectory,
                 turns=answer.turns,
                 seconds=answer.seconds,
-                results=results,
-                chosen=select([_value(one) for one in chosen_by], how) if count else None,
+                results=tuple(reported[own]),
+                chosen=select([_value(one) for one in choosing[own]], how) if count else None,
             )
         )
     return ScoredCell(

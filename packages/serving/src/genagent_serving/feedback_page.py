@@ -77,7 +77,8 @@ def mount_page(
     # A page that is open holds a connection for its heartbeat, which would be cut off with a
     # traceback.
     [mounted] = [route for route in app.routes if isinstance(route, Mount) and route.path == PAGE]
-    app.state.service.when_stopping.append(lambda: mounted.app.stop_event.set())
+    gradio_app: Any = mounted.app
+    app.state.service.when_stopping.append(lambda: gradio_app.stop_event.set())
 
 
 def build_page(
