@@ -136,10 +136,10 @@ def qwen_config(
     tokenizer: PreTrainedTokenizerFast, *, vision_width: int, vision_depth: int
 ) -> Qwen2_5_VLConfig:
     """The language model of 1.1 million parameters, with eyes of a size."""
-    token = tokenizer.convert_tokens_to_ids
+    token = tokenizer.get_vocab().__getitem__
     return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(processor.tokenizer),
+            "vocab_size": len(tokenizer),
             "hidden_size": 128,
             "intermediate_size": 384,
             "num_hidden_layers": 4,
