@@ -147,7 +147,7 @@ def main(config: EvaluateConfig, run: Run) -> None:
         else:
             cells = [cell for tool in config.worlds for cell in answered(config, run, tool)]
         known = {cell.cell.digest for cell in cells}
-        earlier = earlier_rows(config.out / CELLS, cells[0].table, but=known)
+        earlier = earlier_rows(config.out / CELLS, cells[0], but=known)
         run.finish(show_cells(run, cells, earlier if config.compare else [], config.out))
 
 
@@ -160,7 +160,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
     words = services.words_of(tool)
     benchmark = config.benchmark.open(world)
     own = world if config.benchmark.bench == "miniature" else None
-    judge, scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
+    scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
     selector = None if own is None else ScoredByJudge(judge=own.judges.point)
     for policy_name, strategy, name, rounds in ways(config, run, words):
         cell = Cell(
@@ -177,7 +177,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 "requests": benchmark.version,
             },
         )
-        ahead = rollout.ScoringAhead(scorer) if judge != "truth" else None
+        ahead = rollout.ScoringAhead(scorer.scores) if scorer.at_once else None
         with answer_progress(f"{tool_name}, {cell.title}") as progress, ahead or nullcontext():
             answers = rollout.answer_kept(
                 strategy,
@@ -206,7 +206,7 @@ def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
     opened = world.open(config.out, seed=config.run.seed) if isinstance(world, Miniature) else None
     benchmark = config.benchmark.open(opened)
     own = opened if config.benchmark.bench == "miniature" else None
-    _, scorer = config.benchmark.scorer(benchmark, world, config.out, world=own)
+    scorer = config.benchmark.scorer(benchmark, world, config.out, world=own)
     pictures = read_pictures(folder, benchmark, tell=print_line)
     store = PictureStore(config.out / "pictures")
     answers = rollout.given_answers(benchmark.requests, pictures, store)

@@ -39,7 +39,8 @@ def answers(folder: Path, count: int = 2):
 
 def score(folder: Path, scorer, how, selector=None):
     benchmark = TaskBenchmark(name="miniature", requests=tuple(requests(2)), source="truth")
-    return score_cell(CELL, answers(folder), benchmark, scorer, how=how, selector=selector, seed=0)
+    named = NamedScorer(name="by number", scores=scorer, at_once=False)
+    return score_cell(CELL, answers(folder), benchmark, named, how=how, selector=selector, seed=0)
 
 
 def test_the_last_picture_counts_or_the_best_one_as_an_upper_bound(tmp_path: Path):
@@ -56,7 +57,7 @@ def test_another_judge_may_choose_and_be_wrong(tmp_path: Path):
     found = score(tmp_path, ByNumber(1, 5), "best", selector=ByNumber(0, 5))
     assert [one.chosen for one in found.attempts] == [0, 2]
     assert found.table.overall is not None and found.table.overall.value == 0.5
-    assert found.select == "best"
+    assert (found.select, found.judge) == ("best", "by number")
     assert found.row() == {
         "tool": "painter",
         "policy": "-",

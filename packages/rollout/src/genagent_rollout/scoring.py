@@ -7,6 +7,7 @@ from genagent_rollout.strategies.selection import Selection, select
 from genagent_rollout.strategies.strategy import Answered
 from genagent_worlds import (
     Cell,
+    NamedScorer,
     Result,
     Score,
     ScoredAttempt,
@@ -64,7 +65,7 @@ def score_cell(
     cell: Cell,
     answers: Sequence[Answered],
     benchmark: Tabled,
-    scorer: ScoresPictures,
+    scorer: NamedScorer,
     *,
     how: Selection,
     selector: ScoresPictures | None = None,
@@ -82,7 +83,7 @@ def score_cell(
         ValueError: nothing can be scored.
         OSError: a picture's file cannot be read.
     """
-    reported = choosing = score_answers(answers, scorer)
+    reported = choosing = score_answers(answers, scorer.scores)
     if how == "best" and selector is not None:
         choosing = score_answers(answers, selector)
     attempts: list[ScoredAttempt] = []
@@ -102,6 +103,7 @@ def score_cell(
         )
     return ScoredCell(
         cell=cell,
+        judge=scorer.name,
         select=how if how == "last" or selector is not None else "best, upper bound",
         attempts=tuple(attempts),
         table=benchmark.table(

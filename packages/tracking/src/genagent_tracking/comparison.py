@@ -29,7 +29,7 @@ def record_cell(run: Run, one: ScoredCell, folder: Path) -> None:
     kept = re.sub(r"[^a-zA-Z0-9.]+", "-", name)
     rows = [_request_row(attempt) for attempt in one.attempts]
     report = {"row": one.row(), **one.figures(), "requests": rows}
-    write_text(folder / f"{one.cell.digest}-{one.select.split(',')[0]}.json", json.dumps(report))
+    write_text(folder / one.file_name, json.dumps(report))
     figures = {f"{kept}/{key}": known.value for key, known in one.diagnostics.items()}
     if one.table.overall is not None and one.table.overall.value is not None:
         figures[f"{kept}/score"] = one.table.overall.value
@@ -67,6 +67,7 @@ def show_cells(
         _show(run, "comparison", f"{table.title}, [95 %]", [*(c.row() for c in cells), *earlier])
         if gains := list(_gain_rows(cells)):
             _show(run, "gains", f"against {cells[0].title}, same requests and seeds, [95 %]", gains)
+    print_line(f"scored by {cells[0].judge}")
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
         print_line(note)
     chart = out / "comparison.png"
@@ -75,7 +76,11 @@ def show_cells(
     draw_comparison(chart, list(_points(cells)), title=title, unit=table.measure)
     run.tracker.artifact(chart)
     print_line(f"chart, pictures and answers: {out}")
-    return {"benchmark": table.name, "cells": [one.figures() for one in cells]}
+    return {
+        "benchmark": table.name,
+        "judge": cells[0].judge,
+        "cells": [one.figures() for one in cells],
+    }
 
 
 def _show(run: Run, name: str, title: str, rows: Sequence[dict[str, str]]) -> None:

@@ -1,7 +1,7 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
 from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
-from genagent_worlds.benchmark_config import BenchmarkConfig
+from genagent_worlds.benchmark_config import BenchmarkConfig, NamedScorer
 from genagent_worlds.benchmarks.benchmark import (
     ABSENCES,
     PROTOCOLS,
@@ -82,6 +82,7 @@ __all__ = [
     "FrozenModels",
     "JudgeSettings",
     "Judges",
+    "NamedScorer",
     "Outcome",
     "PairedDifference",
     "Protocol_",

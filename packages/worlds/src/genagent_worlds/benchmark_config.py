@@ -20,6 +20,16 @@ REPLIES, VERDICTS = "replies.sqlite", "verdicts.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NamedScorer:
+    """Who scores, by the name that figures bear."""
+
+    name: str
+    scores: ScoresPictures
+    at_once: bool
+    """Whether it is asked as soon as an attempt has ended, while others still run: see ``Judges``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkConfig:
     """A benchmark. Example: ``BenchmarkConfig(bench="geneval++", file=Path("Geneval++.jsonl"))``"""
 
@@ -77,8 +87,8 @@ class BenchmarkConfig:
         work: Path,
         *,
         world: World | None,
-    ) -> tuple[str, ScoresPictures]:
-        """Who scores, and its name.
+    ) -> NamedScorer:
+        """Who scores.
 
         Args:
             work: folder in which a judge's words are kept as they come.
@@ -88,10 +98,15 @@ class BenchmarkConfig:
             ValueError: the judge cannot be had.
         """
         if world is not None and world.truth is not None:
-            return "truth", ScoredByJudge(judge=world.truth.point)
+            truth = ScoredByJudge(judge=world.truth.point)
+            return NamedScorer(name="truth", scores=truth, at_once=False)
         if isinstance(benchmark, TaskBenchmark):
             judges = services.open_judges(cache=work / VERDICTS)
-            return services.judge_model or services.judge, ScoredByJudge(judge=judges.point)
+            return NamedScorer(
+                name=services.judge_model or services.judge,
+                scores=ScoredByJudge(judge=judges.point),
+                at_once=judges.at_once,
+            )
         chat: ChatModel
         if is_url(services.judge):
             chat = OpenAIChat(benchmark.settings.applied(services.judge_endpoints()))
@@ -102,7 +117,11 @@ class BenchmarkConfig:
                 max_tokens=benchmark.settings.max_tokens,
             )
         kept = KeptChat(chat, KeptAnswers(work / REPLIES))
-        return chat.name, ScoredByQuestion(benchmark=benchmark, chat=kept)
+        return NamedScorer(
+            name=chat.name,
+            scores=ScoredByQuestion(benchmark=benchmark, chat=kept),
+            at_once=is_url(services.judge),
+        )
 
     def _open(self) -> Benchmark | TaskBenchmark:
         assert self.file is not None

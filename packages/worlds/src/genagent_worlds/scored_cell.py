@@ -47,11 +47,20 @@ class ScoredCell:
     """A cell's attempts, its table by category, and its diagnostics."""
 
     cell: Cell
+    judge: str
+    """Who scored."""
     select: str
     """Which picture of an attempt counts."""
     attempts: tuple[ScoredAttempt, ...]
     table: BenchmarkTable
     diagnostics: Mapping[str, Estimate]
+
+    @property
+    def file_name(self) -> str:
+        """Of its report; the same answers by another judge or another question have another."""
+        scored_by = (self.judge, self.table.version, self.table.protocol, self.select)
+        digest = hashlib.sha256(json.dumps(scored_by).encode()).hexdigest()[:6]
+        return f"{self.cell.digest}-{digest}.json"
 
     @property
     def title(self) -> str:
@@ -86,6 +95,7 @@ class ScoredCell:
             "strategy": self.cell.strategy,
             "rounds": self.cell.rounds,
             "select": self.select,
+            "judge": self.judge,
             "answers": self.cell.digest,
             "table": self.table.figures(),
             "diagnostics": {name: one.figures() for name, one in self.diagnostics.items()},
@@ -103,10 +113,9 @@ def paired_gain(one: ScoredCell, other: ScoredCell, *, seed: int = 0) -> Estimat
     return mean_estimate([scores[0][id] - scores[1][id] for id in shared], seed=seed)
 
 
-def earlier_rows(
-    folder: Path, table: BenchmarkTable, *, but: Collection[str]
-) -> list[dict[str, str]]:
-    """Rows that ``record`` files in the folder hold of the same benchmark, in the same version.
+def earlier_rows(folder: Path, one: ScoredCell, *, but: Collection[str]) -> list[dict[str, str]]:
+    """Rows of the reports in the folder that may stand beside ``one``: the same benchmark in the
+    same version, by the same judge.
 
     Args:
         but: digests of cells to leave out.
@@ -115,15 +124,16 @@ def earlier_rows(
         ValueError: a file there is no cell's report.
         OSError: one cannot be read.
     """
+    wanted = (one.table.name, one.table.version, one.table.protocol, one.judge)
     rows = []
     for path in sorted(folder.glob("*.json")):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
             found, digest, row = report["table"], report["answers"], report["row"]
-            same = (found["benchmark"], found["version"], found["protocol"])
+            known = (found["benchmark"], found["version"], found["protocol"], report["judge"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is no cell's report ({error}); move it away") from error
-        if same == (table.name, table.version, table.protocol) and digest not in but:
+        if known == wanted and digest not in but:
             rows.append(row)
     return rows
 
