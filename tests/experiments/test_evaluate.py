@@ -103,7 +103,7 @@ def test_pictures_made_elsewhere_are_scored(tmp_path: Path):
     folder = tmp_path / "made"
     folder.mkdir()
     for number in range(1, ROWS):
-        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number}.png")
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number}.jpg")
     with serving(official) as judge:
         given = options(tmp_path, "", judge.url, "--pictures", str(folder))
         done = run(SCRIPT, tmp_path, *given)
@@ -116,7 +116,7 @@ def test_pictures_made_elsewhere_are_scored(tmp_path: Path):
 
 
 def test_bad_input_is_a_line_each_before_anything_loads(tmp_path: Path):
-    done = run(SCRIPT, tmp_path, "flux-7b", "--world.tool", "nothing")
+    done = run(SCRIPT, tmp_path, "flux-7b", "--world.tool", "nothing", "--device", "cpu")
     assert done.returncode == 2
     lines = done.stderr.strip().splitlines()
     assert [line.split(":")[1].strip().split(";")[0][:40] for line in lines] == [

@@ -9,7 +9,7 @@ from tests.rollout.painting import Painter, requests
 
 from genagent_data import PictureStore
 from genagent_rollout import BestOfN, ScoringAhead, answer_all, score_cell
-from genagent_worlds import Cell, Score, TaskBenchmark, paired_gain
+from genagent_worlds import Cell, NamedScorer, Score, TaskBenchmark, paired_gain
 
 CELL = Cell(policy=None, tool="painter", strategy="best-of", rounds=3, depends={"tool": "painter"})
 

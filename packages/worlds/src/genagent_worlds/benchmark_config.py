@@ -26,7 +26,7 @@ class NamedScorer:
     name: str
     scores: ScoresPictures
     at_once: bool
-    """Whether it is asked as soon as an attempt has ended, while others still run: see ``Judges``."""
+    """Whether it is asked as soon as an attempt has ended, while others run: see ``Judges``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
