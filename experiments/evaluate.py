@@ -88,10 +88,14 @@ class EvaluateConfig:
     @property
     def worlds(self) -> dict[str, Miniature | FilesAndEndpoints]:
         """With each of the tools, by the name that it is shown by."""
-        named = [tool.partition("=") for tool in self.tools or (self.world.tool,)]
-        return {
-            name: replace(self.world, tool=tool if equals else name) for name, equals, tool in named
-        }
+        worlds = {}
+        for tool in self.tools or (self.world.tool,):
+            name, equals, address = tool.partition("=")
+            is_named = equals and "/" not in name  # a URL may hold the sign too
+            worlds[name if is_named else tool] = replace(
+                self.world, tool=address if is_named else tool
+            )
+        return worlds
 
     @property
     def all_policies(self) -> list[PolicyConfig]:
@@ -154,6 +158,7 @@ def main(config: EvaluateConfig, run: Run) -> None:
 def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[ScoredCell]:
     """The cells of one tool, each answered and scored."""
     services, seed = config.worlds[tool_name], config.run.seed
+    served = services.tool_model
     # Only the miniature has requests and a truth of its own.
     world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
     tool = services.open_tool() if world is None else world.tool
@@ -170,8 +175,8 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
             rounds=rounds,
             depends={
                 "strategy": strategy.name,
-                "tool": services.tool_model or services.tool,
-                "named": tool_name,
+                # Servers move; what has a name stays paid for.
+                "tool": tool_name if tool_name != services.tool else served or tool_name,
                 "words": words,
                 "seed": seed,
                 "requests": benchmark.version,
