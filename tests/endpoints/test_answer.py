@@ -98,7 +98,7 @@ def test_a_bomb_is_not_unpacked():
     ("packed", "encoding", "says"),
     [
         (b"no gzip", "gzip", "cannot be unpacked"),
-        (gzip.compress(b"x" * 100)[:-9], "gzip", "cut off"),
+        (gzip.compress(b"x" * 100, mtime=0)[:-9], "gzip", "cut off"),
         (b"", "gzip", "cut off"),
         (b"x", "br", "packed as br"),
         (b"x", "gzip, gzip", "packed as gzip, gzip"),
