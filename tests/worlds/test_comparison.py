@@ -172,3 +172,15 @@ def test_a_request_without_a_verdict_before_has_not_failed_before():
     before = [outcome(0, None, None), outcome(1, False)]
     after = [outcome(0, False, True), outcome(1, True)]
     assert telling_pair(before, after) == (before[1], after[1])
+
+
+def test_of_telling_pairs_alike_the_one_whose_last_pictures_differ_most_comes_first():
+    def pair(number: int, last: str) -> tuple[Outcome, Outcome]:
+        shown = trajectory(number, flat("red", 8), ending="answer", task="color")
+        drawn = trajectory(number, flat(last, 8), ending="answer", task="color")
+        failed = Outcome(trajectory=shown, passed=(False,), source="truth")
+        return failed, Outcome(trajectory=drawn, passed=(True,), source="truth")
+
+    pairs = [pair(0, "orange"), pair(1, "cyan"), pair(2, "red")]
+    before, after = zip(*pairs, strict=True)
+    assert telling_pair(before, after) == pairs[1]

@@ -10,7 +10,7 @@ from .console import (
     step_progress,
 )
 from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
-from .figure import draw_trajectories
+from .figure import draw_outcomes
 from .interrupt import quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
@@ -36,7 +36,7 @@ __all__ = [
     "chat_messages",
     "config_from_json",
     "config_to_json",
-    "draw_trajectories",
+    "draw_outcomes",
     "first_difference",
     "flatten_config",
     "funnel_progress",

@@ -1,52 +1,81 @@
-"""A request's trajectories as one figure for people: pictures, prompts and judgements."""
+"""A request's attempts as one figure for people: who said what, what was drawn, what was right."""
 
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from genagent_data import Trajectory
+from genagent_tracking.pictures import presentable
+from genagent_worlds import Outcome
+
+_SLOT = (3.7, 4.05)
+"""Inches of a picture with the words above and below it."""
+_MARKS = {
+    True: ("#1a7f37", "✓ right"),
+    False: ("#cf222e", "✗ wrong"),
+    None: ("#8c959f", "no verdict"),
+}
 
 
-def draw_trajectories(path: Path, trajectories: Mapping[str, Trajectory]) -> None:
-    """One row a trajectory, one column a picture, all of one request; written as PNG.
+def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
+    """One row an attempt, one column a picture, all of one request; written as PNG.
+
+    Above a picture stands what the agent asked the tool for, below it what the agent said of it,
+    and its frame and mark are the truth's, or the judge's where there is no truth.
 
     Args:
-        trajectories: by the name that heads the row, such as "before" and "after".
+        outcomes: by the name that heads the row, such as "before RL" and "after RL".
 
     Raises:
         ValueError: none has a picture.
         OSError: the file cannot be written.
     """
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    rows = list(trajectories.items())
-    columns = max((len(trajectory.pictures) for _, trajectory in rows), default=0)
+    rows = list(outcomes.items())
+    columns = max((len(outcome.passed) for _, outcome in rows), default=0)
     if columns == 0:
-        raise ValueError("no trajectory has a picture to draw")
-    # Slots for at least two columns, so that a long request fits above a single picture.
-    size = (3.4 * max(columns, 2) + 0.6, 4.2 * len(rows) + 0.6)
-    figure = Figure(figsize=size, dpi=110, layout=ConstrainedLayoutEngine(h_pad=0.15, w_pad=0.1))
-    axes = figure.subplots(len(rows), max(columns, 2), squeeze=False)
-    figure.suptitle(f"“{rows[0][1].request.prompt}”", fontsize=13)
-    for row, (name, trajectory) in enumerate(rows):
-        for axis in axes[row]:
-            axis.axis("off")
-        drawn = [(r, r.picture.image) for r in trajectory.rounds if r.picture is not None]
-        for column, (round, image) in enumerate(drawn):
-            axis = axes[row][column]
-            axis.axis("on")
+        raise ValueError("no attempt has a picture to draw")
+    # Room for two pictures at least, so that a long request fits above a single one.
+    width, height = _SLOT[0] * max(columns, 2) + 0.5, _SLOT[1] * len(rows) + 0.6
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
+    title = _wrapped(f"“{rows[0][1].request.prompt}”", width=26 * max(columns, 2), lines=2)
+    figure.text(0.5, 1 - 0.2 / height, title, ha="center", va="top", fontsize=14, weight="bold")
+    for row, (name, outcome) in enumerate(rows):
+        top = height - 0.55 - row * _SLOT[1]
+        middle = (top - _SLOT[1] / 2) / height
+        how = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 15, "weight": "bold"}
+        figure.text(0.26 / width, middle, name, color="#57606a", **how)
+        drawn = [r for r in outcome.trajectory.rounds if r.picture is not None]
+        for column, (round, passed) in enumerate(zip(drawn, outcome.passed, strict=True)):
+            color, mark = _MARKS[passed]
+            left, side = 0.5 + column * _SLOT[0] + 0.7, 2.3
+            place = (left / width, (top - 0.75 - side) / height, side / width, side / height)
+            axis = figure.add_axes(place)
+            axis.imshow(presentable(round.picture.image), interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-            axis.imshow(image, interpolation="nearest")
-            axis.set_title(
-                _wrapped(f"{name}, picture {column + 1}: {round.tool_prompt}"), fontsize=8
+            for spine in axis.spines.values():
+                spine.set(color=color, linewidth=4)
+            asked = _wrapped(f"agent to tool: “{round.tool_prompt}”")
+            axis.set_title(asked, fontsize=9, color="#0550ae", pad=9)
+            verdict = f"{outcome.source}: {mark}"
+            label = {"fontsize": 11, "weight": "bold", "ha": "center", "va": "top"}
+            axis.text(0.5, -0.04, verdict, transform=axis.transAxes, color=color, **label)
+            said = _wrapped(f"agent: “{round.judgement}”" if round.judgement else "agent: nothing")
+            axis.text(
+                0.5,
+                -0.14,
+                said,
+                transform=axis.transAxes,
+                fontsize=9,
+                color="#0550ae",
+                ha="center",
+                va="top",
             )
-            axis.set_xlabel(_wrapped(round.judgement or "(not judged)"), fontsize=8)
     figure.savefig(path)
 
 
-def _wrapped(text: str, *, width: int = 46, lines: int = 5) -> str:
+def _wrapped(text: str, *, width: int = 48, lines: int = 4) -> str:
     # A dollar sign would open mathematics.
     wrapped = textwrap.wrap(text.replace("$", r"\$"), width)
     return "\n".join(wrapped[:lines]) + (" …" if len(wrapped) > lines else "")

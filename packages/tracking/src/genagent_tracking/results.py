@@ -7,7 +7,7 @@ from PIL import Image
 
 from genagent_data import Funnel
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.figure import draw_trajectories
+from genagent_tracking.figure import draw_outcomes
 from genagent_tracking.pictures import picture_grid
 from genagent_worlds import Outcome, paired_p_value, result_rows, success_name, telling_pair
 
@@ -66,8 +66,7 @@ def draw_example(path: Path, before: Sequence[Outcome], after: Sequence[Outcome]
     pair = telling_pair(before, after)
     if pair is None:
         return False
-    first, last = (outcome.trajectory for outcome in pair)
-    draw_trajectories(path, {"before": first, "after": last})
+    draw_outcomes(path, dict(zip(("before", "after"), pair, strict=True)))
     return True
 
 

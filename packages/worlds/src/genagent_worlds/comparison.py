@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from PIL import ImageChops, ImageStat
+
 from genagent_worlds.outcomes import Outcome, success_name, summarize
 from genagent_worlds.rates import rate
 
@@ -69,17 +71,30 @@ def telling_pair(
     before: Sequence[Outcome], after: Sequence[Outcome]
 ) -> tuple[Outcome, Outcome] | None:
     """A request that failed before and succeeds after: one that the agent answers in the end if
-    there is one, with the most pictures; else any with a picture, or None where nothing was drawn.
+    there is one, with the most pictures, and of these the one whose last pictures look least alike;
+    else any with a picture, or None where nothing was drawn.
     """
     pairs = [(b, a) for b, a in zip(before, after, strict=True) if b.passed or a.passed]
     won = [(b, a) for b, a in pairs if a.success and b.success is False]
 
-    def rank(pair: tuple[Outcome, Outcome]) -> tuple[bool, int]:
+    def rank(pair: tuple[Outcome, Outcome]) -> tuple[bool, int, float]:
         pictures = len(pair[0].passed) + len(pair[1].passed)
-        return pair[1].trajectory.ending == "answer", pictures
+        return pair[1].trajectory.ending == "answer", pictures, _change(*pair)
 
     # The first of the best: max keeps the order of requests.
     return max(won or pairs, key=rank, default=None)
+
+
+def _change(before: Outcome, after: Outcome) -> float:
+    """Mean absolute difference of the last pictures' levels, 0 to 255, at 48x48 pixels; 0 where one
+    of the two has no picture."""
+    if not (before.passed and after.passed):
+        return 0.0
+    first, last = (
+        outcome.trajectory.pictures[-1].image.convert("RGB").resize((48, 48))
+        for outcome in (before, after)
+    )
+    return sum(ImageStat.Stat(ImageChops.difference(first, last)).mean) / 3
 
 
 def _known_pairs(
