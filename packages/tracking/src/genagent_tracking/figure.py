@@ -45,13 +45,13 @@ def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
         middle = (top - _SLOT[1] / 2) / height
         how = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 15, "weight": "bold"}
         figure.text(0.26 / width, middle, name, color="#57606a", **how)
-        drawn = [r for r in outcome.trajectory.rounds if r.picture is not None]
-        for column, (round, passed) in enumerate(zip(drawn, outcome.passed, strict=True)):
+        drawn = [(r, r.picture.image) for r in outcome.trajectory.rounds if r.picture is not None]
+        for column, ((round, image), passed) in enumerate(zip(drawn, outcome.passed, strict=True)):
             color, mark = _MARKS[passed]
             left, side = 0.5 + column * _SLOT[0] + 0.7, 2.3
             place = (left / width, (top - 0.75 - side) / height, side / width, side / height)
             axis = figure.add_axes(place)
-            axis.imshow(presentable(round.picture.image), interpolation="nearest")
+            axis.imshow(presentable(image), interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
             for spine in axis.spines.values():
