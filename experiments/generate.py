@@ -15,17 +15,15 @@ if __name__ == "__main__":
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 import genagent_serving as serving  # what loads torch is taken from it when it is needed
-from genagent_data import Request, read_requests
+from genagent_data import Request
 from genagent_miniworld import Miniature
 from genagent_policy import PolicyConfig
 from genagent_rollout import EngineConfig, SamplingConfig
@@ -142,7 +140,7 @@ def opened(config: GenerateConfig) -> tuple[GenerationFolder, list[Request]]:
         compared=without_addresses,
         about=about_run(config),
     )
-    return folder, requests_of(config)
+    return folder, serving.asked(config.prompt, config.file)
 
 
 def main(
@@ -152,7 +150,11 @@ def main(
     left: Sequence[Request],
 ) -> None:
     """Answer those that are left; what is done by then is kept and linked, however it ends."""
-    with shown(config, folder, requests, left) as (watcher, ended):
+    how = "json" if config.json else "one" if config.file is None else "many"
+    with serving.shown(folder, requests, left, how=how, max_rounds=config.max_rounds) as (
+        watcher,
+        ended,
+    ):
         try:
             if left:
                 answer(config, folder, left, watcher, ended)
@@ -200,53 +202,12 @@ def answer(
     )
 
 
-@contextmanager
-def shown(
-    config: GenerateConfig,
-    folder: GenerationFolder,
-    requests: Sequence[Request],
-    left: Sequence[Request],
-) -> Iterator[
-    tuple[Callable[[Request], "serving.LiveRounds | None"], Callable[["serving.Answered"], None]]
-]:
-    """Who watches a request, and who hears that one has ended."""
-    console = Console(highlight=False)
-    if config.json:
-        for request in requests:
-            if request not in left:
-                print_row(folder, request)
-        yield lambda request: None, lambda answered: print_row(folder, answered.request)
-    elif config.file is not None:
-        done = len(requests) - len(left)
-        with serving.many_requests(console, len(requests), done=done) as show:
-            yield (
-                lambda request: None,
-                lambda answered: show(folder.rows[answered.request.id], folder.path),
-            )
-    elif left:
-        rounds = serving.LiveRounds(
-            console, left[0], max_rounds=config.max_rounds, path=folder.picture_path
-        )
-        try:
-            yield lambda request: rounds, rounds.ended
-        finally:
-            rounds.close()
-    else:
-        print_line("answered before")
-        yield lambda request: None, lambda answered: None
-
-
-def print_row(folder: GenerationFolder, request: Request) -> None:
-    """A request's result as a line of JSON, its paths as they are seen from here."""
-    print(json.dumps(folder.row_from_here(request.id), ensure_ascii=False), flush=True)
-
-
 def problems(config: GenerateConfig) -> list[str]:
     """What keeps anything from being drawn, a line each; no model is loaded. Servers are asked
     last, because one that hangs takes a minute."""
     lines = [*config.policy.problems(config.world.policies)]
     try:
-        requests = requests_of(config)
+        requests = serving.asked(config.prompt, config.file)
         if not lines:
             lines += serving.request_problems(
                 requests,
@@ -261,19 +222,6 @@ def problems(config: GenerateConfig) -> list[str]:
     if lines:
         return lines
     return [*config.world.tool_problems(), *config.engine.problems(config.sampling)]
-
-
-def requests_of(config: GenerateConfig) -> list[Request]:
-    """The one of the command line, which goes by its own words, or those of the file."""
-    if config.file is None:
-        if not config.prompt:
-            raise ValueError('no prompt; give one, "a photo of five clocks", or a --file of them')
-        if problem := serving.prompt_problem(config.prompt):
-            raise ValueError(problem)
-        return [Request(id=config.prompt, prompt=config.prompt)]
-    if config.prompt:
-        raise ValueError(f"both a prompt and --file {config.file}; give one of them")
-    return read_requests(config.file)
 
 
 def about_run(config: GenerateConfig) -> dict[str, str]:

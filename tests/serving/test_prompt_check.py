@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from genagent_data import Request
-from genagent_serving import prompt_problem, request_problems
+from genagent_serving import asked, prompt_problem, request_problems
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,22 @@ def test_published_checkpoints_have_their_sizes_at_the_top(tiny_policy_path: Pat
     wanted = [Request(id="r", prompt="q" * 3000)]
     [line] = request_problems(wanted, tmp_path, words=None, turn_tokens=96)
     assert "(its context is 2048, " in line
+
+
+@pytest.mark.parametrize(
+    ("prompt", "file", "says"),
+    [
+        ("", None, "no prompt; give one"),
+        ("a\0b", None, "NUL character at 1"),
+        ("a cat", Path("some.txt"), "both a prompt and --file some.txt"),
+    ],
+)
+def test_what_is_asked_is_one_prompt_or_one_file(prompt, file, says):
+    with pytest.raises(ValueError, match=says):
+        asked(prompt, file)
+
+
+def test_a_prompt_goes_by_its_own_words_and_a_file_by_its_lines(tmp_path):
+    (tmp_path / "some.txt").write_text("a cat\na dog\n")
+    assert [(r.id, r.prompt) for r in asked("a cat", None)] == [("a cat", "a cat")]
+    assert [r.prompt for r in asked("", tmp_path / "some.txt")] == ["a cat", "a dog"]

@@ -32,7 +32,7 @@ def test_each_picture_says_who_asked_for_it_who_judged_it_and_what_the_agent_sai
         "judge: no verdict",
         "truth: ✓ right",
     ]
-    assert sum(word.startswith("agent to tool: ") for word in said) == 3
+    assert said.count("agent to tool: “p”") == said.count("agent: “words”") == 3
     assert f"“{before.request.prompt}”" in said
 
 

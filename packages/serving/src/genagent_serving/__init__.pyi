@@ -10,9 +10,10 @@ from .live import LiveRounds, many_requests
 from .live_drawing import live_drawing
 from .page import index_page, request_page
 from .printable import one_line, printable
-from .prompt_check import prompt_problem, request_problems
+from .prompt_check import asked, prompt_problem, request_problems
 from .serve import Served, serve_agent
 from .serve_config import AgentLoopConfig, AgentServerConfig
+from .showing import shown
 
 __all__ = [
     "AgentLoop",
@@ -24,6 +25,7 @@ __all__ = [
     "LiveRounds",
     "Served",
     "answer",
+    "asked",
     "build_agent_app",
     "contact_sheet",
     "ending_words",
@@ -38,4 +40,5 @@ __all__ = [
     "request_problems",
     "serve_agent",
     "served_agent",
+    "shown",
 ]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from genagent_data import Request, system_message
+from genagent_data import Request, read_requests, system_message
 from genagent_serving.printable import one_line
 
 FRAME = 16
@@ -24,6 +24,25 @@ def prompt_problem(prompt: str) -> str | None:
             "UTF-8"
         )
     return None
+
+
+def asked(prompt: str, file: Path | None) -> list[Request]:
+    """The one request of ``prompt``, which goes by its own words, or those of ``file``.
+
+    Raises:
+        ValueError: neither is given or both are, the prompt cannot be asked, or a line of the file
+            is broken.
+        OSError: the file cannot be read.
+    """
+    if file is None:
+        if not prompt:
+            raise ValueError('no prompt; give one, "a photo of five clocks", or a --file of them')
+        if problem := prompt_problem(prompt):
+            raise ValueError(problem)
+        return [Request(id=prompt, prompt=prompt)]
+    if prompt:
+        raise ValueError(f"both a prompt and --file {file}; give one of them")
+    return read_requests(file)
 
 
 def request_problems(

@@ -23,7 +23,7 @@ def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
     and its frame and mark are the truth's, or the judge's where there is no truth.
 
     Args:
-        outcomes: by the name that heads the row, such as "before RL" and "after RL".
+        outcomes: by the name that heads the row, such as "before" and "after".
 
     Raises:
         ValueError: none has a picture.
@@ -59,19 +59,10 @@ def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
             asked = _wrapped(f"agent to tool: “{round.tool_prompt}”")
             axis.set_title(asked, fontsize=9, color="#0550ae", pad=9)
             verdict = f"{outcome.source}: {mark}"
-            label = {"fontsize": 11, "weight": "bold", "ha": "center", "va": "top"}
-            axis.text(0.5, -0.04, verdict, transform=axis.transAxes, color=color, **label)
             said = _wrapped(f"agent: “{round.judgement}”" if round.judgement else "agent: nothing")
-            axis.text(
-                0.5,
-                -0.14,
-                said,
-                transform=axis.transAxes,
-                fontsize=9,
-                color="#0550ae",
-                ha="center",
-                va="top",
-            )
+            below = {"transform": axis.transAxes, "ha": "center", "va": "top"}
+            axis.text(0.5, -0.04, verdict, color=color, fontsize=11, weight="bold", **below)
+            axis.text(0.5, -0.14, said, color="#0550ae", fontsize=9, **below)
     figure.savefig(path)
 
 
