@@ -2,16 +2,16 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from tests.ctrl_c import as_in_a_terminal
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # A variable of the shell's must not lead a test to somebody's store.
@@ -19,32 +19,30 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
 
 
 def run(
-    script: str, folder: Path, *options: str, before: Callable[[], None] | None = None
+    script: str, folder: Path, *options: str, under: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """The script in ``folder``, to its end."""
+    """The script in ``folder``, to its end, started by the command ``under``."""
     return subprocess.run(
-        [sys.executable, str(EXPERIMENTS / script), *options],
+        [*under, sys.executable, str(EXPERIMENTS / script), *options],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=400,
-        preexec_fn=before,
         env=os.environ | ENVIRONMENT,
     )
 
 
 def start(script: str, folder: Path, *options: str) -> subprocess.Popen[str]:
     """The script in ``folder``, begun."""
-    return subprocess.Popen(
-        [sys.executable, str(EXPERIMENTS / script), *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-        # A shell's background jobs, and what they start, ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    with as_in_a_terminal():
+        return subprocess.Popen(
+            [sys.executable, str(EXPERIMENTS / script), *options],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | ENVIRONMENT,
+        )
 
 
 def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:

@@ -1,6 +1,5 @@
 """The main job in the miniature: a process of its own, its outputs, its errors."""
 
-import resource
 import signal
 
 import pytest
@@ -19,9 +18,8 @@ from genagent_policy import Policy
 SCRIPT = "rl_flux.py"
 
 
-def limit_files() -> None:
-    """Writing past 3 MB fails from here on, as on a full disk: a policy has 5 MB."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+FULL_DISK = ("sh", "-c", 'ulimit -f 6000; exec "$@"', "sh")
+"""Writing past 3 MB (6,000 blocks of 512 bytes) fails, as on a full disk: a policy has 5 MB."""
 
 
 @pytest.mark.slow
@@ -124,7 +122,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path):
-    done = run(SCRIPT, tmp_path, "smoke", "--held-out", "4", before=limit_files)
+    done = run(SCRIPT, tmp_path, "smoke", "--held-out", "4", under=FULL_DISK)
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "policy" in done.stderr

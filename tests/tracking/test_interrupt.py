@@ -1,10 +1,10 @@
 """Ctrl-C before anything has begun, and from then on."""
 
-import signal
 import subprocess
 import sys
 
 import pytest
+from tests.ctrl_c import as_in_a_terminal
 
 BEGIN = "from genagent_tracking.interrupt import quit_on_interrupt, raise_on_interrupt as later\n"
 # Python drops what is raised in a destructor; an import runs callbacks that are no different.
@@ -17,14 +17,13 @@ print("went on")
 
 
 def python(code: str, *, ignored: bool = False) -> subprocess.CompletedProcess[str]:
-    handler = signal.SIG_IGN if ignored else signal.SIG_DFL
-    return subprocess.run(
-        [sys.executable, "-c", "import signal\n" + BEGIN + code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
-    )
+    with as_in_a_terminal(ignored=ignored):
+        return subprocess.run(
+            [sys.executable, "-c", "import signal\n" + BEGIN + code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
 
 @pytest.mark.parametrize("code", ["signal.raise_signal(signal.SIGINT)", IN_CALLBACK])
