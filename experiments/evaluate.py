@@ -130,7 +130,7 @@ PRESETS = {
         benchmark=BenchmarkConfig(held_out=18),
         strategies=StrategyConfig(strategies=("plain", "agent")),
         out=Path("evaluated-smoke"),
-        run=RunConfig(threads=1),
+        run=RunConfig(threads=1, trial=True),
     ),
     "flux-7b": EvaluateConfig(
         benchmark=BenchmarkConfig(bench="geneval++"),

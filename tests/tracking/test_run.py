@@ -118,9 +118,9 @@ def status(run: Run) -> str:
 def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     run, learner = make_run(tmp_path), Learner()
     with run.recording(learner):
-        before = run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3))
+        before = run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
         take_steps(run, learner, 3)
-        after = run.evaluate(3, world(), REQUESTS, lambda _: outcomes(run, *["red"] * 4))
+        after = run.evaluate(3, world(), REQUESTS, lambda *_: outcomes(run, *["red"] * 4))
         run.conclude(before, after)
     summary = json.loads((run.folder / "summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["seed"]) == ("finished", 3, 0)
@@ -155,7 +155,7 @@ def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys)
 def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
-        run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3))
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
     # The prompt "p" is three words from "a red circle".
     assert logged(run, "eval/first_prompt_near") == [(0, 1.0)]
     assert logged(run, "eval/broken_turns") == [(0, 0.0)]
@@ -241,10 +241,10 @@ def test_a_failure_goes_through_and_is_marked(tmp_path):
 def test_an_evaluation_is_made_once(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
-        made = run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, *["red", "blue"] * 2))
+        made = run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["red", "blue"] * 2))
     again = make_run(tmp_path, resumed=run.folder)
     with again.recording(Learner()):
-        found = again.evaluate(0, world(), REQUESTS, lambda _: pytest.fail("made already"))
+        found = again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("made already"))
     assert found == made
     assert logged(again, "eval/success") == [(0, 0.5)]
 
@@ -252,7 +252,7 @@ def test_an_evaluation_is_made_once(tmp_path):
 def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, capsys):
     run = make_run(tmp_path)
 
-    def partly(_: object) -> list[Outcome]:
+    def partly(*_: object) -> list[Outcome]:
         good, bad, *unknown = outcomes(run, *["red", "blue"] * 2)
         failed = replace(
             unknown[0].trajectory,

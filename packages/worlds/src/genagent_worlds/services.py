@@ -137,6 +137,11 @@ class Services:
         chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
         return chat_judges(chat, cache=cache)
 
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """Preset and options with which ``generate.py`` draws with the same tool."""
+        return ("flux-7b", "--world.tool", self.tool)
+
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
         by."""
