@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +41,7 @@ from genagent_tracking import (
     refuse,
     set_threads,
     stop,
+    waiting,
 )
 from genagent_worlds import FilesAndEndpoints
 
@@ -105,7 +106,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         config = read_config(GenerateConfig, PRESETS, with_preset(arguments), prog=PROG)
         set_threads(config.threads)
-        refuse(problems(config))
+        with nullcontext() if config.json else waiting("looking at it", at_once=False):
+            refuse(problems(config))
         folder, requests = opened(config)
         left = folder.left(requests)
     except ExceptionGroup as group:
@@ -218,6 +220,8 @@ def shown(
         yield lambda request: None, lambda answered: print_row(folder, answered.request)
     elif config.file is not None:
         done = len(requests) - len(left)
+        if left and not console.is_terminal:
+            print_line("loading")
         with serving.many_requests(console, len(requests), done=done) as show:
             yield (
                 lambda request: None,

@@ -6,6 +6,7 @@ from .figure import draw_outcomes
 from .interrupt import quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
+from .next_steps import trial_line
 from .pictures import picture_grid
 from .progress import answer_progress, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
@@ -50,5 +51,6 @@ __all__ = [
     "show_cells",
     "step_progress",
     "stop",
+    "trial_line",
     "waiting",
 ]

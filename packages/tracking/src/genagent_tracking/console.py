@@ -14,6 +14,15 @@ TERMINAL = Console(highlight=False, soft_wrap=True)
 """Standard output, whether it is a terminal or not."""
 FOLDED = 40
 """Characters of a table's words that figures may fold them to, before they give way themselves."""
+_OF_NO_FAULT = (
+    # Of a prompt that the model then is given cut off, as the agent is told.
+    ("transformers.tokenization_utils_base", "Token indices sequence length is longer"),
+    # FLUX's CLIP reads 77 tokens of each prompt and its T5 all of them.
+    ("diffusers.pipelines.flux.pipeline_flux", "The following part of your input was truncated"),
+    # Names an empty list of modules whenever a model is moved.
+    ("diffusers.models.modeling_utils", "There are modules in"),
+)
+"""Loggers, and how what is not wanted of them begins."""
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -27,9 +36,13 @@ LATEST = Latest()
 
 
 def quiet_libraries() -> None:
-    """Keep from the terminal what libraries say about themselves when they are loaded."""
+    """Keep from the terminal what libraries say of no fault, and what would break a bar."""
     # Its check for an accelerator warns on stdout that there is none, whenever diffusers is loaded.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
+    for logger, begins in _OF_NO_FAULT:
+        logging.getLogger(logger).addFilter(
+            lambda record, begins=begins: not str(record.msg).startswith(begins)
+        )
 
 
 def print_line(text: str) -> None:

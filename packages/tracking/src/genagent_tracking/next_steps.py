@@ -24,6 +24,12 @@ class Recorded(Protocol):
     def ui_command(self) -> str: ...
 
 
+def trial_line(name: str, steps: int = 0) -> str:
+    """All that a trial of an experiment ends with: its figures would be taken for more."""
+    what = f"{steps} steps" if steps else "so few requests"
+    return f"it works; {what} prove nothing; next: uv run experiments/{name}.py"
+
+
 def mlflow_lines(tracker: Recorded) -> list[str]:
     """The command that opens the store's pages, where one is needed, and this run's page.
 

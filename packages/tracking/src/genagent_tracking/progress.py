@@ -176,9 +176,13 @@ def _in_lines(bar: Bar) -> Iterator[None]:
 
 
 @contextmanager
-def waiting(title: str) -> Iterator[None]:
-    """Shows that something is going on which cannot be counted."""
-    if not TERMINAL.is_terminal:
+def waiting(title: str, *, at_once: bool = True) -> Iterator[None]:
+    """Shows that something is going on which cannot be counted.
+
+    Args:
+        at_once: begin with a line where there is no terminal; else only what lasts is told of.
+    """
+    if at_once and not TERMINAL.is_terminal:
         print_line(title)
     with _shown(title):
         yield

@@ -30,7 +30,7 @@ from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
-from genagent_tracking.next_steps import ask_lines, mlflow_lines
+from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrajectoryRecord
 from genagent_tracking.results import (
@@ -384,8 +384,7 @@ class Run:
 
     def _say_next(self, status: RunStatus) -> None:
         if self.config.trial and status == "finished":
-            what = f"{self.kept} steps" if self.kept else "so few requests"
-            print_line(f"it works; {what} prove nothing; next: uv run experiments/{self.name}.py")
+            print_line(trial_line(self.name, self.kept))
             return
         print_line("next:")
         for line in (*self.next, *mlflow_lines(self.tracker)):

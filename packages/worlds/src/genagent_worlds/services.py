@@ -37,7 +37,7 @@ class Services:
 
     tool: str = ""
     """What draws: image servers (http://host:8000, several with commas between), a profile that
-    `genagent-tools profiles` lists, or module:callable."""
+    genagent-tools profiles lists, or module:callable."""
     tool_device: str = "cuda"
     """Where a profile's pipeline runs."""
     tool_dialect: Literal["genagent", "openai", "vllm-omni", "sglang"] = "genagent"
