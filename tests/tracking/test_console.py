@@ -46,6 +46,16 @@ def test_words_without_room_are_folded_and_markup_in_them_is_text(
     assert " ".join(" ".join(lines[3:]).replace("50.0 % [34.1, 65.9]", "").split()) == what
 
 
+def test_a_figure_wider_than_the_terminal_is_folded_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = " ".join(f"word{number}" for number in range(30))
+    print_table("long", [{"file": "a", "said": long}], has_total=False)
+    lines = shown(capsys)
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[3:]).split() == ["a", *long.split()]
+
+
 def test_no_rows_are_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("nothing", [])
     assert shown(capsys)[0] == "nothing"

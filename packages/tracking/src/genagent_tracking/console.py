@@ -69,33 +69,30 @@ def print_table(
     """
     TERMINAL.print(title, markup=False, soft_wrap=False, style="italic")
     names = list(rows[0]) if rows else []
-    for figures in _that_fit(rows, names[:words], names[words:]):
+    widths = {n: 1 + max(cell_len(text) for text in (n, *(row[n] for row in rows))) for n in names}
+    room = TERMINAL.width - 2 - min(sum(widths[name] for name in names[:words]), FOLDED)
+    for figures in _that_fit(names[words:], widths, room):
         columns = [*names[:words], *figures]
+        too_wide = sum(widths[name] for name in figures) > room  # one that has no room even alone
         # As narrow as that: the table of results fits into 80 columns with 100 [93-100] in each.
         table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
         for name in columns:
             is_word = name in names[:words]
             justify = "left" if is_word else "right"
-            table.add_column(Text(name), justify=justify, no_wrap=not is_word, overflow="fold")
+            table.add_column(
+                Text(name), justify=justify, no_wrap=not is_word and not too_wide, overflow="fold"
+            )
         for index, row in enumerate(rows):
             cells = [Text(row[name]) for name in columns]
             table.add_row(*cells, end_section=has_total and index == 0)
         TERMINAL.print(table, soft_wrap=False)
 
 
-def _that_fit(
-    rows: Sequence[Mapping[str, str]], words: Sequence[str], figures: Sequence[str]
-) -> Iterator[list[str]]:
-    """The columns of figures, as many at a time as have room beside the words."""
-
-    def width(name: str) -> int:
-        return 1 + max(cell_len(text) for text in (name, *(row[name] for row in rows)))
-
-    beside = min(sum(map(width, words)), FOLDED)
-    room = max(TERMINAL.width - 2 - beside, 0)
+def _that_fit(figures: Sequence[str], widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """The columns of figures, as many at a time as have room."""
     chosen: list[str] = []
     for name in figures:
-        if chosen and sum(map(width, chosen)) + width(name) > room:
+        if chosen and sum(widths[one] for one in [*chosen, name]) > room:
             yield chosen
             chosen = []
         chosen.append(name)
