@@ -101,7 +101,6 @@ class _Board(Progress):
             console=TERMINAL,
             transient=True,
         )
-        self.open = 0
 
     def get_renderables(self) -> Iterator[RenderableType]:
         for task in self.tasks:
@@ -142,15 +141,12 @@ def _on_terminal(bar: Bar) -> Iterator[None]:
     board = _board = _board or _Board()
     beside = "" if len(bar.title) >= _LONG_TITLE else bar.title
     task: TaskID = board.add_task("", total=bar.total, bar=bar, beside=beside)
-    board.open += 1
-    if board.open == 1:
-        board.start()
+    board.start()
     try:
         yield
     finally:
-        board.open -= 1
         board.remove_task(task)
-        if board.open == 0:
+        if not board.tasks:
             board.stop()
             _board = None
 
