@@ -18,6 +18,7 @@ from genagent_tracking import (
     step_progress,
     waiting,
 )
+from genagent_tracking.console import LATEST
 from genagent_tracking.progress import clock
 
 
@@ -92,8 +93,9 @@ def test_a_file_has_a_line_at_once_and_others_after_quiet_seconds(
 def test_what_ends_soon_says_nothing_where_it_is_asked_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    LATEST.said = 0.0  # as in a process that has said nothing yet
     with waiting("scoring", at_once=False):
-        pass
+        progress.time.sleep(1.5)
     assert capsys.readouterr().out == ""
 
 

@@ -158,7 +158,8 @@ def _in_lines(bar: Bar) -> Iterator[None]:
     def speak() -> None:
         quiet = _QUIET
         while not over.wait(1.0):
-            if _innermost[-1:] == [bar] and time.monotonic() - LATEST.said >= quiet:
+            since = time.monotonic() - LATEST.said
+            if _innermost[-1:] == [bar] and min(since, bar.seconds) >= quiet:
                 print_line(bar.line())
                 quiet = min(1.5 * quiet, _QUIET_AT_MOST)
 
