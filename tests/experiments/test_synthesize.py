@@ -204,7 +204,7 @@ def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     summary, _ = summary_of(done.stdout, tmp_path)
     assert len(RecordFolder(tmp_path / "made")) == summary["records"] > 0
-    assert "24/24 requests" in done.stdout and "solved_plainly" in done.stdout
+    assert "requests  24/24" in done.stdout and "solved_plainly" in done.stdout
     assert "time: hard" in done.stdout
     _, logged = only_run(tmp_path, "synthesize")
     assert logged.data.metrics["funnel/balance/kept"] == summary["records"]
