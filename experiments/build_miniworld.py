@@ -38,8 +38,9 @@ from genagent_tracking import (
     Run,
     RunConfig,
     print_line,
-    print_table,
     run_experiment,
+    trial_line,
+    waiting,
 )
 
 SANA_TRAINING = ToolTraining(vae_steps=1500, flow_steps=1700, dropped=0.1)
@@ -83,6 +84,7 @@ PRESETS = {
     "full": BuildConfig(),
     "smoke": BuildConfig(
         work=Path("build/smoke"),
+        run=RunConfig(trial=True),
         held_out=20,
         tool=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
         sana=ToolTraining(vae_steps=4, flow_steps=4, scenes=128),
@@ -112,7 +114,9 @@ def main(config: BuildConfig, run: Run) -> None:
     from genagent_building.sana import SANA
     from genagent_building.stages import judge_stages, policy_stages, tool_stages
     from genagent_building.weights_report import built_figures, install
+    from genagent_miniworld.load import quietly
 
+    quietly()
     run.begin()
     work, seed, count = config.work, config.run.seed, config.held_out
     tool_stages(FLUX, config.tool, work, vae="vae")
@@ -120,13 +124,18 @@ def main(config: BuildConfig, run: Run) -> None:
     tool_stages(SANA, config.sana, work, vae="sana-vae")
     tool_stages(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
     judge_stages(config.judge, work, seed=seed, store=run.pictures)
-    figures = built_figures(work, count=count, seed=seed, store=run.pictures)
+    with waiting(f"measuring each part on {count} held-out requests"):
+        figures = built_figures(work, count=count, seed=seed, store=run.pictures)
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
-    print_table("held-out requests, 95 % intervals", rows)
+    run.say_table("held-out requests, 95 % intervals", rows, has_total=False, words=2)
     write_text(work / "README.md", markdown(figures, _facts(config)))
-    print_line(str(work / "README.md"))
     if config.install:
         print_line(f"installed in {install(work)}")
+    elif config.run.trial:
+        print_line(trial_line(run.name, config.tool.flow_steps))
+    else:
+        print_line(f"next: uv run experiments/{run.name}.py --install")
+    print_line(str(work / "README.md"))
 
 
 def _facts(config: BuildConfig) -> dict[str, str]:

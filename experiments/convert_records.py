@@ -39,7 +39,9 @@ class ConvertConfig:
     data: Path
     """Folder to read; of sharegpt and openai also a .jsonl or .json file."""
     source: Annotated[Format, tyro.conf.arg(name="from")] = "records"
+    """What is read."""
     to: Format
+    """What is written."""
     out: Path
     """Folder to write."""
     name: str = "genagent"
@@ -116,4 +118,4 @@ def _options(config: ConvertConfig, drop: Drop) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(ConvertConfig, description=__doc__)))
+    sys.exit(main(tyro.cli(ConvertConfig, description=(__doc__ or "").replace("``", ""))))

@@ -41,6 +41,7 @@ from genagent_tracking import (
     refuse,
     run_experiment,
     show_cells,
+    waiting,
 )
 from genagent_worlds import (
     BenchmarkConfig,
@@ -130,7 +131,7 @@ PRESETS = {
         benchmark=BenchmarkConfig(held_out=18),
         strategies=StrategyConfig(strategies=("plain", "agent")),
         out=Path("evaluated-smoke"),
-        run=RunConfig(threads=1),
+        run=RunConfig(threads=1, trial=True),
     ),
     "flux-7b": EvaluateConfig(
         benchmark=BenchmarkConfig(bench="geneval++"),
@@ -159,13 +160,14 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
     """The cells of one tool, each answered and scored."""
     services, seed = config.worlds[tool_name], config.run.seed
     served = services.tool_model
-    # Only the miniature has requests and a truth of its own.
-    world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
-    tool = services.open_tool() if world is None else world.tool
-    words = services.words_of(tool)
-    benchmark = config.benchmark.open(world)
-    own = world if config.benchmark.bench == "miniature" else None
-    scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
+    with waiting(f"loading {tool_name}"):
+        # Only the miniature has requests and a truth of its own.
+        world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
+        tool = services.open_tool() if world is None else world.tool
+        words = services.words_of(tool)
+        benchmark = config.benchmark.open(world)
+        own = world if config.benchmark.bench == "miniature" else None
+        scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
     selector = None if own is None else ScoredByJudge(judge=own.judges.point)
     for policy_name, strategy, name, rounds in ways(config, run, words):
         cell = Cell(
@@ -198,9 +200,10 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 ended=None if ahead is None else ahead.ended,
             )
         for how in ("best",) if name == "best-of" else config.select:
-            scored = rollout.score_cell(
-                cell, answers, benchmark, scorer, how=how, selector=selector, seed=seed
-            )
+            with waiting(f"scoring {tool_name}, {cell.title}", at_once=False):
+                scored = rollout.score_cell(
+                    cell, answers, benchmark, scorer, how=how, selector=selector, seed=seed
+                )
             record_cell(run, scored, config.out / CELLS)
             yield scored
 
@@ -217,7 +220,9 @@ def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
     answers = rollout.given_answers(benchmark.requests, pictures, store)
     depends = {"pictures": str(folder), "requests": benchmark.version}
     cell = Cell(policy=None, tool=folder.name, strategy="pictures", rounds=1, depends=depends)
-    scored = rollout.score_cell(cell, answers, benchmark, scorer, how="last", seed=config.run.seed)
+    with waiting(f"scoring {len(answers)} pictures", at_once=False):
+        seed = config.run.seed
+        scored = rollout.score_cell(cell, answers, benchmark, scorer, how="last", seed=seed)
     (config.out / CELLS).mkdir(exist_ok=True)
     record_cell(run, scored, config.out / CELLS)
     return scored
@@ -235,7 +240,8 @@ def ways(
             yield None, strategy, name, rounds
     for options in config.all_policies:
         assert of_policy is not None
-        policy = options.load(config.world.policies, words=words)
+        with waiting(f"loading {options.policy}"):
+            policy = options.load(config.world.policies, words=words)
         opened = of_policy.open(
             config.out,
             engine=config.engine.open(policy, config.sampling, run.folder),

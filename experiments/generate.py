@@ -16,6 +16,7 @@ if __name__ == "__main__":
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,7 @@ from genagent_tracking import (
     refuse,
     set_threads,
     stop,
+    waiting,
 )
 from genagent_worlds import FilesAndEndpoints
 
@@ -103,7 +105,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         config = read_config(GenerateConfig, PRESETS, with_preset(arguments), prog=PROG)
         set_threads(config.threads)
-        refuse(problems(config))
+        with nullcontext() if config.json else waiting("looking at it", at_once=False):
+            refuse(problems(config))
         folder, requests = opened(config)
         left = folder.left(requests)
     except ExceptionGroup as group:

@@ -18,7 +18,7 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -85,7 +85,7 @@ PRESETS = {
         steps=2,
         groups=GroupConfig(requests_per_step=4),
         evaluation=EvaluationConfig(held_out=20),
-        run=RunConfig(threads=1, trajectories_every=1),
+        run=RunConfig(threads=1, trajectories_every=1, trial=True),
     ),
     "flux-7b": FLUX,
     "qwen3-vl-8b": FLUX,
@@ -112,15 +112,17 @@ def main(config: RLConfig, run: Run) -> None:
     update = genagent_policy.GRPOUpdate(policy, config.grpo)
     held_out = world.held_out[: config.evaluation.held_out]
 
-    def look(requests: Sequence[Request]) -> list[Outcome]:
+    def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
-        return rollout.evaluate(engine, world, requests, pictures=run.pictures, **how)
+        shown = {"pictures": run.pictures, "progress": progress}
+        return rollout.evaluate(engine, world, requests, **how, **shown)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
             learn(config, run, world, engine, update, step)
-        run.conclude(before, run.evaluate(config.steps, world, held_out, look))
+        after = run.evaluate(config.steps, world, held_out, look)
+        run.conclude(before, after, asking=config.world.asking)
 
 
 def learn(

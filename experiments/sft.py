@@ -14,7 +14,7 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -91,7 +91,7 @@ PRESETS = {
         evaluate_every=2,
         sft=replace(COLD_START, batch_size=16, epochs=1.0),
         evaluation=EvaluationConfig(held_out=20),
-        run=RunConfig(threads=1),
+        run=RunConfig(threads=1, trial=True),
     ),
     "qwen2.5-vl-7b": PAPER,
     "qwen3-vl-8b": PAPER,
@@ -119,10 +119,11 @@ def main(config: ColdStartConfig, run: Run) -> None:
     engine = config.engine.open(policy, config.sampling, run.folder)
     held_out = world.held_out[: config.evaluation.held_out]
 
-    def look(requests: Sequence[Request]) -> list[Outcome]:
+    def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         engine.publish()
         how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
-        return rollout.evaluate(engine, world, requests, pictures=run.pictures, **how)
+        shown = {"pictures": run.pictures, "progress": progress}
+        return rollout.evaluate(engine, world, requests, **how, **shown)
 
     def foretell() -> "policies.HeldOutLoss":
         tokens = config.sft.micro_batch_tokens
@@ -144,9 +145,10 @@ def main(config: ColdStartConfig, run: Run) -> None:
         title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
         run.table("conduct", title, conduct_rows(*ways.values()))
         figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
-        run.conclude(before, after, figures | {name: way.figures() for name, way in ways.items()})
         if config.out is not None:
             policy.save(config.out)
+        figures |= {name: way.figures() for name, way in ways.items()}
+        run.conclude(before, after, figures, asking=config.world.asking)
 
 
 if __name__ == "__main__":

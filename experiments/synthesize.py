@@ -68,7 +68,7 @@ PRESETS = {
         out=Path("synthesized-smoke"),
         licence="apache-2.0",
         synthesis=SynthesisConfig(chunk=16, batch=16),
-        run=RunConfig(threads=1),
+        run=RunConfig(threads=1, trial=True),
     ),
     "qwen-teachers": SynthesizeConfig(
         world=FilesAndEndpoints(tool_device="cuda", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"),
@@ -105,6 +105,7 @@ def main(config: SynthesizeConfig, run: Run) -> None:
                     about={"sources": asked.sources, "licence": config.licence},
                     progress=progress,
                 )
+            run.next.append(f"uv run experiments/sft.py --data {config.out}")
             run.conclude_funnel(funnel, config.out)
 
 

@@ -37,7 +37,7 @@ def options(folder: Path, painter: str, judge: str, *more: str) -> list[str]:
 
 
 def test_the_miniature_by_its_truth_and_again_for_nothing(tmp_path: Path):
-    first = run(SCRIPT, tmp_path, "smoke")
+    first = run(SCRIPT, tmp_path, "smoke", "--no-trial")
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     summary, _ = summary_of(first.stdout, tmp_path)
@@ -48,10 +48,10 @@ def test_the_miniature_by_its_truth_and_again_for_nothing(tmp_path: Path):
         agent["diagnostics"]["pictures"]["value"] > 1 == plain["diagnostics"]["pictures"]["value"]
     )
     assert "against plain, same requests and seeds" in first.stdout
-    assert max(len(line) for line in first.stdout.splitlines()) <= 88
+    assert max(len(line) for line in first.stdout.splitlines()) <= 80
     files = {path: path.read_bytes() for path in (tmp_path / "evaluated-smoke").rglob("*.jsonl")}
 
-    other = run(SCRIPT, tmp_path, "smoke", "--strategy", "first-prompt", "--compare")
+    other = run(SCRIPT, tmp_path, "smoke", "--no-trial", "--strategy", "first-prompt", "--compare")
     assert other.returncode == 0, other.stderr
     assert all(path.read_bytes() == content for path, content in files.items())
     shown = [line.split("  ")[0].strip() for line in other.stdout.splitlines()]

@@ -38,7 +38,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(records: Path) -> list[str]:
-    return ["smoke", "--data", str(records), *QUICK]
+    return ["smoke", "--no-trial", "--data", str(records), *QUICK]
 
 
 @pytest.mark.slow

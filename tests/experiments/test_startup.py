@@ -41,6 +41,7 @@ from tests.experiments.running import EXPERIMENTS, start
             "build_miniworld.py",
             ("--resume", "--tool.flow-steps", "--judge.steps", "--work", "--threads"),
         ),
+        ("convert_records.py", ("--data", "--from", "--to", "--out", "--drop")),
         ("evaluate.py", ("--bench", "--strategy", "--tools", "--policy", "--select", "--seed")),
     ],
 )
@@ -56,7 +57,7 @@ def test_help_does_not_wait_for_the_heavy_libraries(tmp_path, script, options):
     for option in options:
         assert option in done.stdout, option
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert "genagent_tracking" in imported
+    assert "genagent_data" in imported
     heavy = {"torch", "transformers", "diffusers", "mlflow", "scipy", "matplotlib"}
     assert not heavy & imported
 

@@ -162,3 +162,8 @@ def test_the_judge_verifier_is_the_truth_itself(tmp_path):
     assert config.problems() == []
     world = config.open(tmp_path, seed=0)
     assert isinstance(world.judges.point, Verifier) and world.judges is world.truth
+
+
+def test_who_asks_a_policy_draws_with_the_tool_that_it_learnt_with():
+    assert Miniature().asking == ()
+    assert Miniature(tool="sana-mini").asking == ("--world.tool", "sana-mini")

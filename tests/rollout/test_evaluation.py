@@ -55,9 +55,17 @@ def test_an_evaluation_samples_as_its_engine_is_told_and_asks_the_judge(
     lengths = []
     for limit in (3, 9):
         engine = LocalEngine(tiny_policy, SamplingConfig(max_turn_tokens=limit))
+        answered: list[tuple[int, int]] = []
         outcomes = evaluate(
-            engine, world, requests, seed=3, max_rounds=1, pictures=PictureStore(tmp_path)
+            engine,
+            world,
+            requests,
+            seed=3,
+            max_rounds=1,
+            pictures=PictureStore(tmp_path),
+            progress=lambda done, total, told=answered: told.append((done, total)),
         )
+        assert answered == [(1, 2), (2, 2)]
         assert [outcome.request.id for outcome in outcomes] == ["a", "b"]
         assert {outcome.source for outcome in outcomes} == {"judge"}
         lengths.append(engine.sampling.max_turn_tokens)

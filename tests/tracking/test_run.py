@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,9 +119,9 @@ def status(run: Run) -> str:
 def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     run, learner = make_run(tmp_path), Learner()
     with run.recording(learner):
-        before = run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3))
+        before = run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
         take_steps(run, learner, 3)
-        after = run.evaluate(3, world(), REQUESTS, lambda _: outcomes(run, *["red"] * 4))
+        after = run.evaluate(3, world(), REQUESTS, lambda *_: outcomes(run, *["red"] * 4))
         run.conclude(before, after)
     summary = json.loads((run.folder / "summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["seed"]) == ("finished", 3, 0)
@@ -136,6 +137,49 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[-1] == str(run.folder / "summary.json")
     assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
+    assert "success 25.0 % [4.6, 69.9] of 4 requests" in lines
+    begin = lines.index("next:")
+    ask, policy, pages, page = (line.strip() for line in lines[begin + 1 : -1])
+    assert ask == "uv run experiments/generate.py 'a red circle' \\"
+    assert policy == f"--policy {run.folder / 'policy'}"
+    assert pages.startswith("uv run mlflow ui --backend-store-uri sqlite:////")
+    assert page.endswith(f"/#/experiments/{run.tracker.experiment_id}/runs/{run.tracker.run_id}")
+
+
+def test_a_trial_ends_with_one_line_and_keeps_its_figures(tmp_path, capsys):
+    trial = replace(config(tmp_path), trial=True)
+    run, learner = Run("job", trial, trial), Learner()
+    with run.recording(learner):
+        before = run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["blue"] * 4))
+        run.table("manners", "what was said", [{"said": "please"}])
+        take_steps(run, learner, 2)
+        run.conclude(before, outcomes(run, *["red"] * 4))
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-2:] == [
+        "it works; 2 steps prove nothing; next: uv run experiments/job.py",
+        str(run.folder / "summary.json"),
+    ]
+    assert not [line for line in lines if "%" in line or "please" in line or line == "next:"]
+    assert json.loads((run.folder / "summary.json").read_text())["after"]["success"] == 1.0
+    kept = MlflowClient(run.tracker.uri).list_artifacts(run.tracker.run_id)
+    assert {"held_out.json", "manners.json"} <= {one.path for one in kept}
+
+
+def test_it_is_loading_until_it_is_recorded(tmp_path, monkeypatch):
+    run, heard = make_run(tmp_path), []
+
+    @contextmanager
+    def waiting(title):
+        heard.append(title)
+        yield
+        heard.append("over")
+
+    monkeypatch.setattr("genagent_tracking.run.waiting", waiting)
+    with run.loading():
+        assert heard == ["loading"]
+        with run.recording(Learner()):
+            assert heard == ["loading", "over"]
+    assert heard == ["loading", "over"]
 
 
 def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys):
@@ -155,7 +199,7 @@ def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys)
 def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
-        run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, "red", *["blue"] * 3))
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
     # The prompt "p" is three words from "a red circle".
     assert logged(run, "eval/first_prompt_near") == [(0, 1.0)]
     assert logged(run, "eval/broken_turns") == [(0, 0.0)]
@@ -241,10 +285,10 @@ def test_a_failure_goes_through_and_is_marked(tmp_path):
 def test_an_evaluation_is_made_once(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
-        made = run.evaluate(0, world(), REQUESTS, lambda _: outcomes(run, *["red", "blue"] * 2))
+        made = run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["red", "blue"] * 2))
     again = make_run(tmp_path, resumed=run.folder)
     with again.recording(Learner()):
-        found = again.evaluate(0, world(), REQUESTS, lambda _: pytest.fail("made already"))
+        found = again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("made already"))
     assert found == made
     assert logged(again, "eval/success") == [(0, 0.5)]
 
@@ -252,7 +296,7 @@ def test_an_evaluation_is_made_once(tmp_path):
 def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, capsys):
     run = make_run(tmp_path)
 
-    def partly(_: object) -> list[Outcome]:
+    def partly(*_: object) -> list[Outcome]:
         good, bad, *unknown = outcomes(run, *["red", "blue"] * 2)
         failed = replace(
             unknown[0].trajectory,

@@ -236,3 +236,8 @@ def test_own_code_draws_and_judges(files, tmp_path, monkeypatch):
     [verdict] = world.judges.pair.compare([pair])
     assert verdict is not None and verdict.reason == "own code"
     assert world.judges.take_counts() == {}
+
+
+def test_who_asks_a_policy_is_told_preset_and_servers():
+    world = FilesAndEndpoints(tool="http://gpu1:8000,http://gpu2:8000")
+    assert world.asking == ("flux-7b", "--world.tool", "http://gpu1:8000,http://gpu2:8000")

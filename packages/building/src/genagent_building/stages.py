@@ -32,7 +32,7 @@ from genagent_miniworld import TOOLS, ScriptedTeacher, Teacher, Verifier, load_t
 from genagent_miniworld.grammar import sample_requests
 from genagent_policy import Policy
 from genagent_tools import DiffusersTool, ImageTool
-from genagent_tracking import print_line, step_progress
+from genagent_tracking import funnel_progress, print_line, step_progress, waiting
 from genagent_worlds import rate
 
 
@@ -66,17 +66,19 @@ def policy_stages(training: PolicyTraining, work: Path, *, seed: int, held_out: 
     def drawn_lessons() -> Sequence[Lesson]:
         if not lessons:
             count = training.trajectories
-            print_line(f"drawing {count} trajectories of the teacher")
-            lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=seed))
+            with waiting(f"drawing {count} trajectories of the teacher"):
+                lessons.extend(cold_start_lessons(count, tool, Teacher(), seed=seed))
         return lessons
 
     def vision_stage() -> None:
         policy = build_policy(seed)
-        pictures = drawn_pictures(training.vision.pictures, tool, seed=seed)
+        with waiting(f"drawing {training.vision.pictures} pictures to look at"):
+            pictures = drawn_pictures(training.vision.pictures, tool, seed=seed)
         with _bar("vision", training.vision.steps) as report:
             head = train_vision(policy, pictures, training.vision, report, seed=seed)
-        unseen = drawn_pictures(held_out, tool, seed=seed, split="held-out")
-        share = rate(pictures_read(policy, head, unseen))
+        with waiting("reading held-out pictures", at_once=False):
+            unseen = drawn_pictures(held_out, tool, seed=seed, split="held-out")
+            share = rate(pictures_read(policy, head, unseen))
         print_line(f"held-out drawn pictures read without error: {share}")
         policy.save(work / "vision.partial")
 
@@ -136,7 +138,9 @@ def records_stage(work: Path, count: int, tool: ImageTool, *, drawn_by: Path, se
         print_line(f"{count} requests are drawn, judged and drawn again")
         requests = sample_requests(count, seed=derive_seed(seed, "synthesis"), split="train")
         folder, config = work / "synthesized.partial", SynthesisConfig()
-        synthesize(requests, services, ScriptedTeacher(), config, folder, seed=seed)
+        with funnel_progress(count) as progress:
+            teacher = ScriptedTeacher()
+            synthesize(requests, services, teacher, config, folder, seed=seed, progress=progress)
 
     _stage(work / "synthesized", synthesis, goes_on=True)
 
@@ -188,13 +192,14 @@ def _kept_cases(
     path = work / f"judge-cases-{name}.npz"
     if not path.exists():
         tool = built_tool(name, work)
-        print_line(f"{name} draws {2 * (training.cases + training.agent_cases)} pictures to judge")
-        agent = Policy.load(work / "sft")
-        save_cases(
-            drawn_cases(training.cases, tool, seed=seed)
-            + agent_cases(training.agent_cases, agent, tool, seed=seed, store=store),
-            path,
-        )
+        count = 2 * (training.cases + training.agent_cases)
+        with waiting(f"{name} draws {count} pictures to judge"):
+            agent = Policy.load(work / "sft")
+            save_cases(
+                drawn_cases(training.cases, tool, seed=seed)
+                + agent_cases(training.agent_cases, agent, tool, seed=seed, store=store),
+                path,
+            )
     return load_cases(path)
 
 

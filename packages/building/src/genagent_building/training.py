@@ -23,11 +23,17 @@ class ToolTraining:
     """How a tool is trained; the defaults are flux-mini's."""
 
     vae_steps: int = 2200
+    """Optimizer steps of the autoencoder."""
     vae_learning_rate: float = 4e-3
+    """The autoencoder's."""
     vae_batch: int = 16
+    """Pictures in a step of the autoencoder."""
     flow_steps: int = 7000
+    """Optimizer steps of the transformer and the text encoders, by flow matching."""
     flow_learning_rate: float = 2e-3
+    """Theirs."""
     batch: int = 64
+    """Captioned pictures in a step of theirs."""
     scenes: int = 16000
     """Different pictures it sees."""
     terse: float = 0.12
@@ -39,6 +45,7 @@ class ToolTraining:
     average: float = 0.999
     """Decay of the weight average that ships."""
     seed: int = 0
+    """Of the weights it begins with and of all that it sees."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +53,9 @@ class VisionTraining:
     """How the vision tower is trained."""
 
     steps: int = 1000
+    """Optimizer steps."""
     learning_rate: float = 3e-3
+    """At its highest."""
     batch: int = 128
     """Pictures a step."""
     pictures: int = 12000
@@ -63,29 +72,35 @@ class VisionTraining:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyTraining:
-    """How the policies are trained; the stages after ``vision`` take ``batch`` lessons a step."""
+    """How the policies are trained; the stages after vision take batch lessons a step."""
 
     vision: VisionTraining = field(default_factory=VisionTraining)
     reading_steps: int = 2600
+    """Optimizer steps of the stage reading."""
     reading_rate: float = 1.5e-3
+    """Its learning rate."""
     drawn: float = 0.3
-    """Share of ``reading``'s lessons that the tool has drawn."""
+    """Share of reading's lessons that the tool has drawn."""
     drill_batch: int = 48
-    """Drills in a step of their own after each step of ``reading``."""
+    """Drills in a step of their own after each step of reading."""
     base_steps: int = 120
+    """Optimizer steps of the stage base."""
     base_rate: float = 3e-4
+    """Its learning rate."""
     fault: float = 0.13
-    """Share of ``base``'s turns that break the protocol."""
+    """Share of base's turns that break the protocol."""
     trajectories: int = 5000
-    """Trajectories through the tool, for the stages before ``sft`` that show drawn pictures."""
+    """Trajectories through the tool, for the stages before sft that show drawn pictures."""
     requests: int = 10000
-    """Requests that ``sft``'s records are synthesized of."""
+    """Requests that sft's records are synthesized of."""
     records_by: Literal["built", "shipped"] = "built"
     """Whose pictures they show: those of this build's flux-mini, or of the one that ships, for a
     build of a few steps, whose own draws nothing that passes."""
     cold_start: SFTConfig = COLD_START
     batch: int = 32
+    """Lessons a step."""
     seed: int = 0
+    """Of all that is drawn by chance in these stages."""
 
 
 JUDGE_VISION = VisionTraining(
@@ -103,7 +118,9 @@ class JudgeTraining:
     """The same for the agent."""
     vision: VisionTraining = field(default_factory=lambda: JUDGE_VISION)
     steps: int = 4000
+    """Optimizer steps, after those of its eyes."""
     learning_rate: float = 1e-3
+    """Of these steps."""
     eyes_rate: float = 1e-3
     """Of the vision tower's own steps, one beside each of these."""
     batch: int = 32
@@ -121,3 +138,4 @@ class JudgeTraining:
     drills: int = 40
     """Replies in words alone in a step of their own, of which only conclusions are learnt."""
     seed: int = 0
+    """Of all that is drawn by chance in these stages."""

@@ -28,7 +28,7 @@ class PoolConfig:
     """
 
     files: tuple[Path, ...] = ()
-    """Requests to learn from, in any form that ``read_requests`` knows."""
+    """Requests to learn from, in any form that request files have."""
     benchmarks: tuple[Path, ...] = ()
     """Requests of which nothing may be learnt, likewise."""
     similarity: float = 0.8

@@ -38,7 +38,7 @@ WORDINGS: tuple[Callable[[Spec], str], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptedTeacher:
-    """Knows what a request means and reads pictures without error; a ``Teacher`` that costs
+    """Knows what a request means and reads pictures without error; a teacher that costs
     nothing."""
 
     kind: Annotated[Literal["scripted"], tyro.conf.Suppress] = "scripted"

@@ -17,6 +17,7 @@ from genagent_worlds import FileRequests, Judges, Services, World, chat_judges
 
 HELD_OUT = 900
 """Held-out requests on offer, a hundred of each task; ``count`` has few more."""
+TOOL = "flux-mini"
 JUDGE = "judge-mini"
 VERIFIER = "verifier"
 
@@ -31,7 +32,7 @@ class Miniature(Services):
     default."""
     held_out: Path | None = None
     """File of requests for the evaluations, likewise."""
-    tool: str = "flux-mini"
+    tool: str = TOOL
     """What draws: flux-mini, sana-mini, qwen-image-mini, or whatever else draws (image servers
     with commas between, a profile, module:callable)."""
     tool_device: str = "cpu"
@@ -87,6 +88,11 @@ class Miniature(Services):
         """See ``Services``."""
         quietly()
         return Services.open_tool(self)
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """See ``Services``."""
+        return () if self.tool == TOOL else ("--world.tool", self.tool)
 
     def words_of(self, tool: ImageTool) -> int | None:
         """The option alone: see ``tool_words``."""

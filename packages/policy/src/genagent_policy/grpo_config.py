@@ -13,14 +13,15 @@ class GRPOConfig:
     """How the policy learns from a batch of rollouts."""
 
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr", "--grpo.lr"])] = 2e-4
+    """AdamW's, after the warm-up."""
     warmup_batches: int = 0
-    """Batches over which ``linear_rate`` rises to the learning rate."""
+    """Batches over which the rate rises to the learning rate."""
     final_fraction: float = 1.0
-    """What ``linear_rate`` falls to after the last batch, as a part of the learning rate."""
+    """What the rate falls to after the last batch, as a part of the learning rate."""
     clip_low: float = 0.2
-    """The ratio counts down to ``1 - clip_low``."""
+    """The ratio counts down to 1 - clip_low."""
     clip_high: float = 0.2
-    """The ratio counts up to ``1 + clip_high``."""
+    """The ratio counts up to 1 + clip_high."""
     truncate_at: float | None = None
     """Correct for an engine whose log-probs differ from the trainer's: each token counts by
     the ratio of the two, at most this, 2 for example, at the price of one more forward pass. None:
@@ -37,8 +38,11 @@ class GRPOConfig:
     do: 1,024 stay in a CPU's caches (the miniature learns a third faster than with 8,192), a GPU
     wants as many as its memory holds."""
     max_grad_norm: float = 1.0
+    """A longer gradient is cut to that norm."""
     weight_decay: float = 0.0
+    """AdamW's."""
     freeze_vision: bool = True
+    """Whether the vision tower stays as it is."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_grad_norm"):

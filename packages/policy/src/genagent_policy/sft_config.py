@@ -12,12 +12,15 @@ class SFTConfig:
     """How the policy is cold-started; the defaults are the paper's."""
 
     learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr", "--sft.lr"])] = 1e-5
-    """At the end of the warm-up; falls along a cosine to ``final_fraction`` of it."""
+    """At the end of the warm-up; falls along a cosine to final_fraction of it."""
     batch_size: int = 256
+    """Records behind one optimizer step."""
     epochs: float = 3.0
+    """How often the records are gone through; a part of a time too."""
     warmup_fraction: float = 0.03
     """Part of all steps over which the rate rises from zero."""
     final_fraction: float = 0.0
+    """What the rate falls to at the end, as a part of the learning rate."""
     micro_batch_tokens: int = 8192
     """Padded tokens run through the model at once; results do not depend on it, memory and speed
     do."""
@@ -31,8 +34,11 @@ class SFTConfig:
     """Threads that decode pictures and render records ahead of the update; each has one micro-batch
     at hand, and memory grows with nothing else."""
     weight_decay: float = 0.0
+    """AdamW's."""
     max_grad_norm: float = 1.0
+    """A longer gradient is cut to that norm."""
     freeze_vision: bool = False
+    """Whether the vision tower stays as it is."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "max_grad_norm"):

@@ -29,15 +29,14 @@ from genagent_rewards.verdict import (
 )
 
 SingleRound = Literal["zero", "literal", "if_passed", "none"]
-"""What one picture earns as pair reward: nothing, all of it (the empty "for all"), or all of it
-where the point reward was earned. "none" turns the pair reward off for every trajectory."""
+"""See ``RewardConfig.single_round``."""
 
 _READINGS = ("zero", "literal", "if_passed", "none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RewardConfig:
-    """Sizes of the reward's parts. Example: ``RewardConfig(single_round="zero")``"""
+    """Sizes of the reward's parts. Example: RewardConfig(single_round="zero")"""
 
     point: float = 0.7
     """Earned where the last picture satisfies the request."""
@@ -48,6 +47,9 @@ class RewardConfig:
     lambda_failed: float = 0.5
     """Factor of the pair reward where the point reward was not earned."""
     single_round: SingleRound = "if_passed"
+    """What one picture earns as pair reward: zero, nothing; literal, all of it (the empty "for
+    all"); if_passed, all of it where the point reward was earned. none turns the pair reward off
+    for every trajectory."""
     both_orders: bool = False
     """Ask each pair in both orders; a win must hold in both."""
 

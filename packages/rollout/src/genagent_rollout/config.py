@@ -50,6 +50,7 @@ class GroupConfig:
     """How many attempts a step is of."""
 
     requests_per_step: int = 16
+    """Requests that a step learns from."""
     samples: int = 12
     """G': attempts at each request."""
     keep: int = 8

@@ -1,6 +1,6 @@
 """How an agent does on requests it never learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from genagent_data import PictureStore, Request, derive_seed
@@ -19,18 +19,26 @@ def evaluate(
     seed: int,
     max_rounds: int,
     pictures: PictureStore,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
     """Let the agent answer each request once, and see what became of it.
 
     The seeds of rollouts follow from ``seed`` and the request's id, so that two policies meet the
     same noise.
+
+    Args:
+        progress: told how many requests have been answered, and how many there are.
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     at_once = world.truth is None and world.judges.at_once
     with ThreadPoolExecutor(JUDGED_AT_ONCE) as threads:
         judging: dict[int, Future[list[Outcome]]] = {}
+        answered: set[int] = set()
 
         def ended(place: int, rollout: Rollout) -> None:
+            answered.add(place)
+            if progress is not None:
+                progress(len(answered), len(requests))
             if at_once:
                 judging[place] = threads.submit(measure, world, [rollout.trajectory])
 

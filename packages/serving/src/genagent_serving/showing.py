@@ -45,6 +45,8 @@ def shown(
         yield lambda request: None, lambda answered: _print_row(folder, answered.request)
     elif how == "many":
         done = len(requests) - len(left)
+        if left and not console.is_terminal:
+            print_line("loading")
         with many_requests(console, len(requests), done=done) as show:
             yield (
                 lambda request: None,

@@ -1,20 +1,14 @@
 from .comparison import record_cell, show_cells
 from .config import config_from_json, config_to_json, flatten_config
-from .console import (
-    answer_progress,
-    funnel_progress,
-    print_error,
-    print_line,
-    print_table,
-    quiet_libraries,
-    step_progress,
-)
+from .console import print_error, print_line, print_table, quiet_libraries
 from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
 from .figure import draw_outcomes
 from .interrupt import quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
+from .next_steps import trial_line
 from .pictures import picture_grid
+from .progress import answer_progress, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
@@ -57,4 +51,6 @@ __all__ = [
     "show_cells",
     "step_progress",
     "stop",
+    "trial_line",
+    "waiting",
 ]

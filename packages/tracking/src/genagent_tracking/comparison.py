@@ -8,7 +8,6 @@ from typing import Any
 
 from genagent_data import write_text
 from genagent_tracking.comparison_chart import Compared, draw_comparison
-from genagent_tracking.console import print_line, print_table
 from genagent_tracking.pictures import picture_grid
 from genagent_tracking.run import Run
 from genagent_worlds import Estimate, ScoredAttempt, ScoredCell, paired_gain
@@ -61,21 +60,21 @@ def show_cells(
         [one] = cells
         title = f"{one.cell.tool}, {one.title}: {table.title}"
         rows = table.as_rows()
-        print_table(title, [rows[-1], *rows[:-1]] if table.overall else rows)
-        print_table("what lies behind it", list(_diagnostic_rows(one)), has_total=False)
+        run.say_table(title, [rows[-1], *rows[:-1]] if table.overall else rows)
+        run.say_table("what lies behind it", list(_diagnostic_rows(one)), has_total=False)
     else:
         _show(run, "comparison", f"{table.title}, [95 %]", [*(c.row() for c in cells), *earlier])
         if gains := list(_gain_rows(cells)):
             _show(run, "gains", f"against {cells[0].title}, same requests and seeds, [95 %]", gains)
-    print_line(f"scored by {cells[0].judge}")
+    run.say(f"scored by {cells[0].judge}")
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
-        print_line(note)
+        run.say(note)
     chart = out / "comparison.png"
     marks = "filled: the picture that counts, with its 95 % interval; open: the first one"
     title = f"{table.name}, {table.rows[-1].n} requests ({marks})"
     draw_comparison(chart, list(_points(cells)), title=title, unit=table.measure)
     run.tracker.artifact(chart)
-    print_line(f"chart, pictures and answers: {out}")
+    run.say(f"chart, pictures and answers: {out}")
     return {
         "benchmark": table.name,
         "judge": cells[0].judge,
@@ -93,7 +92,7 @@ def _show(run: Run, name: str, title: str, rows: Sequence[dict[str, str]]) -> No
     ]
     about = [rows[-1][column] for column in same if rows[-1][column] != "-"]
     shown = [{key: value for key, value in row.items() if key not in same} for row in rows]
-    print_table(", ".join([*about, title]), shown, has_total=False, words=4 - len(same) - 1)
+    run.say_table(", ".join([*about, title]), shown, has_total=False, words=4 - len(same) - 1)
 
 
 def _points(cells: Sequence[ScoredCell]) -> Iterator[Compared]:

@@ -1,161 +1,54 @@
-"""What a run shows in the terminal: a line of progress, plain lines, a table."""
+"""What a run says in the terminal: plain lines, errors, tables."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
+from rich.text import Text
 
-from genagent_data import Funnel
-
-SHOWN = {
-    "loss": "loss",
-    "nats": "sft/loss",
-    "reward": "reward/total",
-    "success": "rollout/success",
-    "judged success": "rollout/judged_success",
-    "first": "rollout/first_success",
-    "rounds": "rollout/rounds",
-}
-"""What the line of progress says, and the metric behind it."""
-
-_OUT = Console(highlight=False, soft_wrap=True)
+TERMINAL = Console(highlight=False, soft_wrap=True)
+"""Standard output, whether it is a terminal or not."""
+FOLDED = 40
+"""Characters of a table's words that figures may fold them to, before they give way themselves."""
+_OF_NO_FAULT = (
+    # Of a prompt that the model then is given cut off, as the agent is told.
+    ("transformers.tokenization_utils_base", "Token indices sequence length is longer"),
+    # FLUX's CLIP reads 77 tokens of each prompt and its T5 all of them.
+    ("diffusers.pipelines.flux.pipeline_flux", "The following part of your input was truncated"),
+    # Names an empty list of modules whenever a model is moved.
+    ("diffusers.models.modeling_utils", "There are modules in"),
+)
+"""Loggers, and how what is not wanted of them begins."""
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class StepProgress:
-    """The bar of a run; without a terminal, a plain line every tenth of the way."""
+class Latest:
+    """When a line was last said, on the clock of ``time.monotonic``."""
 
-    def __init__(self, progress: Progress, task: TaskID, steps: int, done: int) -> None:
-        self._progress = progress
-        self._task = task
-        self._steps = steps
-        self._done = done
-
-    def advance(self, metrics: Mapping[str, float]) -> None:
-        """One step is done, with these metrics."""
-        self._done += 1
-        figures = "  ".join(
-            f"{label} {metrics[name]:.2f}" for label, name in SHOWN.items() if name in metrics
-        )
-        self._progress.update(self._task, advance=1, figures=figures)
-        if not _OUT.is_terminal and (
-            self._done % max(1, self._steps // 10) == 0 or self._done == self._steps
-        ):
-            print_line(f"step {self._done}/{self._steps}  {figures}")
+    said = 0.0
 
 
-@contextmanager
-def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iterator[StepProgress]:
-    """Shows step, figures, time spent and time left while the block runs.
-
-    Args:
-        done: steps that an earlier part of a resumed run has taken.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
-        task = progress.add_task(title, total=steps, completed=done, figures="")
-        yield StepProgress(progress, task, steps, done)
-
-
-@contextmanager
-def answer_progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many requests have been answered, of how many; without a terminal, a plain line at
-    the end."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
-        task = progress.add_task(title, total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            if not _OUT.is_terminal and done == total:
-                print_line(f"{title}: {done} answers")
-
-        yield show
-
-
-@contextmanager
-def funnel_progress(total: int | None) -> Iterator[Callable[[Funnel], None]]:
-    """Shows, stage by stage, how many have come through and why others have not; without a
-    terminal, a plain line every tenth of the way.
-
-    Args:
-        total: requests; None where their number is not known, and then a line every thousand.
-    """
-    columns = (
-        TextColumn("{task.description:<8}"),
-        BarColumn(bar_width=16),
-        TextColumn("{task.fields[figures]}"),
-    )
-    often = 1000 if total is None else max(1, total // 10)
-    said = 0
-    with Progress(*columns, console=_OUT, disable=not _OUT.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def show(funnel: Funnel) -> None:
-            nonlocal said
-            coming = total
-            for stage in funnel.stages[1:-1]:
-                if stage.name not in tasks:
-                    tasks[stage.name] = progress.add_task(stage.name, total=coming, figures="")
-                drops = sorted(stage.drops.items(), key=lambda item: -item[1])
-                reasons = "  ".join(f"{reason} {n}" for reason, n in drops)
-                progress.update(
-                    tasks[stage.name],
-                    total=coming,
-                    completed=stage.kept + stage.dropped,
-                    figures=f"kept {stage.kept}  {reasons}",
-                )
-                if coming is not None:
-                    coming -= stage.dropped
-            first, last = funnel.stages[1], funnel.stages[-2]
-            done = first.kept + first.dropped
-            if not _OUT.is_terminal and (done // often > said):
-                said = done // often
-                drops = ", ".join(
-                    f"{reason} {n}" for s in funnel.stages for reason, n in s.drops.items()
-                )
-                of = "" if total is None else f"/{total}"
-                print_line(f"{done}{of} requests  through {last.kept}  dropped: {drops or 'none'}")
-
-        yield show
+LATEST = Latest()
 
 
 def quiet_libraries() -> None:
-    """Keep from the terminal what libraries say about themselves when they are loaded."""
+    """Keep from the terminal what libraries say of no fault, and what would break a bar."""
     # Its check for an accelerator warns on stdout that there is none, whenever diffusers is loaded.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
+    for logger, begins in _OF_NO_FAULT:
+        logging.getLogger(logger).addFilter(
+            lambda record, begins=begins: not str(record.msg).startswith(begins)
+        )
 
 
 def print_line(text: str) -> None:
     """One plain line; nothing in it is taken for markup."""
-    _OUT.print(text, markup=False)
+    LATEST.said = time.monotonic()
+    TERMINAL.print(text, markup=False)
 
 
 def print_error(text: str) -> None:
@@ -168,14 +61,39 @@ def print_table(
 ) -> None:
     """Rows of equal columns; the first row is set apart where it is the total.
 
+    Nothing is cut: where the terminal is too narrow, words are folded, and figures that find no
+    room beside them stand in a table below, behind the same words.
+
     Args:
         words: columns that hold words, from the left; the others hold figures.
     """
-    # As narrow as that, since the table of results fits into 80 columns with 100 [93-100] in each.
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for place, name in enumerate(rows[0] if rows else ()):
-        justify = "left" if place < words else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
-    for index, row in enumerate(rows):
-        table.add_row(*row.values(), end_section=has_total and index == 0)
-    _OUT.print(table)
+    TERMINAL.print(title, markup=False, soft_wrap=False, style="italic")
+    names = list(rows[0]) if rows else []
+    widths = {n: 1 + max(cell_len(text) for text in (n, *(row[n] for row in rows))) for n in names}
+    room = TERMINAL.width - 2 - min(sum(widths[name] for name in names[:words]), FOLDED)
+    for figures in _that_fit(names[words:], widths, room):
+        columns = [*names[:words], *figures]
+        too_wide = sum(widths[name] for name in figures) > room  # one that has no room even alone
+        # As narrow as that: the table of results fits into 80 columns with 100 [93-100] in each.
+        table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+        for name in columns:
+            is_word = name in names[:words]
+            justify = "left" if is_word else "right"
+            table.add_column(
+                Text(name), justify=justify, no_wrap=not is_word and not too_wide, overflow="fold"
+            )
+        for index, row in enumerate(rows):
+            cells = [Text(row[name]) for name in columns]
+            table.add_row(*cells, end_section=has_total and index == 0)
+        TERMINAL.print(table, soft_wrap=False)
+
+
+def _that_fit(figures: Sequence[str], widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """The columns of figures, as many at a time as have room."""
+    chosen: list[str] = []
+    for name in figures:
+        if chosen and sum(widths[one] for one in [*chosen, name]) > room:
+            yield chosen
+            chosen = []
+        chosen.append(name)
+    yield chosen

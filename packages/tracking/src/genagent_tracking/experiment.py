@@ -78,7 +78,8 @@ def run_experiment(
         folder = _going_on(same.folder)
     run = Run(name, config.run, config, folder=folder)
     try:
-        main(config, run)
+        with run.loading():
+            main(config, run)
     except ExceptionGroup as group:
         stop(group.exceptions, 1 if run.has_begun else 2)
     except (ValueError, OSError, RuntimeError, TrackingError) as error:
@@ -166,7 +167,7 @@ def read_config(
         default=default,
         args=given,
         prog=prog,
-        description=sys.modules["__main__"].__doc__,
+        description=(sys.modules["__main__"].__doc__ or "").replace("``", ""),
     )
 
 

@@ -10,6 +10,8 @@ import signal
 STOPPED = "stopped before anything had begun"
 EXIT_CODE = 130
 """What a shell makes of a process that Ctrl-C has ended."""
+_NO_BAR = b"\r\x1b[2K\x1b[?25h"
+"""Takes the line of a bar away and shows the cursor, which it had hidden."""
 
 
 def quit_on_interrupt() -> None:
@@ -27,5 +29,7 @@ def raise_on_interrupt() -> None:
 
 def _quit(number: int, frame: object) -> None:
     # Nothing of Python's own streams, whose locks the interrupted code may hold.
+    if os.isatty(1):
+        os.write(1, _NO_BAR)
     os.write(2, f"error: {STOPPED}\n".encode())
     os._exit(EXIT_CODE)

@@ -9,7 +9,7 @@ from genagent_data import Funnel
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.figure import draw_outcomes
 from genagent_tracking.pictures import picture_grid
-from genagent_worlds import Outcome, paired_p_value, result_rows, success_name, telling_pair
+from genagent_worlds import Outcome, paired_p_value, rate, result_rows, success_name, telling_pair
 
 
 def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
@@ -33,6 +33,13 @@ def show_funnel(funnel: Funnel) -> list[dict[str, str]]:
     for line in (*funnel.service_lines(), *((short,) if short else ())):
         print_line(line)
     return rows
+
+
+def success_line(outcomes: Sequence[Outcome]) -> str:
+    """Example: ``"success 75.0 % [59.8, 85.8] of 40 requests"``"""
+    known = rate([outcome.success for outcome in outcomes])
+    name = success_name(outcomes[0].source).replace("_", " ")
+    return f"{name} {known} of {known.trials} requests"
 
 
 def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:

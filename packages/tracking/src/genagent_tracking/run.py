@@ -18,7 +18,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +27,18 @@ from typing import Any, Protocol
 from genagent_data import Funnel, PictureStore, Request, ToolSyntax, Trajectory, write_text
 from genagent_rewards import RewardRecord
 from genagent_tracking.config import config_to_json
-from genagent_tracking.console import print_line, print_table, step_progress
+from genagent_tracking.console import print_line, print_table
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
+from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
+from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrajectoryRecord
 from genagent_tracking.results import (
     draw_example,
     eval_grid,
     show_funnel,
     show_results,
+    success_line,
     unknown_lines,
 )
 from genagent_tracking.run_folder import lock_folder, make_run_folder
@@ -54,6 +57,7 @@ from genagent_worlds import (
     conduct,
     measure,
     read_outcomes,
+    result_rows,
     summarize,
     write_outcomes,
 )
@@ -77,6 +81,7 @@ class RunConfig:
     """Where a run is kept, what it computes with, and how much of it is shown."""
 
     seed: int = 0
+    """All that is drawn by chance follows from it."""
     threads: int = 0
     """CPU threads that torch computes with: what a run learns depends on them to the last bit, and
     one is best where other processes use the cores as well; 0: as many as there are cores."""
@@ -86,6 +91,9 @@ class RunConfig:
     """Steps between two samples of trajectories in MLflow."""
     checkpoint_every: int = 1
     """Steps between two states on disk, each as large as the policy with its optimizer."""
+    trial: bool = False
+    """Only to see it work: it ends with a line that says so, and shows no figures, for those of so
+    few steps and requests prove nothing."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
@@ -113,12 +121,15 @@ class Run:
         """Steps taken."""
         self.has_begun = False
         """Everything that was given has been read: what fails now is no bad input."""
+        self.next: list[str] = []
+        """What is said at the end to do next, before the run's page in MLflow, a line each."""
         self._document = document
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
         self._seconds: dict[str, float] = {}
         self._learner_is_whole = True
+        self._loading = ExitStack()
 
     @cached_property
     def folder(self) -> Path:
@@ -142,8 +153,19 @@ class Run:
         """The weights to go on from."""
         return None if self.state is None else self.state / "policy"
 
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Show that it is loading until it has begun, or the block ends."""
+        with self._loading:
+            self._loading.enter_context(waiting("loading"))
+            yield
+
     def begin(self) -> None:
         """What fails from here on is no bad input, and Ctrl-C is an exception that cleans up."""
+        self._begin()
+        self._loading.close()
+
+    def _begin(self) -> None:
         self.has_begun = True
         raise_on_interrupt()
 
@@ -157,8 +179,9 @@ class Run:
             self.step, self._earlier_seconds = notes["step"], notes["seconds"]
         if learner is not None:
             self._learner = learner
-        self.begin()
-        self.tracker = self._open_tracker()
+        self._begin()
+        self.tracker = self._open_tracker()  # seconds, the first time
+        self._loading.close()
         status: RunStatus = "failed"
         try:
             yield
@@ -246,15 +269,22 @@ class Run:
         step: int,
         world: World,
         requests: Sequence[Request],
-        evaluation: Callable[[Sequence[Request]], list[Outcome]],
+        evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
     ) -> list[Outcome]:
         """The outcomes of the evaluation after so many steps, from the run's folder where it was
-        made before."""
+        made before.
+
+        Args:
+            evaluation: is given the requests and what is to be told how many of them, and of how
+                many, have been answered.
+        """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
             return read_outcomes(path, self.pictures)
-        print_line(f"evaluating after {step} steps on {len(requests)} held-out requests")
-        outcomes = evaluation(requests)
+        title = f"evaluating after {step} steps"
+        with answer_progress(title, len(requests)) as progress:
+            outcomes = evaluation(requests, progress)
+        self.say(success_line(outcomes))
         for line in unknown_lines(outcomes):
             print_line(line)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
@@ -267,23 +297,49 @@ class Run:
 
     def table(self, name: str, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Show rows of equal columns, and keep them with the run under ``name``."""
-        print_table(title, rows, has_total=False)
+        self.say_table(title, rows, has_total=False)
         self.tracker.table(name, rows)
+
+    def say(self, text: str) -> None:
+        """A line of what has come out, which a trial keeps to itself."""
+        if not self.config.trial:
+            print_line(text)
+
+    def say_table(
+        self,
+        title: str,
+        rows: Sequence[Mapping[str, str]],
+        *,
+        has_total: bool = True,
+        words: int = 1,
+    ) -> None:
+        """A table of what has come out, as ``print_table`` shows it, likewise."""
+        if not self.config.trial:
+            print_table(title, rows, has_total=has_total, words=words)
 
     def conclude(
         self,
         before: Sequence[Outcome],
         after: Sequence[Outcome],
         figures: Mapping[str, Any] | None = None,
+        *,
+        asking: Sequence[str] = (),
     ) -> None:
         """Show what learning changed, and end the run with its summary, to which ``figures`` are
-        added."""
-        rows = show_results(before, after)
+        added.
+
+        Args:
+            asking: what ``generate.py`` is told besides the policy, to draw with the same tool.
+        """
+        is_trial = self.config.trial
+        rows = result_rows(before, after) if is_trial else show_results(before, after)
         self.tracker.table("held_out", rows)
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
-            print_line(f"one request before and after: {example}")
+            self.say(f"one request before and after: {example}")
+        prompt = min((outcome.request.prompt for outcome in before), key=len)
+        self.next += ask_lines(self.folder / "policy", prompt, asking)
         compared = {"before": summarize(before), **compare(before, after)}
         self._conclude("finished", {**compared, **(figures or {})})
 
@@ -293,11 +349,12 @@ class Run:
         Args:
             folder: of the records and their data card.
         """
-        self.tracker.table("funnel", show_funnel(funnel))
+        rows = funnel.rows() if self.config.trial else show_funnel(funnel)
+        self.tracker.table("funnel", rows)
         self.tracker.log(funnel.metrics(), 0)
         for name in ("funnel.png", "README.md"):
             self.tracker.artifact(folder / name)
-        print_line(f"records, pictures and data card: {folder}")
+        self.say(f"records, pictures and data card: {folder}")
         self._conclude("finished", {"out": str(folder), **funnel.figures()})
 
     def finish(self, figures: Mapping[str, Any]) -> None:
@@ -322,8 +379,16 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
-        print_line(f"compare runs and read trajectories: {self.tracker.ui_command}")
+        self._say_next(status)
         print_line(str(path))
+
+    def _say_next(self, status: RunStatus) -> None:
+        if self.config.trial and status == "finished":
+            print_line(trial_line(self.name, self.kept))
+            return
+        print_line("next:")
+        for line in (*self.next, *mlflow_lines(self.tracker)):
+            print_line(f"  {line}")
 
     def close(self) -> None:
         """Let another process go on with the folder; a process that ends does so by itself."""

@@ -20,8 +20,8 @@ VERDICTS = "verdicts.sqlite"
 class FilesAndEndpoints(Services):
     """Requests from files, pictures and verdicts from servers or from models in this process.
 
-    Example: ``FilesAndEndpoints(train=Path("train.txt"), held_out=Path("Geneval++.jsonl"),
-    tool="http://gpu1:8000", judge="http://gpu2:8000/v1", judge_model="Qwen3-VL-30B")``
+    Example: FilesAndEndpoints(train=Path("train.txt"), held_out=Path("Geneval++.jsonl"),
+    tool="http://gpu1:8000", judge="http://gpu2:8000/v1", judge_model="Qwen3-VL-30B")
     """
 
     kind: Annotated[Literal["files and endpoints"], tyro.conf.Suppress] = "files and endpoints"

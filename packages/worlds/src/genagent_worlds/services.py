@@ -37,7 +37,7 @@ class Services:
 
     tool: str = ""
     """What draws: image servers (http://host:8000, several with commas between), a profile that
-    `genagent-tools profiles` lists, or module:callable."""
+    genagent-tools profiles lists, or module:callable."""
     tool_device: str = "cuda"
     """Where a profile's pipeline runs."""
     tool_dialect: Literal["genagent", "openai", "vllm-omni", "sglang"] = "genagent"
@@ -136,6 +136,11 @@ class Services:
             return chat_judges(OpenAIChat(self.judge_endpoints()), cache=cache)
         chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
         return chat_judges(chat, cache=cache)
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """Preset and options with which ``generate.py`` draws with the same tool."""
+        return ("flux-7b", "--world.tool", self.tool)
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept

@@ -36,7 +36,7 @@ class TeacherConfig(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherEndpoints:
-    """One model. Example: ``TeacherEndpoints(urls="http://gpu1:8000/v1", model="qwen")``"""
+    """One model. Example: TeacherEndpoints(urls="http://gpu1:8000/v1", model="qwen")"""
 
     urls: str = ""
     """OpenAI-compatible endpoints (http://host:8000/v1, several with commas between)."""
