@@ -158,7 +158,7 @@ def learn(
         report.metrics(),
         world.judges.take_counts(),
     )
-    run.show(world, kept.rollouts, kept.records)
+    run.show(world, kept.every)
 
 
 if __name__ == "__main__":

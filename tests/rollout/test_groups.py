@@ -261,3 +261,28 @@ def test_cases_are_told_apart_by_the_rollouts_seed():
 def test_sizes_that_cannot_be_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         GroupConfig(**options)
+
+
+def test_readers_see_every_attempt_with_its_advantage_or_why_it_was_dropped():
+    endings: list[Ending] = ["answer", "tool_failure", *["answer"] * 4]
+    attempts = [rollout(number, ending=ending) for number, ending in enumerate(endings)]
+    mute = Scorer([0])
+    config = GroupConfig(samples=6, keep=3)
+    # With this seed the mute attempt 0 is chosen first, and another takes its place.
+    kept = keep_rewarded(attempts, mute, config, seed=0, step=0)
+    assert 0 in mute.asked
+    [group] = kept.every
+    numbers = [r.seed for r in kept.rollouts]
+    assert [one.trajectory for one in group.attempts] == [r.trajectory for r in attempts]
+    assert group.attempts[0].dropped == "absent_verdict"
+    assert group.attempts[1].dropped == "tool_failure"
+    for number, one in enumerate(group.attempts):
+        assert one.is_kept == (number in numbers)
+        assert (one.advantage is None) == (not one.is_kept)
+        assert (one.reward is None) == (not one.is_kept)
+    [spare] = {2, 3, 4, 5} - set(numbers)
+    assert (group.attempts[spare].dropped, group.attempts[spare].record) == ("resampled", None)
+    advantages = [group.attempts[number].advantage or 0.0 for number in numbers]
+    assert sum(advantages) == pytest.approx(0)
+    assert advantages == sorted(advantages)  # as the rewards are
+    assert sum(a * a for a in advantages) == pytest.approx(3, rel=1e-4)

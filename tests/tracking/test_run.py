@@ -10,10 +10,18 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from genagent_data import PictureStore, Request, Round, ToolSyntax, Trajectory
+from genagent_data import PictureStore, Request, Round, Trajectory
 from genagent_rewards import RewardRecord, Verdict, hybrid_reward
 from genagent_tracking import Run, RunConfig, TrackerConfig
-from genagent_worlds import Judges, Outcome, World
+from genagent_worlds import (
+    AttemptRecord,
+    GroupRecord,
+    Judges,
+    Outcome,
+    World,
+    groups_file,
+    read_groups,
+)
 
 REQUESTS = [Request(id=str(number), prompt="a red circle", task="color") for number in range(4)]
 
@@ -354,22 +362,24 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypa
 
 @pytest.mark.parametrize("truth", [True, False])
 def test_trajectories_are_shown_with_the_truth_where_it_is_known(tmp_path, truth):
-    class Attempt:
-        def __init__(self, trajectory: Trajectory) -> None:
-            self.trajectory = trajectory
-            self.turns = ("<think>t</think>", "<judge>j</judge>")
-            self.tool_syntax: ToolSyntax = "hermes"
-
     run, learner = make_run(tmp_path), Learner()
     breakdown = hybrid_reward(point_passed=True, pair_wins=[], format_error=False)
     record = RewardRecord(breakdown=breakdown, point_verdict=None)
     with run.recording(learner):
-        attempts = [Attempt(attempt(REQUESTS[0], color, run.pictures)) for color in ("red", "blue")]
+        attempts = tuple(
+            AttemptRecord(
+                trajectory=attempt(REQUESTS[0], color, run.pictures),
+                turns=("<think>t</think>", "<judge>j</judge>"),
+                record=record,
+                advantage=0.0,
+            )
+            for color in ("red", "blue")
+        )
         for _ in run.steps(3):
             with run.update():
                 pass
             run.log({})
-            run.show(world(truth=truth), attempts, [record] * 2)
+            run.show(world(truth=truth), [GroupRecord(attempts=attempts)])
     traces = MlflowClient(run.tracker.uri).search_traces(
         locations=[run.tracker.experiment_id], run_id=run.tracker.run_id
     )
@@ -382,3 +392,10 @@ def test_trajectories_are_shown_with_the_truth_where_it_is_known(tmp_path, truth
         if a.name == "actual success" and a.feedback
     ]
     assert sorted(said, key=str) == ([False, False, True, True] if truth else [])
+    assert sorted(path.name for path in run.folder.glob("groups-*")) == [
+        "groups-000001.jsonl",
+        "groups-000003.jsonl",
+    ]
+    [group] = read_groups(groups_file(run.folder, 3), run.pictures)
+    told = [one.true_success for one in group.attempts]
+    assert told == ([True, False] if truth else [None, None])

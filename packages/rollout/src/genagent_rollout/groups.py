@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import torch
+
 from genagent_data import PictureStore, Request, derive_seed, reward_case
-from genagent_policy import GRPOGroup
+from genagent_policy import GRPOGroup, group_advantages
 from genagent_rewards import RewardCase, RewardRecord
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import RolloutBatch, require_pictures, run_agents
@@ -14,6 +16,7 @@ from genagent_rollout.config import GroupConfig
 from genagent_rollout.conversation import Engine
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
 from genagent_tools import AsyncImageTool, ImageTool
+from genagent_worlds import AttemptRecord, Dropped, GroupRecord
 
 Score = Callable[[Sequence[RewardCase]], Sequence[RewardRecord]]
 """From cases to their rewards, in order."""
@@ -32,6 +35,8 @@ class KeptAttempts:
     """Rewards of ``rollouts``, all of them there."""
     asked: tuple[RewardRecord, ...]
     """Of every attempt that judges were asked about, absent ones included."""
+    every: tuple[GroupRecord, ...] = ()
+    """All G' attempts at each request for readers, with the advantages that are learnt from."""
 
     @property
     def rollouts(self) -> list[Rollout]:
@@ -151,6 +156,7 @@ class RewardedGroups:
             groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
             records=tuple(group.records[index] for group in groups for index in group.kept),
             asked=tuple(asked),
+            every=tuple(group.recorded() for group in groups),
         )
 
     def _judge(self, groups: Sequence["_Group"]) -> list[RewardRecord]:
@@ -199,6 +205,39 @@ class _Group:
         filled = [self._others[place] for place in chosen]
         self._others = [index for index in self._others if index not in filled]
         self.kept = sorted(present + filled)
+
+    def recorded(self) -> GroupRecord:
+        """What became of each attempt."""
+        rewards = [_total(self.records[index]) for index in self.kept]
+        advantages: dict[int, float] = {}
+        if rewards:
+            exact = torch.tensor(rewards, dtype=torch.float64)
+            advantages = dict(zip(self.kept, group_advantages(exact).tolist(), strict=True))
+        return GroupRecord(
+            attempts=tuple(
+                AttemptRecord(
+                    trajectory=attempt.trajectory,
+                    turns=attempt.turns,
+                    tool_syntax=attempt.tool_syntax,
+                    record=self.records.get(index),
+                    advantage=advantages.get(index),
+                    dropped=self._why_dropped(index),
+                )
+                for index, attempt in enumerate(self.attempts)
+            )
+        )
+
+    def _why_dropped(self, index: int) -> Dropped | None:
+        if index in self.kept:
+            return None
+        if self.attempts[index].trajectory.ending == "tool_failure":
+            return "tool_failure"
+        return "absent_verdict" if index in self.records else "resampled"
+
+
+def _total(record: RewardRecord) -> float:
+    assert record.breakdown is not None  # absent ones are not kept
+    return record.breakdown.total
 
 
 def _case(rollout: Rollout) -> RewardCase:

@@ -5,6 +5,7 @@
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
+        groups-000001.jsonl …       attempts of some steps, with rewards and advantages
         state/step-000007/  what it goes on from, to the end or with more steps
         policy/             what was learnt
         summary.json        its figures, written last
@@ -22,10 +23,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from genagent_data import Funnel, PictureStore, Request, ToolSyntax, Trajectory, write_text
-from genagent_rewards import RewardRecord
+from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.interrupt import raise_on_interrupt
@@ -50,30 +50,21 @@ from genagent_tracking.states import (
     read_notes,
 )
 from genagent_worlds import (
+    AttemptRecord,
+    GroupRecord,
     Outcome,
     World,
     audit_outcomes,
     compare,
     conduct,
-    measure,
+    groups_file,
     read_outcomes,
     result_rows,
     summarize,
+    with_truth,
+    write_groups,
     write_outcomes,
 )
-
-
-class Attempt(Protocol):
-    """A trajectory and what the agent said in it, as ``genagent_rollout`` has them."""
-
-    @property
-    def trajectory(self) -> Trajectory: ...
-
-    @property
-    def turns(self) -> tuple[str, ...]: ...
-
-    @property
-    def tool_syntax(self) -> ToolSyntax: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,34 +226,16 @@ class Run:
         self._seconds = {}
         self.tracker.log(self._metrics, self.step)
 
-    def show(
-        self,
-        world: World,
-        attempts: Sequence[Attempt],
-        records: Sequence[RewardRecord],
-        *,
-        count: int = 6,
-    ) -> None:
-        """Every so many steps, put some attempts and their rewards into MLflow, with the truth."""
+    def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
+        """Every so many steps, keep the step's groups in the folder, with the truth, and put some
+        attempts and a group side by side into MLflow."""
         if (self.step - 1) % self.config.trajectories_every:
             return
-        pairs = list(zip(attempts, records, strict=True))
-        pairs = pairs[:: max(1, len(pairs) // count)][:count]
-        truths: list[bool | None] = [None] * len(pairs)
-        if world.truth is not None:
-            outcomes = measure(world, (attempt.trajectory for attempt, _ in pairs))
-            truths = [outcome.success for outcome in outcomes]
-        items = [
-            TrajectoryRecord(
-                trajectory=attempt.trajectory,
-                turns=attempt.turns,
-                tool_syntax=attempt.tool_syntax,
-                record=record,
-                true_success=truth,
-            )
-            for (attempt, record), truth in zip(pairs, truths, strict=True)
-        ]
-        self.tracker.trajectories(items, self.step)
+        groups = with_truth(world, groups)
+        write_groups(groups_file(self.folder, self.step), groups)
+        attempts = [one for group in groups for one in group.attempts if one.is_kept]
+        attempts = attempts[:: max(1, len(attempts) // count)][:count]
+        self.tracker.trajectories([_shown(one) for one in attempts], self.step)
 
     def evaluate(
         self,
@@ -419,3 +392,13 @@ class Run:
         )
         write_text(kept, tracker.run_id)
         return tracker
+
+
+def _shown(one: AttemptRecord) -> TrajectoryRecord:
+    return TrajectoryRecord(
+        trajectory=one.trajectory,
+        turns=one.turns,
+        tool_syntax=one.tool_syntax,
+        record=one.record,
+        true_success=one.true_success,
+    )
