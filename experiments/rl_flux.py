@@ -29,10 +29,17 @@ import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
 from genagent_policy import GRPOConfig, PolicyConfig, linear_rate
-from genagent_rewards import HybridReward, RewardConfig, reward_metrics
+from genagent_rewards import Reward, RewardConfig, reward_metrics
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
-from genagent_worlds import FilesAndEndpoints, Outcome, World, audit_rewards
+from genagent_worlds import (
+    FilesAndEndpoints,
+    Outcome,
+    World,
+    audit_rewards,
+    open_reward,
+    reward_problems,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +112,10 @@ PRESETS = {
 def main(config: RLConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
     problems = [*config.policy.problems(config.world.policies), *config.world.problems()]
+    problems += reward_problems(config.reward)
     refuse([*problems, *config.engine.problems(config.sampling)])
     world = config.world.open(run.folder, seed=config.run.seed)
+    reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     engine = config.engine.open(policy, config.sampling, run.folder)
     update = genagent_policy.GRPOUpdate(policy, config.grpo)
@@ -120,7 +129,7 @@ def main(config: RLConfig, run: Run) -> None:
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
-            learn(config, run, world, engine, update, step)
+            learn(config, run, world, reward, engine, update, step)
         after = run.evaluate(config.steps, world, held_out, look)
         run.conclude(before, after, asking=config.world.asking)
 
@@ -129,13 +138,13 @@ def learn(
     config: RLConfig,
     run: Run,
     world: World,
+    reward: Reward,
     engine: "rollout.Engine",
     update: "genagent_policy.GRPOUpdate",
     step: int,
 ) -> None:
     """One step: sample, keep, reward, learn."""
     seed, groups = config.run.seed, config.groups
-    reward = HybridReward(world.judges.point, world.judges.pair, config.reward)
     coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
     requests = world.train.sample(groups.requests_per_step, **draws)
     attempts = rollout.RewardedGroups(

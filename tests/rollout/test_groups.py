@@ -264,7 +264,7 @@ def test_sizes_that_cannot_be_are_named(options, message):
 
 
 def test_readers_see_every_attempt_with_its_advantage_or_why_it_was_dropped():
-    endings: list[Ending] = ["answer", "tool_failure", *["answer"] * 4]
+    endings: tuple[Ending, ...] = ("answer", "tool_failure", "answer", "answer", "answer", "answer")
     attempts = [rollout(number, ending=ending) for number, ending in enumerate(endings)]
     mute = Scorer([0])
     config = GroupConfig(samples=6, keep=3)

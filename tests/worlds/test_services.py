@@ -1,6 +1,7 @@
 """What keeps a world of files and endpoints from working is said before anything is at stake: a
 line for each thing, with the option that mends it."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,8 @@ def good(images: PictureServer, judge: JudgeServer, tmp_path: Path) -> FilesAndE
 @pytest.fixture
 def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "NUMBER = 3\nNothing = object\ndef three():\n    return 3\n"
+    source += "def fails():\n    return {}['x']\ndef asks(url): ...\n"
+    source += "class Eye:\n    def judge(self, q): ...\n    def compare(self, q): ...\n"
     (tmp_path / "odd_services.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -201,12 +204,54 @@ def test_own_code_that_is_not_there_or_cannot_be_called_is_named(good, own_code,
 
 
 def test_own_code_that_gives_something_else_is_refused_when_it_is_opened(good, own_code, tmp_path):
-    config = replace(good, tool="odd_services:three", judge="odd_services:Nothing")
+    config = replace(good, tool="odd_services:three", judge="odd_services:three")
     assert config.problems() == []
-    with pytest.raises(ValueError, match="tool odd_services:three gave a int, no image tool"):
+    with pytest.raises(
+        ValueError, match="tool odd_services:three gives a int, which has no method"
+    ):
         config.open(tmp_path, seed=0)
-    with pytest.raises(ValueError, match="judge odd_services:Nothing gave a object, no Judges"):
+    with pytest.raises(ValueError) as refused:
         config.open_judges(cache=tmp_path / "verdicts.sqlite")
+    assert str(refused.value) == (
+        "judge odd_services:three gives a int, which has no method judge and no method compare"
+    )
+
+
+def test_a_class_without_the_methods_is_refused_before_it_is_called(good, own_code):
+    assert line(good, tool="odd_services:Nothing") == (
+        "tool odd_services:Nothing gives a object, which has no method generate"
+    )
+
+
+def test_own_code_that_raises_is_named_with_the_place(good, own_code, tmp_path):
+    config = replace(good, tool="odd_services:fails")
+    assert config.problems() == []
+    with pytest.raises(ValueError, match=r"^odd_services:fails raised KeyError: 'x', at .*py:6$"):
+        config.open_tool()
+    (tmp_path / "raising_services.py").write_text("\n1 / 0\n")
+    found = line(good, tool="raising_services:Tool")
+    assert found.startswith(
+        "raising_services:Tool cannot be imported (ZeroDivisionError: division by zero, at "
+    )
+    assert found.endswith("raising_services.py:2)")
+
+
+def test_own_code_that_wants_arguments_is_refused_before_it_is_called(good, own_code):
+    assert line(good, judge="odd_services:asks").startswith(
+        "odd_services:asks is called without arguments, and takes others (missing a required"
+    )
+
+
+def test_a_judge_of_two_methods_is_both_judges(good, own_code, tmp_path):
+    judges = replace(good, judge="odd_services:Eye").open_judges(cache=tmp_path / "v.sqlite")
+    assert judges.point is judges.pair and not judges.at_once
+
+
+def test_own_code_is_found_in_the_working_directory(good, tmp_path, monkeypatch):
+    (tmp_path / "beside.py").write_text("class Tool:\n    def generate(self, p, s): ...\n")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    assert replace(good, tool="beside:Tool").problems() == []
 
 
 def test_a_device_that_does_not_exist_is_named_with_its_option(good, tmp_path):

@@ -5,6 +5,7 @@ from genagent_rewards.chat import AsyncChatModel, ChatModel, ChatReply, ChatRequ
 from genagent_rewards.hybrid import (
     HybridReward,
     PairRecord,
+    Reward,
     RewardBreakdown,
     RewardCase,
     RewardConfig,
@@ -50,6 +51,7 @@ __all__ = [
     "Picture",
     "PointQuestion",
     "PointwiseJudge",
+    "Reward",
     "RewardBreakdown",
     "RewardCase",
     "RewardConfig",

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from genagent_rewards.picture import Picture
 from genagent_rewards.verdict import (
@@ -52,6 +52,9 @@ class RewardConfig:
     for every trajectory."""
     both_orders: bool = False
     """Ask each pair in both orders; a win must hold in both."""
+    own: str = ""
+    """A reward of one's own in place of this one: module:callable, called with both judges and
+    these options."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.point) and self.point > 0):
@@ -174,6 +177,15 @@ class RewardRecord:
     """One record a pair, or two with ``both_orders``; none where the pair reward is off."""
     error: str | None = None
     """Why the reward is absent, where the judge says."""
+
+
+class Reward(Protocol):
+    """What attempts earn."""
+
+    def score(self, cases: Sequence[RewardCase], *, seed: int) -> list[RewardRecord]:
+        """A record for each case, in order. The same case and seed earn the same, whatever else is
+        asked in the same call or before; asked on several threads where judges are endpoints."""
+        ...
 
 
 class HybridReward:

@@ -67,6 +67,7 @@ from genagent_worlds.outcomes import (
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.request_source import Asked, RequestSource
+from genagent_worlds.rewards import open_reward, reward_problems
 from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
@@ -135,6 +136,7 @@ __all__ = [
     "load_benchmark",
     "mean_estimate",
     "measure",
+    "open_reward",
     "pair_by_first_picture",
     "paired_difference",
     "paired_gain",
@@ -144,6 +146,7 @@ __all__ = [
     "read_outcomes",
     "read_pictures",
     "result_rows",
+    "reward_problems",
     "score_pictures",
     "spoils",
     "step_figures",

@@ -12,6 +12,7 @@ from genagent_rewards import (
     audit_metrics,
 )
 from genagent_worlds.outcomes import Outcome
+from genagent_worlds.rewards import open_reward
 from genagent_worlds.world import World
 
 
@@ -44,11 +45,11 @@ def audit_rewards(
     the pair reward (``reward/pair_after_*``).
 
     Args:
-        seed: as it was given to ``HybridReward.score``, so that pairs have the same order.
+        seed: as it was given to ``Reward.score``, so that pairs have the same order.
     """
     metrics = pair_by_first_picture(world, cases, records)
     if world.truth is not None:
-        exact = HybridReward(world.truth.point, world.truth.pair, config)
+        exact = open_reward(world.truth, config)
         metrics |= audit_metrics(records, exact.score(cases, seed=seed))
     return metrics
 

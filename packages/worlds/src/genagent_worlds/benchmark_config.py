@@ -11,7 +11,8 @@ from genagent_worlds.benchmarks.benchmark import Benchmark, Protocol_
 from genagent_worlds.benchmarks.load import load_benchmark
 from genagent_worlds.benchmarks.scoring import ScoredByJudge, ScoredByQuestion, ScoresPictures
 from genagent_worlds.benchmarks.tasks import TaskBenchmark
-from genagent_worlds.services import Services, is_code, is_url
+from genagent_worlds.own_code import is_code
+from genagent_worlds.services import Services, is_url
 from genagent_worlds.world import World
 
 Bench = Literal["miniature", "requests", "geneval++", "wise", "wise-verified", "imagine"]

@@ -1,10 +1,11 @@
 """Which image generator draws and which model judges: servers, models in this process, own code.
 
 A service is named by one text: URLs with commas between, the name of something known here, or
-``module:callable``, which is imported and called without arguments.
+``module:callable``, which is imported and called without arguments. What that gives draws
+(``ImageTool``), or judges and compares (``JudgesPictures`` and ``ComparesPictures``, or a
+``Judges`` of one of each).
 """
 
-import importlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,10 +26,14 @@ from genagent_tools import HttpImageTool, HttpToolConfig, ImageTool, ToolError
 from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
+from genagent_worlds.own_code import call, is_code, missing, own_problems
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
 from genagent_worlds.world import Judges, World
 
 logger = logging.getLogger("genagent_worlds")
+
+TOOL_METHODS = ("generate",)
+JUDGE_METHODS = ("judge", "compare")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +104,8 @@ class Services:
             return HttpImageTool(servers)
         if is_code(self.tool):
             tool = call(self.tool)
-            if not hasattr(tool, "generate"):
-                raise ValueError(f"tool {self.tool} gave a {type(tool).__name__}, no image tool")
+            for line in missing(f"tool {self.tool}", tool, *TOOL_METHODS):
+                raise ValueError(line)
             return tool  # pyright: ignore[reportReturnType] (a protocol; its member is there)
         [tool] = load_tools(self.tool, None, Overrides(), [self.tool_device])
         return tool
@@ -129,9 +134,11 @@ class Services:
         """
         if is_code(self.judge):
             judges = call(self.judge)
-            if not isinstance(judges, Judges):
-                raise ValueError(f"judge {self.judge} gave a {type(judges).__name__}, no Judges")
-            return judges
+            if isinstance(judges, Judges):
+                return judges
+            for line in missing(f"judge {self.judge}", judges, *JUDGE_METHODS):
+                raise ValueError(line)
+            return Judges(point=judges, pair=judges)  # pyright: ignore[reportArgumentType] (as above)
         if is_url(self.judge):
             return chat_judges(OpenAIChat(self.judge_endpoints()), cache=cache)
         chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
@@ -195,7 +202,7 @@ class Services:
         elif is_url(self.tool):
             yield from _tried(self.image_servers)
         elif is_code(self.tool):
-            yield from _tried(lambda: locate(self.tool))
+            yield from own_problems("tool", self.tool, *TOOL_METHODS)
         elif self.tool not in known_profiles():
             known = ", ".join(known_profiles())
             yield f"no tool {self.tool!r}; give a URL, module:callable or one of {known}"
@@ -213,7 +220,7 @@ class Services:
         elif is_url(self.judge):
             yield from _tried(self.judge_endpoints)
         elif is_code(self.judge):
-            yield from _tried(lambda: locate(self.judge))
+            yield from own_problems("judge", self.judge, *JUDGE_METHODS)
         elif not (Path(self.judge) / "config.json").is_file():
             yield f"no judge {self.judge!r}; give a URL, a model folder or module:callable"
         else:
@@ -237,29 +244,6 @@ def _kept_name(name: str, model: str) -> str:
 
 def is_url(name: str) -> bool:
     return name.startswith(("http://", "https://"))
-
-
-def is_code(name: str) -> bool:
-    """``module:callable``; a Windows path has a backslash behind its colon."""
-    module, _, attribute = name.partition(":")
-    return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
-
-
-def locate(name: str) -> Callable[[], object]:
-    """What ``module:callable`` names. Raises ValueError where there is no such thing."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ValueError(f"{name} cannot be imported ({error}); check PYTHONPATH") from error
-    if not callable(found):
-        raise ValueError(f"{name} is a {type(found).__name__}; wants something to call")
-    return found
-
-
-def call(name: str) -> object:
-    """What the callable gives. Raises ValueError where there is no such thing."""
-    return locate(name)()
 
 
 def _device_problems(option: str, device: str) -> Iterator[str]:
