@@ -5,9 +5,9 @@
 _:
     @just --list --unsorted
 
-# the fast tests, in under a minute: what is decided without a model, a server or a second process
+# the fast tests, in under a minute: what is decided without a model, a server, a second process or a folder of records
 quick:
-    uv run pytest -q -m "not slow" --hypothesis-profile=quick tests/data tests/rewards tests/worlds tests/kernels/test_reference.py --ignore-glob="*/test_synthesis_*" --ignore-glob="*/test_pool.py" --ignore-glob="*chat*" --ignore-glob="*cache.py" --ignore-glob="*/test_files.py"
+    uv run pytest -q -m "not slow" --hypothesis-profile=quick tests/data tests/rewards tests/worlds tests/kernels/test_reference.py --ignore-glob="*/test_synthesis_*" --ignore-glob="*/test_pool.py" --ignore-glob="*_files.py" --ignore-glob="*/test_hf_*" --ignore-glob="*chat*" --ignore-glob="*cache.py"
 
 # all tests
 test:
