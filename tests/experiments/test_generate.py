@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tests.experiments.running import EXPERIMENTS, run, start, wait_for
 from tests.http_server import Answer
+from tests.names import legible
 from tests.picture_server import answering, right
 from tests.serving.test_page import Parsed
 
@@ -163,7 +164,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("options", BAD, ids=lambda options: " ".join(options)[:40] or "nothing")
+@pytest.mark.parametrize(
+    "options", BAD, ids=lambda options: legible(" ".join(options)) or "nothing"
+)
 def test_bad_input_is_one_line_and_leaves_nothing_behind(
     options: tuple[str, ...],
     tmp_path: Path,
