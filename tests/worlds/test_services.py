@@ -14,7 +14,8 @@ from tests.picture_server import PictureServer, answering
 from genagent_worlds import FilesAndEndpoints
 
 TRAIN_MISSING, HELD_OUT_MISSING = (
-    f"--world.{name} is missing: give a file of requests (.jsonl, .json, or one prompt a line)"
+    f"--world.{name} is missing: give a file of requests (.jsonl, .json, or one prompt a line), or "
+    "module:callable"
     for name in ("train", "held-out")
 )
 TOOL_MISSING = (

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genagent_data import Request, derive_seed, read_requests
+from genagent_data import Request, derive_seed
 from genagent_miniworld.conditions import parse_hints
 from genagent_miniworld.grammar import sample_requests
 from genagent_miniworld.load import POLICIES, load_judge, quietly, weights
 from genagent_miniworld.verifier import Verifier
 from genagent_tools import ImageTool
-from genagent_worlds import FileRequests, Judges, Services, World, chat_judges
+from genagent_worlds import FileRequests, Judges, Services, World, chat_judges, requests_from
 
 HELD_OUT = 900
 """Held-out requests on offer, a hundred of each task; ``count`` has few more."""
@@ -28,8 +28,8 @@ class Miniature(Services):
 
     kind: Annotated[Literal["miniature"], tyro.conf.Suppress] = "miniature"
     train: Path | None = None
-    """File of training requests with hints that the verifier can check; the grammar's own by
-    default."""
+    """File of training requests with hints that the verifier can check, or module:callable, which
+    gives a list of them; the grammar's own by default."""
     held_out: Path | None = None
     """File of requests for the evaluations, likewise."""
     tool: str = TOOL
@@ -69,11 +69,11 @@ class Miniature(Services):
             judges = chat_judges(load_judge(), cache=cache)
         else:
             judges = self.open_judges(cache=cache)
-        train = GrammarRequests() if self.train is None else FileRequests(read_requests(self.train))
+        train = GrammarRequests() if self.train is None else FileRequests(requests_from(self.train))
         if self.held_out is None:
             held_out = sample_requests(HELD_OUT, seed=derive_seed(seed, 1), split="held-out")
         else:
-            held_out = read_requests(self.held_out)
+            held_out = requests_from(self.held_out)
         return World(
             train=train,
             held_out=tuple(held_out),
@@ -116,7 +116,7 @@ def _unfit(path: Path | None) -> Iterator[str]:
     if path is None:
         return
     try:
-        requests = read_requests(path)
+        requests = requests_from(path)
     except (ValueError, OSError) as error:
         yield str(error)
         return

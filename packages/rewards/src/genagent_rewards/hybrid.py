@@ -98,7 +98,10 @@ def hybrid_reward(
         pair_wins: for each two consecutive pictures, whether the later is better.
         format_error: the trajectory ended in a format error.
         single_round: what an empty ``pair_wins`` earns.
-        point, format, pair, lambda_failed: sizes of the parts, as in ``RewardConfig``.
+        point: size of this part, and so the next three, as in ``RewardConfig``.
+        format: of a format error.
+        pair: of the bonus.
+        lambda_failed: the bonus's factor where the point was not earned.
 
     Raises:
         ValueError: a size is out of range or ``single_round`` is unknown.

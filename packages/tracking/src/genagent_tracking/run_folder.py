@@ -110,7 +110,8 @@ def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> s
     """The first option, by name, in which two configurations differ, such as ``seed (0, now 1)``.
 
     Args:
-        found, wanted: as ``config_to_json`` writes them.
+        found: as ``config_to_json`` writes it.
+        wanted: likewise.
         but: dotted names that may differ, with all that is below them.
 
     Raises:

@@ -64,6 +64,7 @@ from genagent_worlds.outcomes import (
     summarize,
     write_outcomes,
 )
+from genagent_worlds.own_requests import requests_from
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.request_source import Asked, RequestSource
@@ -145,6 +146,7 @@ __all__ = [
     "read_groups",
     "read_outcomes",
     "read_pictures",
+    "requests_from",
     "result_rows",
     "reward_problems",
     "score_pictures",

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from genagent_data import Request, read_requests
+from genagent_data import Request
+from genagent_worlds.own_requests import requests_from
 from genagent_worlds.services import Services
 from genagent_worlds.world import World
 
@@ -26,8 +27,8 @@ class FilesAndEndpoints(Services):
 
     kind: Annotated[Literal["files and endpoints"], tyro.conf.Suppress] = "files and endpoints"
     train: Path | None = None
-    """Requests to learn from: .jsonl or .json (prompt, hints, …; GenEval++'s own rows too), or one
-    prompt a line."""
+    """Requests to learn from: .jsonl or .json (prompt, hints, …; GenEval++'s own rows too), one
+    prompt a line, or module:callable, which gives a list of them."""
     held_out: Path | None = None
     """Requests of the evaluations, likewise."""
 
@@ -48,8 +49,8 @@ class FilesAndEndpoints(Services):
         assert self.train is not None and self.held_out is not None
         tool = self.open_tool()
         return World(
-            train=FileRequests(read_requests(self.train)),
-            held_out=tuple(read_requests(self.held_out)),
+            train=FileRequests(requests_from(self.train)),
+            held_out=tuple(requests_from(self.held_out)),
             tool=tool,
             words=self.words_of(tool),
             judges=self.open_judges(cache=run_folder / VERDICTS),
@@ -81,9 +82,12 @@ class FileRequests:
 def request_problems(option: str, path: Path | None) -> Iterator[str]:
     """A line where a file of requests is missing or cannot be used."""
     if path is None:
-        yield f"{option} is missing: give a file of requests (.jsonl, .json, or one prompt a line)"
+        yield (
+            f"{option} is missing: give a file of requests (.jsonl, .json, or one prompt a line), "
+            "or module:callable"
+        )
         return
     try:
-        read_requests(path)
+        requests_from(path)
     except (ValueError, OSError) as error:
-        yield str(error)
+        yield " ".join(str(error).split())
