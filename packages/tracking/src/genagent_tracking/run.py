@@ -28,7 +28,7 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.interrupt import raise_on_interrupt
+from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
@@ -152,7 +152,8 @@ class Run:
             yield
 
     def begin(self) -> None:
-        """What fails from here on is no bad input, and Ctrl-C is an exception that cleans up."""
+        """What fails from here on is no bad input, and Ctrl-C and SIGTERM are exceptions that clean
+        up."""
         self._begin()
         self._loading.close()
 
@@ -162,8 +163,12 @@ class Run:
 
     @contextmanager
     def recording(self, learner: Learner | None = None) -> Iterator[None]:
-        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then; where
-        nothing learns, whatever is inside keeps its own state."""
+        """Record what happens inside. Ctrl-C and SIGTERM end it cleanly, with what was learnt by
+        then; where nothing learns, whatever is inside keeps its own state.
+
+        Raises:
+            SystemExit: after SIGTERM (143), when everything is kept.
+        """
         if learner is not None and self.state is not None:
             learner.restore(self.state)
             notes = read_notes(self.state)
@@ -177,7 +182,7 @@ class Run:
         try:
             yield
             status = "finished"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             status = "killed"
             if learner is None:
                 print_line("stopped; the same command goes on")
@@ -188,6 +193,8 @@ class Run:
                     f"stopped after step {self.kept}; the same command with --resume goes on"
                 )
             self._conclude("killed", {})
+            if isinstance(stopped, Terminated):
+                raise SystemExit(TERMINATED) from None
         finally:
             self.tracker.close(status)
             self.close()
