@@ -37,13 +37,13 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
     assert logged.data.params["reward.single_round"] == "if_passed"
     assert logged.data.params["world.kind"] == "miniature"
     for name in (
-        "reward/total",
+        "agent/reward",
         "reward/pair",
         "reward/pair_after_failed_first",
         "audit/reward_gap",
-        "rollout/success",
-        "rollout/first_success",
-        "rollout/rounds",
+        "agent/success",
+        "agent/first_success",
+        "agent/rounds",
         "policy/ratio_max",
         "policy/entropy",
         "policy/grad_norm",
@@ -52,7 +52,7 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
         "throughput/trained_tokens_per_second",
     ):
         assert list(history(client, logged, name)) == [1, 2], name
-    assert "rollout/judged_success" not in logged.data.metrics
+    assert "agent/judged_success" not in logged.data.metrics
     # On-policy: one update a batch, so the ratio is 1 up to float32.
     ratios = history(client, logged, "policy/ratio_max").values()
     assert all(abs(ratio - 1) < 1e-3 for ratio in ratios)
@@ -126,7 +126,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
     assert heads[0].equal(heads[1])
     client, logged = only_run(killed)
     assert logged.info.status == "FINISHED"
-    assert set(history(client, logged, "reward/total")) == {1, 2, 3, 4}
+    assert set(history(client, logged, "agent/reward")) == {1, 2, 3, 4}
     # The first evaluation was kept and not made again.
     evaluations = client.get_metric_history(logged.info.run_id, "eval/success")
     assert [point.step for point in evaluations] == [0, 4]
