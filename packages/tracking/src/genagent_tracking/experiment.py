@@ -20,6 +20,7 @@ from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run, RunConfig
 from genagent_tracking.run_folder import find_earlier, same_run
+from genagent_tracking.run_name import changed_options
 
 Part = TypeVar("Part")
 Flat = Annotated[Part, tyro.conf.arg(name="")]
@@ -77,7 +78,8 @@ def run_experiment(
         folder = _resumed(config.run.runs, name, document)
     elif keeps_its_work and (same := same_run(config.run.runs, name, document)):
         folder = _going_on(same.folder)
-    run = Run(name, config.run, config, folder=folder)
+    changes = changed_options(config, presets)
+    run = Run(name, config.run, config, folder=folder, changes=changes)
     try:
         with run.loading():
             main(config, run)

@@ -19,7 +19,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,16 +32,22 @@ from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interru
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
-from genagent_tracking.record import RunStatus, TrajectoryRecord
+from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
 from genagent_tracking.results import (
     draw_example,
     eval_grid,
+    funnel_title,
+    headline,
+    results_title,
     show_funnel,
     show_results,
     success_line,
+    success_metric,
     unknown_lines,
 )
 from genagent_tracking.run_folder import lock_folder, make_run_folder
+from genagent_tracking.run_name import run_name
+from genagent_tracking.run_note import RunNote
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -99,12 +105,19 @@ class Run:
     """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
 
     def __init__(
-        self, name: str, config: RunConfig, document: object, *, folder: Path | None = None
+        self,
+        name: str,
+        config: RunConfig,
+        document: object,
+        *,
+        folder: Path | None = None,
+        changes: str = "",
     ) -> None:
         """
         Args:
             document: the experiment's whole configuration.
             folder: an earlier run of it to go on with.
+            changes: what is other than in the preset, for the run's name in MLflow.
         """
         self.name = name
         self.config = config
@@ -115,6 +128,8 @@ class Run:
         self.next: list[str] = []
         """What is said at the end to do next, before the run's page in MLflow, a line each."""
         self._document = document
+        self._changes = changes
+        self._note = RunNote(name=name)
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -177,11 +192,17 @@ class Run:
             self._learner = learner
         self._begin()
         self.tracker = self._open_tracker()  # seconds, the first time
+        self._note.folder, self._note.learns = self.folder, learner is not None
+        self.tracker.note(self._note.markdown(None, step=self.kept))
         self._loading.close()
         status: RunStatus = "failed"
         try:
             yield
             status = "finished"
+        except Exception as error:
+            with suppress(TrackingError):  # it may be the store that has failed
+                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
+            raise
         except KeyboardInterrupt as stopped:
             status = "killed"
             if learner is None:
@@ -260,16 +281,20 @@ class Run:
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
-            return read_outcomes(path, self.pictures)
+            outcomes = read_outcomes(path, self.pictures)
+            self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
+            return outcomes
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
             outcomes = evaluation(requests, progress)
         self.say(success_line(outcomes))
+        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         for line in unknown_lines(outcomes):
             print_line(line)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         metrics |= conduct(outcomes).metrics()
-        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
+        metrics = {f"eval/{name}": value for name, value in metrics.items()}
+        self.tracker.log(metrics | (success_metric(outcomes, "before") if step == 0 else {}), step)
         if grid := eval_grid(outcomes):
             self.tracker.images("evaluation", grid, step)
         write_outcomes(path, outcomes)
@@ -294,6 +319,7 @@ class Run:
         words: int = 1,
     ) -> None:
         """A table of what has come out, as ``print_table`` shows it, likewise."""
+        self._note.tables[title] = rows
         if not self.config.trial:
             print_table(title, rows, has_total=has_total, words=words)
 
@@ -314,6 +340,9 @@ class Run:
         is_trial = self.config.trial
         rows = result_rows(before, after) if is_trial else show_results(before, after)
         self.tracker.table("held_out", rows)
+        self.tracker.log(success_metric(after, "after"), self.kept)
+        self._note.headline = headline(before, after)
+        self._note.tables = {results_title(before): rows} | self._note.tables
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
@@ -331,6 +360,8 @@ class Run:
         """
         rows = funnel.rows() if self.config.trial else show_funnel(funnel)
         self.tracker.table("funnel", rows)
+        self._note.headline = funnel_title(funnel)
+        self._note.tables["what was kept and dropped"] = rows
         self.tracker.log(funnel.metrics(), 0)
         for name in ("funnel.png", "README.md"):
             self.tracker.artifact(folder / name)
@@ -359,6 +390,8 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
+        self._note.figures = figures
+        self.tracker.note(self._note.markdown(status, step=self.kept))
         self._say_next(status)
         print_line(str(path))
 
@@ -391,8 +424,9 @@ class Run:
     def _open_tracker(self) -> MlflowTracker:
         kept = self.folder / "mlflow_run"
         config = self.config.tracker
+        named = config.run_name or run_name(self.folder.name, self._changes)
         tracker = MlflowTracker(
-            replace(config, experiment=config.experiment or self.name),
+            replace(config, experiment=config.experiment or self.name, run_name=named),
             run_config=self._document,
             seed=self.config.seed,
             run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,
