@@ -102,7 +102,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         seed=3,
     )
     for step in range(3):
-        tracker.log({"reward/total": step / 2, "policy/ratio_max": math.inf}, step)
+        tracker.log({"agent/reward": step / 2, "policy/ratio_max": math.inf}, step)
     tracker.trajectories(records(store, pictures), step=2)
     tracker.images("evaluation/pictures", pictures[0], step=0)
     tracker.images("evaluation/pictures", list(pictures), step=2)
@@ -170,7 +170,7 @@ def test_parameters_are_flat_and_the_json_gives_the_config_back(recorded: Record
 
 
 def test_metrics_have_a_history_and_infinities_are_left_out_once_said(recorded: Recorded):
-    history = recorded.client.get_metric_history(recorded.tracker.run_id, "reward/total")
+    history = recorded.client.get_metric_history(recorded.tracker.run_id, "agent/reward")
 
     assert [(metric.step, metric.value) for metric in history] == [(0, 0.0), (1, 0.5), (2, 1.0)]
     assert "policy/ratio_max" not in recorded.client.get_run(recorded.tracker.run_id).data.metrics

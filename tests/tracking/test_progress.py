@@ -52,7 +52,7 @@ def test_a_clock_is_never_longer_than_it_must_be(seconds: float, shown: str) -> 
 def test_figures_are_means_of_the_last_five_steps(capsys: pytest.CaptureFixture[str]) -> None:
     with step_progress(7) as bar:
         for reward in (1.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5):
-            bar.advance({"reward/total": reward})
+            bar.advance({"agent/reward": reward})
     said = re.findall(r"(\d)/7.*reward (\S+)(?:  \(mean of (\d) steps\))?", capsys.readouterr().out)
     assert said == [
         ("1", "1.00", ""),
@@ -123,12 +123,12 @@ with waiting("loading"):
     time.sleep(0.3)
 title = "http://gpu1:8000,http://gpu2:8000, agent, 3 rounds"
 with step_progress(2) as bar:
-    metrics = {"reward/total": 0.5, "rollout/judged_success": 0.5, "rollout/first_success": 0.5}
-    bar.advance(metrics | {"rollout/rounds": 1.5})
+    metrics = {"agent/reward": 0.5, "agent/judged_success": 0.5, "agent/first_success": 0.5}
+    bar.advance(metrics | {"agent/rounds": 1.5})
     with answer_progress(title, 20) as answered:
         answered(7, 20)
         time.sleep(0.3)
-    bar.advance(metrics | {"rollout/rounds": 1.5})
+    bar.advance(metrics | {"agent/rounds": 1.5})
 """
     )
     assert "…" not in sent

@@ -13,6 +13,8 @@ from PIL import Image
 from genagent_data import PictureStore, Request, Round, Trajectory
 from genagent_rewards import RewardRecord, Verdict, hybrid_reward
 from genagent_tracking import Run, RunConfig, TrackerConfig
+from genagent_tracking.interrupt import Terminated
+from genagent_tracking.run_note import NOTE
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -124,6 +126,32 @@ def status(run: Run) -> str:
     return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.status
 
 
+def note(run: Run) -> str:
+    return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).data.tags[NOTE]
+
+
+def test_a_run_bears_its_folders_name_and_what_was_changed(tmp_path):
+    run = Run("job", config(tmp_path), config(tmp_path), changes="steps 8")
+    with run.recording(Learner()):
+        assert note(run).startswith("**Running**")
+    named = MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.run_name
+    assert named == f"{run.folder.name} · steps 8"
+
+
+def test_a_run_that_failed_says_where_and_why(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with pytest.raises(OSError, match="disk full"), run.recording(learner):
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
+        take_steps(run, learner, 2)
+        raise OSError("[disk full]\nhere")
+    said = note(run)
+    assert said.startswith(
+        "**Failed after step 2**: OSError: \\[disk full\\] here\n\n"
+        "`uv run experiments/job.py … --resume`, with its options, goes on with it."
+    )
+    assert "- after 0 steps: success 25.0 % \\[4.6, 69.9\\] of 4 requests" in said
+
+
 def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     run, learner = make_run(tmp_path), Learner()
     with run.recording(learner):
@@ -147,11 +175,21 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
     assert "success 25.0 % [4.6, 69.9] of 4 requests" in lines
     begin = lines.index("next:")
-    ask, policy, pages, page = (line.strip() for line in lines[begin + 1 : -1])
+    ask, policy, pages, page, runs = (line.strip() for line in lines[begin + 1 : -1])
     assert ask == "uv run experiments/generate.py 'a red circle' \\"
     assert policy == f"--policy {run.folder / 'policy'}"
     assert pages.startswith("uv run mlflow ui --backend-store-uri sqlite:////")
     assert page.endswith(f"/#/experiments/{run.tracker.experiment_id}/runs/{run.tracker.run_id}")
+    experiment = run.tracker.experiment_id
+    assert runs.endswith(f"/#/experiments/{experiment}/runs?viewStateShareKey=results")
+    assert logged(run, "success_before") == [(0, 0.25)]
+    assert logged(run, "success_after") == [(3, 1.0)]
+    said = note(run)
+    assert said.startswith(
+        "**success 25.0 % → 100.0 % of 4 held-out requests (paired test: p = 0.25)**"
+    )
+    assert "| task | n | before | after | first before | first after |" in said
+    assert f"`{run.folder}`" in said
 
 
 def test_a_trial_ends_with_one_line_and_keeps_its_figures(tmp_path, capsys):
@@ -222,6 +260,7 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert (run.folder / "policy" / "weights").read_text() == str(kept)
     assert json.loads((run.folder / "summary.json").read_text())["steps"] == kept
     assert status(run) == "KILLED"
+    assert note(run).startswith(f"**Stopped after step {kept}.** `uv run experiments/job.py …")
     assert f"stopped after step {kept}" in capsys.readouterr().out
 
     again, learner = make_run(tmp_path, resumed=run.folder), Learner()
@@ -233,6 +272,15 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert again.tracker.run_id == run.tracker.run_id
     assert (again.folder / "policy" / "weights").read_text() == "5"
     assert [step for step, _ in logged(again, "loss")] == [1, 2, 3, 4, 5]
+
+
+def test_sigterm_keeps_the_same_and_ends_with_143(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with pytest.raises(SystemExit) as ended, run.recording(learner):
+        take_steps(run, learner, 2)
+        raise Terminated
+    assert ended.value.code == 143
+    assert (status(run), run.kept) == ("KILLED", 2)
 
 
 def test_states_come_every_so_many_steps_and_at_the_end(tmp_path):

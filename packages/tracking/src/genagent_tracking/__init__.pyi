@@ -3,7 +3,7 @@ from .config import config_from_json, config_to_json, flatten_config
 from .console import print_error, print_line, print_table, quiet_libraries
 from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
 from .figure import draw_outcomes
-from .interrupt import quit_on_interrupt, raise_on_interrupt
+from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .next_steps import trial_line
@@ -31,6 +31,7 @@ __all__ = [
     "config_from_json",
     "config_to_json",
     "draw_outcomes",
+    "exit_code",
     "first_difference",
     "flatten_config",
     "funnel_progress",

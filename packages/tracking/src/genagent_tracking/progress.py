@@ -24,11 +24,11 @@ MEAN_OF = 5
 SHOWN = {
     "loss": "loss",
     "nats": "sft/loss",
-    "reward": "reward/total",
-    "success": "rollout/success",
-    "judged success": "rollout/judged_success",
-    "first": "rollout/first_success",
-    "rounds": "rollout/rounds",
+    "reward": "agent/reward",
+    "success": "agent/success",
+    "judged success": "agent/judged_success",
+    "first": "agent/first_success",
+    "rounds": "agent/rounds",
 }
 """What the line of progress says, and the metric behind it."""
 

@@ -19,7 +19,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,20 +28,26 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.interrupt import raise_on_interrupt
+from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
-from genagent_tracking.record import RunStatus, TrajectoryRecord
+from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
 from genagent_tracking.results import (
     draw_example,
     eval_grid,
+    funnel_title,
+    headline,
+    results_title,
     show_funnel,
     show_results,
     success_line,
+    success_metric,
     unknown_lines,
 )
 from genagent_tracking.run_folder import lock_folder, make_run_folder
+from genagent_tracking.run_name import run_name
+from genagent_tracking.run_note import RunNote
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -99,12 +105,19 @@ class Run:
     """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
 
     def __init__(
-        self, name: str, config: RunConfig, document: object, *, folder: Path | None = None
+        self,
+        name: str,
+        config: RunConfig,
+        document: object,
+        *,
+        folder: Path | None = None,
+        changes: str = "",
     ) -> None:
         """
         Args:
             document: the experiment's whole configuration.
             folder: an earlier run of it to go on with.
+            changes: what is other than in the preset, for the run's name in MLflow.
         """
         self.name = name
         self.config = config
@@ -115,6 +128,8 @@ class Run:
         self.next: list[str] = []
         """What is said at the end to do next, before the run's page in MLflow, a line each."""
         self._document = document
+        self._changes = changes
+        self._note = RunNote(name=name)
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -152,7 +167,8 @@ class Run:
             yield
 
     def begin(self) -> None:
-        """What fails from here on is no bad input, and Ctrl-C is an exception that cleans up."""
+        """What fails from here on is no bad input, and Ctrl-C and SIGTERM are exceptions that clean
+        up."""
         self._begin()
         self._loading.close()
 
@@ -162,8 +178,12 @@ class Run:
 
     @contextmanager
     def recording(self, learner: Learner | None = None) -> Iterator[None]:
-        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then; where
-        nothing learns, whatever is inside keeps its own state."""
+        """Record what happens inside. Ctrl-C and SIGTERM end it cleanly, with what was learnt by
+        then; where nothing learns, whatever is inside keeps its own state.
+
+        Raises:
+            SystemExit: after SIGTERM (143), when everything is kept.
+        """
         if learner is not None and self.state is not None:
             learner.restore(self.state)
             notes = read_notes(self.state)
@@ -172,12 +192,18 @@ class Run:
             self._learner = learner
         self._begin()
         self.tracker = self._open_tracker()  # seconds, the first time
+        self._note.folder, self._note.learns = self.folder, learner is not None
+        self.tracker.note(self._note.markdown(None, step=self.kept))
         self._loading.close()
         status: RunStatus = "failed"
         try:
             yield
             status = "finished"
-        except KeyboardInterrupt:
+        except Exception as error:
+            with suppress(TrackingError):  # it may be the store that has failed
+                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
+            raise
+        except KeyboardInterrupt as stopped:
             status = "killed"
             if learner is None:
                 print_line("stopped; the same command goes on")
@@ -188,6 +214,8 @@ class Run:
                     f"stopped after step {self.kept}; the same command with --resume goes on"
                 )
             self._conclude("killed", {})
+            if isinstance(stopped, Terminated):
+                raise SystemExit(TERMINATED) from None
         finally:
             self.tracker.close(status)
             self.close()
@@ -253,16 +281,20 @@ class Run:
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
-            return read_outcomes(path, self.pictures)
+            outcomes = read_outcomes(path, self.pictures)
+            self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
+            return outcomes
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
             outcomes = evaluation(requests, progress)
         self.say(success_line(outcomes))
+        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         for line in unknown_lines(outcomes):
             print_line(line)
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         metrics |= conduct(outcomes).metrics()
-        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
+        metrics = {f"eval/{name}": value for name, value in metrics.items()}
+        self.tracker.log(metrics | (success_metric(outcomes, "before") if step == 0 else {}), step)
         if grid := eval_grid(outcomes):
             self.tracker.images("evaluation", grid, step)
         write_outcomes(path, outcomes)
@@ -287,6 +319,7 @@ class Run:
         words: int = 1,
     ) -> None:
         """A table of what has come out, as ``print_table`` shows it, likewise."""
+        self._note.tables[title] = rows
         if not self.config.trial:
             print_table(title, rows, has_total=has_total, words=words)
 
@@ -307,6 +340,9 @@ class Run:
         is_trial = self.config.trial
         rows = result_rows(before, after) if is_trial else show_results(before, after)
         self.tracker.table("held_out", rows)
+        self.tracker.log(success_metric(after, "after"), self.kept)
+        self._note.headline = headline(before, after)
+        self._note.tables = {results_title(before): rows} | self._note.tables
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
@@ -324,6 +360,8 @@ class Run:
         """
         rows = funnel.rows() if self.config.trial else show_funnel(funnel)
         self.tracker.table("funnel", rows)
+        self._note.headline = funnel_title(funnel)
+        self._note.tables["what was kept and dropped"] = rows
         self.tracker.log(funnel.metrics(), 0)
         for name in ("funnel.png", "README.md"):
             self.tracker.artifact(folder / name)
@@ -352,6 +390,8 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
+        self._note.figures = figures
+        self.tracker.note(self._note.markdown(status, step=self.kept))
         self._say_next(status)
         print_line(str(path))
 
@@ -384,8 +424,9 @@ class Run:
     def _open_tracker(self) -> MlflowTracker:
         kept = self.folder / "mlflow_run"
         config = self.config.tracker
+        named = config.run_name or run_name(self.folder.name, self._changes)
         tracker = MlflowTracker(
-            replace(config, experiment=config.experiment or self.name),
+            replace(config, experiment=config.experiment or self.name, run_name=named),
             run_config=self._document,
             seed=self.config.seed,
             run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,

@@ -32,6 +32,10 @@ SERVICE_FAILURES = ("tool_failure", "model_failure")
 """Endings of attempts that say nothing of who acted."""
 
 
+FIRST_SEEN = ("success", "judged_success", "first_success", "rounds")
+"""Figures of a step that say whether anything is learnt; the reward stands beside them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """One attempt, and what is known of its pictures."""
@@ -149,7 +153,8 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
 def step_figures(
     world: World, trajectories: Sequence[Trajectory], kept: Sequence[RewardRecord]
 ) -> dict[str, float]:
-    """Figures of a training step's attempts, under ``rollout/``.
+    """Figures of a training step's attempts: what is looked at first under ``agent/``, the group
+    that MLflow sorts first, the others under ``rollout/``.
 
     With a truth, of all attempts. Without one no verdict is asked for that is not paid for anyway:
     ``judged_success`` is of the attempts that were kept, whose round counts were evened out. What a
@@ -168,7 +173,10 @@ def step_figures(
             if record.breakdown is not None
         ]
         figures = {**_ending_figures(trajectories), **_shares(judged_success=passed)}
-    return {f"rollout/{name}": value for name, value in figures.items()}
+    return {
+        f"{'agent' if name in FIRST_SEEN else 'rollout'}/{name}": value
+        for name, value in figures.items()
+    }
 
 
 def _ending_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
