@@ -23,4 +23,4 @@ bench:
 
 # the documentation as a site, at http://127.0.0.1:8000
 docs:
-    uvx --with mkdocs-material --with "mkdocstrings[python]" mkdocs serve
+    uv run --group docs mkdocs serve
