@@ -28,9 +28,3 @@ def test_the_lines_of_use_run(
     script.write_text(code, encoding="utf-8")
     runpy.run_path(str(script), run_name="readme")
     assert capsys.readouterr().out.splitlines() == printed_as_told(code) != []
-
-
-def test_links_of_the_readmes_lead_somewhere():
-    for readme in PACKAGES.glob("*/README.md"):
-        links = re.findall(r"\]\((?!https?:)([^)#]+)", readme.read_text(encoding="utf-8"))
-        assert [link for link in links if not (readme.parent / link).exists()] == []
