@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import tyro
 
@@ -21,15 +21,20 @@ _WIDEST = 100
 _ITEM = re.compile(r"\d+\. ")
 
 
-class _Heard(io.StringIO):
+class _Heard(io.TextIOWrapper):
     """What tyro says, with the colours and the letters that standard output would have had."""
 
-    @property
-    def encoding(self) -> str:
-        return getattr(sys.__stdout__, "encoding", "ascii")
+    def __init__(self) -> None:
+        self.kept = io.BytesIO()
+        super().__init__(self.kept, encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        self._is_terminal = sys.stdout.isatty()
 
     def isatty(self) -> bool:
-        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+        return self._is_terminal
+
+    def text(self) -> str:
+        self.flush()
+        return self.kept.getvalue().decode(self.encoding)
 
 
 def parse(
@@ -45,12 +50,13 @@ def parse(
     Raises:
         SystemExit: an unknown option (2), or ``--help`` (0).
     """
+    start = cast(Part, default)  # tyro too takes None for none
     if not _HELP & set(given):
-        return tyro.cli(config_type, default=default, args=given, prog=prog)
+        return tyro.cli(config_type, default=start, args=given, prog=prog)
     heard = _Heard()
     try:
         with redirect_stdout(heard):
-            return tyro.cli(config_type, default=default, args=given, prog=prog, description="")
+            return tyro.cli(config_type, default=start, args=given, prog=prog, description="")
     finally:
         width = min(_WIDEST, shutil.get_terminal_size().columns)
         usage = f"usage: {prog} [OPTIONS]"
@@ -58,7 +64,7 @@ def parse(
         print()
         print(folded(sys.modules["__main__"].__doc__ or "", width))
         # Behind a usage in one line, however long.
-        print(heard.getvalue().partition("\n\n")[2], end="")
+        print(heard.text().partition("\n\n")[2], end="")
 
 
 def folded(text: str, width: int) -> str:
