@@ -1,3 +1,4 @@
+from .command_line import parse
 from .comparison import record_cell, show_cells
 from .config import config_from_json, config_to_json, flatten_config
 from .console import print_error, print_line, print_table, quiet_libraries
@@ -8,7 +9,7 @@ from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .next_steps import trial_line
 from .pictures import picture_grid
-from .progress import answer_progress, funnel_progress, step_progress, waiting
+from .progress import answer_progress, counted, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
 from .run import Run, RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
@@ -30,6 +31,7 @@ __all__ = [
     "chat_messages",
     "config_from_json",
     "config_to_json",
+    "counted",
     "draw_outcomes",
     "exit_code",
     "first_difference",
@@ -37,6 +39,7 @@ __all__ = [
     "funnel_progress",
     "lock_folder",
     "make_run_folder",
+    "parse",
     "picture_grid",
     "print_error",
     "print_line",

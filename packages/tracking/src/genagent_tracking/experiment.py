@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn, Protocol, TypeVar
 
 import tyro
 
+from genagent_tracking.command_line import parse
 from genagent_tracking.config import config_from_json, config_to_json
 from genagent_tracking.console import print_error, print_line, quiet_libraries
 from genagent_tracking.interrupt import STOPPED, exit_code
@@ -166,13 +167,7 @@ def read_config(
         else:
             known = ", ".join(presets)
             raise ValueError(f"unknown preset {word!r}; known: {known}, or a run's config.json")
-    return tyro.cli(
-        config_type,
-        default=default,
-        args=given,
-        prog=prog,
-        description=(sys.modules["__main__"].__doc__ or "").replace("``", ""),
-    )
+    return parse(config_type, given, prog=prog, default=default)
 
 
 def stop(errors: Sequence[BaseException], code: int) -> NoReturn:

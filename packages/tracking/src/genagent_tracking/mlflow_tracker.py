@@ -53,14 +53,14 @@ _STATUS = {"finished": "FINISHED", "killed": "KILLED", "failed": "FAILED"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackerConfig:
-    """Where a run is recorded. Example: ``TrackerConfig(experiment="rl_flux")``"""
+    """Where a run is recorded."""
 
     experiment: str | None = None
     """Runs of one experiment are compared on one page; None is the script's name."""
     run_name: str | None = None
     """None is the name of the run's folder, with the options that differ from the preset's."""
     uri: str | None = None
-    """Store; None is ``MLFLOW_TRACKING_URI`` or else ``sqlite:///mlflow.db`` here."""
+    """Store; None is the environment's MLFLOW_TRACKING_URI, or else sqlite:///mlflow.db here."""
     system_seconds: float = 5.0
     """Seconds between two looks at processor, memory and GPU; 0 takes none."""
 
