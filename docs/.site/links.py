@@ -27,7 +27,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
             logger.warning("%s links to %s, which is not there", page.file.src_path, link["link"])
         path = target.relative_to(DOCS.parent)
         text = link["text"].strip("`")
-        return f"`{path}`" if path.name == text or str(path) == text else f"{link['text']} (`{path}`)"
+        return (
+            f"`{path}`" if path.name == text or str(path) == text else f"{link['text']} (`{path}`)"
+        )
 
     parts = FENCE.split(markdown)
     return "".join(p if p.startswith("```") else OUT.sub(as_path, p) for p in parts)
