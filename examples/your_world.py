@@ -1,13 +1,15 @@
 """A world of your own: what is asked, what draws, who judges.
 
 This painter cannot count: it draws a dot for each color that it reads, so "3 red circles" gives it
-one. An agent learns to tell it "red circle, red circle, red circle", in a minute of one core:
+one. With one picture a try (--max-rounds 1) an agent learns to say "red circle, red circle, red
+circle" at once, in about two minutes of one core:
 
     uv run experiments/rl_flux.py flux-7b --device cpu --threads 1 \
         --policy packages/miniworld/src/genagent_miniworld/weights/sft \
         --world.train examples.your_world:train --world.held-out examples.your_world:held_out \
         --world.tool examples.your_world:Painter --world.judge examples.your_world:Eye \
-        --steps 8 --requests-per-step 8 --grpo.learning-rate 3e-4
+        --max-rounds 1 --steps 8 --requests-per-step 12 \
+        --grpo.learning-rate 2e-4 --grpo.warmup-batches 1
 """
 
 import re

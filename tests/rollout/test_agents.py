@@ -75,6 +75,15 @@ def test_two_runs_give_the_same_bits(act: Act, tiny_policy: Policy, batch: int |
         assert torch.equal(one.tokens.logprobs, other.tokens.logprobs)
 
 
+def test_where_a_loop_runs_already_as_in_a_notebook_it_is_the_same(act: Act):
+    async def cell() -> RolloutBatch:
+        return act([[FIRST, AGAIN, DONE], [FIRST, DONE]])
+
+    within, plain = asyncio.run(cell()), act([[FIRST, AGAIN, DONE], [FIRST, DONE]])
+    assert [one.turns for one in within.rollouts] == [one.turns for one in plain.rollouts]
+    assert [len(one.trajectory.pictures) for one in within.rollouts] == [2, 1]
+
+
 def test_equal_requests_by_other_seeds_go_other_ways(act: Act, tiny_policy: Policy):
     script = [FIRST, [*[SAMPLED] * 6, tiny_policy.chat.turn_end_id]]
     first, second = act([script, script]).rollouts

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from genagent_data import PictureStore, Request
 from genagent_rollout.activity import Activity
@@ -78,10 +79,21 @@ def side_by_side(
     drawing = drawing_by(tool, store, activity, batch=batch)
     started = time.perf_counter()
     with activity.watched():
-        results = asyncio.run(everyone())
+        results = _run(everyone())
     timings = RolloutTimings(
         total=time.perf_counter() - started,
         policy=activity.turns.seconds,
         tool=activity.pictures.seconds,
     )
     return SideBySide(results=tuple(results), timings=timings)
+
+
+def _run(everyone: Coroutine[Any, Any, Result]) -> Result:
+    """``asyncio.run``, which a notebook's cell may not call: its kernel has a loop of its own on
+    this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(everyone)
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, everyone).result()
