@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from genagent_data import Funnel
+from genagent_tracking.captioned_grid import CaptionedPictures, captioned_grid
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.figure import draw_outcomes
-from genagent_tracking.pictures import picture_grid
 from genagent_worlds import Outcome, paired_p_value, rate, result_rows, success_name, telling_pair
 
 
@@ -104,10 +104,41 @@ def draw_example(path: Path, before: Sequence[Outcome], after: Sequence[Outcome]
     return True
 
 
-def eval_grid(outcomes: Sequence[Outcome], *, most: int = 40) -> Image.Image | None:
-    """Last pictures side by side, framed by success; None where nothing was drawn."""
-    shown = [outcome for outcome in outcomes if outcome.passed][:most]
-    if not shown:
+def change(before: Outcome, after: Outcome) -> str:
+    """What became of a request: ``won``, ``lost``, ``right`` or ``wrong`` both times, or
+    ``unknown``."""
+    if before.success is None or after.success is None:
+        return "unknown"
+    return {
+        (False, True): "won",
+        (True, False): "lost",
+        (True, True): "right",
+        (False, False): "wrong",
+    }[before.success, after.success]
+
+
+def held_out_grid(
+    outcomes: Sequence[Outcome], before: Sequence[Outcome] | None = None, *, most: int = 40
+) -> Image.Image | None:
+    """Last pictures with their requests, framed by success: those of ``before`` to the left of
+    these, with requests that were won or lost first. None where nothing was drawn."""
+    if not any(outcome.passed for outcome in outcomes):
         return None
-    pictures = [outcome.trajectory.pictures[-1].image for outcome in shown]
-    return picture_grid(pictures, passed=[outcome.success for outcome in shown])
+    if before is None:
+        cells = [_cell((one,)) for one in outcomes[:most]]
+        return captioned_grid(cells, title=success_line(outcomes))
+    pairs = list(zip(before, outcomes, strict=True))
+    order = ("won", "lost", "wrong", "right", "unknown")
+    shown = sorted(pairs, key=lambda pair: order.index(change(*pair)))[:most]
+    cells = [_cell(pair, change(*pair)) for pair in shown]
+    return captioned_grid(cells, title=f"before → after: {headline(before, outcomes)}")
+
+
+def _cell(attempts: Sequence[Outcome], word: str = "") -> CaptionedPictures:
+    drawn = [one.trajectory.pictures for one in attempts]
+    return CaptionedPictures(
+        caption=attempts[0].request.prompt,
+        pictures=tuple(pictures[-1].image if pictures else None for pictures in drawn),
+        passed=tuple(one.success for one in attempts),
+        word=word,
+    )

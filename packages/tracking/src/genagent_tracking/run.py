@@ -28,6 +28,7 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
+from genagent_tracking.group_figure import draw_group, telling_group
 from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
@@ -35,9 +36,9 @@ from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
 from genagent_tracking.results import (
     draw_example,
-    eval_grid,
     funnel_title,
     headline,
+    held_out_grid,
     results_title,
     show_funnel,
     show_results,
@@ -130,6 +131,7 @@ class Run:
         self._document = document
         self._changes = changes
         self._note = RunNote(name=name)
+        self._before: list[Outcome] | None = None
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -264,6 +266,8 @@ class Run:
         attempts = [one for group in groups for one in group.attempts if one.is_kept]
         attempts = attempts[:: max(1, len(attempts) // count)][:count]
         self.tracker.trajectories([_shown(one) for one in attempts], self.step)
+        if group := telling_group(groups):
+            self.tracker.images("agent/attempts", draw_group(group), self.step)
 
     def evaluate(
         self,
@@ -283,6 +287,7 @@ class Run:
         if path.exists():
             outcomes = read_outcomes(path, self.pictures)
             self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
+            self._before = self._before or outcomes
             return outcomes
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
@@ -295,8 +300,9 @@ class Run:
         metrics |= conduct(outcomes).metrics()
         metrics = {f"eval/{name}": value for name, value in metrics.items()}
         self.tracker.log(metrics | (success_metric(outcomes, "before") if step == 0 else {}), step)
-        if grid := eval_grid(outcomes):
-            self.tracker.images("evaluation", grid, step)
+        if grid := held_out_grid(outcomes, self._before):
+            self.tracker.images("agent/held_out", grid, step)
+        self._before = self._before or outcomes
         write_outcomes(path, outcomes)
         return outcomes
 

@@ -22,8 +22,8 @@ _MOST = 7900
 _TRAINING = (
     "**Model metrics**: the first group, `agent/`, says whether it learns: success by the last and "
     "by the first picture, pictures a request, reward. `eval/` is the same of held-out requests.",
-    "**Model metrics, images**: `eval/pictures` has held-out requests before and after with their "
-    "prompts, `groups/attempts` the attempts at one request with reward and advantage, by step.",
+    "Below its charts, by step: `agent/held_out`, requests before and after with their pictures, "
+    "and `agent/attempts`, the attempts at one request with reward and advantage.",
     "**Traces**: held-out requests (tag `evaluation`: `before` or `after`; `change`: `won` or "
     "`lost`) and a few attempts of some steps, round by round, with pictures and verdicts.",
     "**Artifacts**: `held_out.json` is the table below, `summary.json` every figure of it, "
