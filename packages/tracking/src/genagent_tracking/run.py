@@ -61,6 +61,7 @@ from genagent_worlds import (
     read_outcomes,
     result_rows,
     summarize,
+    with_judge,
     with_truth,
     write_groups,
     write_outcomes,
@@ -260,7 +261,8 @@ class Run:
         self.say(success_line(outcomes))
         for line in unknown_lines(outcomes):
             print_line(line)
-        metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
+        outcomes = with_judge(world, outcomes)
+        metrics = summarize(outcomes) | audit_outcomes(outcomes)
         metrics |= conduct(outcomes).metrics()
         self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
         if grid := eval_grid(outcomes):

@@ -1,6 +1,11 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
-from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.audit import (
+    audit_outcomes,
+    audit_rewards,
+    pair_by_first_picture,
+    with_judge,
+)
 from genagent_worlds.benchmark_config import BenchmarkConfig, NamedScorer
 from genagent_worlds.benchmarks.benchmark import (
     ABSENCES,
@@ -55,6 +60,7 @@ from genagent_worlds.group_records import (
     write_groups,
 )
 from genagent_worlds.outcomes import (
+    JudgeWord,
     Outcome,
     judge_outcomes,
     measure,
@@ -94,6 +100,7 @@ __all__ = [
     "FrozenModels",
     "GroupRecord",
     "JudgeSettings",
+    "JudgeWord",
     "Judges",
     "NamedScorer",
     "Outcome",
@@ -154,6 +161,7 @@ __all__ = [
     "summarize",
     "telling_pair",
     "turns_said",
+    "with_judge",
     "with_truth",
     "word_distance",
     "write_groups",
