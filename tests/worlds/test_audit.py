@@ -30,7 +30,7 @@ from genagent_rewards import (
 )
 from genagent_worlds import (
     Judges,
-    JudgeWord,
+    PictureWord,
     audit_outcomes,
     audit_rewards,
     judge_outcomes,
@@ -217,9 +217,10 @@ def test_the_judges_words_stay_with_the_pictures_it_was_asked_about():
         world(judge, truth=Flatterer()), judge_outcomes(attempts, ByColor(), source="truth")
     )
     assert [outcome.judged for outcome in outcomes] == [
-        JudgeWord(passed=True, reason="looked"),
-        JudgeWord(passed=None, reason=None),
+        PictureWord(passed=True, reason="looked"),
+        PictureWord(passed=None, reason=None),
         None,
         None,
     ]
-    assert [[q.picture for q in asked] for asked in judge.calls] == [[RED, GRAY]]
+    [asked] = judge.calls
+    assert [q.picture for q in asked if isinstance(q, PointQuestion)] == [RED, GRAY]

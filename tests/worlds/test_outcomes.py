@@ -23,8 +23,8 @@ from tests.worlds.builders import (
 from genagent_data import PictureStore, Request, Round, Trajectory, trajectory_to_row, write_jsonl
 from genagent_rewards import PointQuestion, RewardBreakdown, RewardRecord
 from genagent_worlds import (
-    JudgeWord,
     Outcome,
+    PictureWord,
     judge_outcomes,
     measure,
     read_outcomes,
@@ -250,7 +250,7 @@ def test_an_outcome_is_read_as_it_was_written(tmp_path):
             source="judge",
             why_absent="400: no pictures here",
             reasons=("no red anywhere", "400: no pictures here"),
-            judged=JudgeWord(passed=False, reason="blue"),
+            judged=PictureWord(passed=False, reason="blue"),
         ),
         Outcome(
             trajectory=trajectory(1, drawn[1], None, ending="tool_failure", error="no answer"),

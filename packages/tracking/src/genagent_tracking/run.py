@@ -5,10 +5,14 @@
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
+        before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
+        metrics.jsonl       figures of each step
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
         state/step-000007/  what it goes on from, to the end or with more steps
         policy/             what was learnt
-        summary.json        its figures, written last
+        summary.json        its figures
+        failure.json        how it failed, until it goes on
+        report.html         all of it as a page, written last
         lock                held by the process that runs it
 
 Killed at any moment, it goes on from its latest state. An experiment says what it does between two
@@ -28,11 +32,14 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
+from genagent_tracking.failure import failure_file, write_failure
+from genagent_tracking.held_out import write_held_out
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrajectoryRecord
+from genagent_tracking.report import leave_report
 from genagent_tracking.results import (
     draw_example,
     eval_grid,
@@ -42,6 +49,7 @@ from genagent_tracking.results import (
     unknown_lines,
 )
 from genagent_tracking.run_folder import lock_folder, make_run_folder
+from genagent_tracking.run_record import has_record
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -49,6 +57,7 @@ from genagent_tracking.states import (
     latest_state,
     read_notes,
 )
+from genagent_tracking.step_figures import StepFigures
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -173,6 +182,8 @@ class Run:
             self._learner = learner
         self._begin()
         self.tracker = self._open_tracker()  # seconds, the first time
+        self._figures = StepFigures(self.folder)
+        failure_file(self.folder).unlink(missing_ok=True)
         self._loading.close()
         status: RunStatus = "failed"
         try:
@@ -189,7 +200,12 @@ class Run:
                     f"stopped after step {self.kept}; the same command with --resume goes on"
                 )
             self._conclude("killed", {})
+        except Exception as error:
+            write_failure(self.folder, error, self.step)
+            print_line(leave_report(self.folder))
+            raise
         finally:
+            self._figures.close()
             self.tracker.close(status)
             self.close()
 
@@ -225,6 +241,7 @@ class Run:
         for part in (*parts, self._seconds):
             self._metrics.update(part)
         self._seconds = {}
+        self._figures.add(self._metrics, self.step)
         self.tracker.log(self._metrics, self.step)
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
@@ -264,9 +281,12 @@ class Run:
         outcomes = with_judge(world, outcomes)
         metrics = summarize(outcomes) | audit_outcomes(outcomes)
         metrics |= conduct(outcomes).metrics()
-        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
+        figures = {f"eval/{name}": value for name, value in metrics.items()}
+        self._figures.add(figures, step)
+        self.tracker.log(figures, step)
         if grid := eval_grid(outcomes):
             self.tracker.images("evaluation", grid, step)
+        write_held_out(self.folder, step, outcomes)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -354,6 +374,8 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
+        if has_record(self.folder):
+            self.next.append(leave_report(self.folder))
         self._say_next(status)
         print_line(str(path))
 

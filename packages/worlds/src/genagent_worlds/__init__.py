@@ -60,8 +60,8 @@ from genagent_worlds.group_records import (
     write_groups,
 )
 from genagent_worlds.outcomes import (
-    JudgeWord,
     Outcome,
+    PictureWord,
     judge_outcomes,
     measure,
     read_outcomes,
@@ -100,11 +100,11 @@ __all__ = [
     "FrozenModels",
     "GroupRecord",
     "JudgeSettings",
-    "JudgeWord",
     "Judges",
     "NamedScorer",
     "Outcome",
     "PairedDifference",
+    "PictureWord",
     "Protocol_",
     "Rate",
     "Reflects",

@@ -11,7 +11,7 @@ from genagent_rewards import (
     audit_metrics,
 )
 from genagent_rewards.verdict import why_absent
-from genagent_worlds.outcomes import JudgeWord, Outcome
+from genagent_worlds.outcomes import Outcome, PictureWord
 from genagent_worlds.rates import rate
 from genagent_worlds.rewards import open_reward
 from genagent_worlds.world import World
@@ -34,9 +34,9 @@ def with_judge(world: World, outcomes: Sequence[Outcome]) -> list[Outcome]:
     judge = world.judges.point
     verdicts = judge.judge(list(asked.values())) if asked else []
     words = {
-        place: JudgeWord(passed=None, reason=why_absent(judge, question))
+        place: PictureWord(passed=None, reason=why_absent(judge, question))
         if verdict is None
-        else JudgeWord(passed=verdict.choice == "yes", reason=verdict.reason)
+        else PictureWord(passed=verdict.choice == "yes", reason=verdict.reason)
         for (place, question), verdict in zip(asked.items(), verdicts, strict=True)
     }
     return [replace(one, judged=words.get(place)) for place, one in enumerate(outcomes)]

@@ -33,10 +33,10 @@ SERVICE_FAILURES = ("tool_failure", "model_failure")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgeWord:
-    """What the judge said of a picture.
+class PictureWord:
+    """What the truth or the judge said of a picture.
 
-    Example: ``JudgeWord(passed=False, reason="2 red circles instead of 3")``
+    Example: ``PictureWord(passed=False, reason="2 red circles instead of 3")``
     """
 
     passed: bool | None
@@ -58,7 +58,7 @@ class Outcome:
     reasons: tuple[str | None, ...] = ()
     """Why ``source`` says so, of each picture; without a verdict why there is none. Empty where it
     was not kept."""
-    judged: JudgeWord | None = None
+    judged: PictureWord | None = None
     """What the judge said of the last picture where success is the truth's; None: not asked."""
 
     @property
@@ -242,6 +242,8 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
         trajectory = trajectory_from_row(row, pictures)
         if not isinstance(passed, list) or len(passed) != len(trajectory.pictures):
             raise ValueError(f'"passed" is {passed!r} for {len(trajectory.pictures)} pictures')
+        if not isinstance(reasons, list | tuple) or len(reasons) not in (0, len(passed)):
+            raise ValueError(f'"reasons" is {reasons!r:.80} for {len(passed)} pictures')
         if source not in ("truth", "judge"):
             raise ValueError(f'"source" is {source!r}; wants truth or judge')
         return Outcome(
@@ -250,13 +252,13 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
             source=source,
             why_absent=reason,
             reasons=tuple(reasons),
-            judged=None if judged is None else _judge_word(judged),
+            judged=None if judged is None else _picture_word(judged),
         )
 
     return read_jsonl(path, outcome)
 
 
-def _judge_word(row: object) -> JudgeWord:
+def _picture_word(row: object) -> PictureWord:
     if not isinstance(row, dict) or row.keys() != {"passed", "reason"}:
         raise ValueError(f'"judged" is {row!r:.80}; wants "passed" and "reason"')
-    return JudgeWord(**row)
+    return PictureWord(**row)
