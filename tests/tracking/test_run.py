@@ -13,8 +13,10 @@ from PIL import Image
 from genagent_data import PictureStore, Request, Round, Trajectory
 from genagent_rewards import RewardRecord, Verdict, hybrid_reward
 from genagent_tracking import Run, RunConfig, TrackerConfig
+from genagent_tracking.failure import read_failure
 from genagent_tracking.interrupt import Terminated
 from genagent_tracking.run_note import NOTE
+from genagent_tracking.step_figures import read_figures
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -175,7 +177,15 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
     assert "success 25.0 % [4.6, 69.9] of 4 requests" in lines
     begin = lines.index("next:")
-    ask, policy, pages, page, runs = (line.strip() for line in lines[begin + 1 : -1])
+    ask, policy, report, pages, page, runs = (line.strip() for line in lines[begin + 1 : -1])
+    assert report == f"report: {run.folder / 'report.html'}"
+    assert "100 %</span>" in (run.folder / "report.html").read_text()
+    assert read_figures(run.folder)["loss"] == {1: 0.0, 2: 1.0, 3: 2.0}
+    held_out = [
+        [json.loads(line)["success"] for line in (run.folder / name).read_text().splitlines()]
+        for name in ("before.jsonl", "after.jsonl")
+    ]
+    assert held_out == [[True, False, False, False], [True] * 4]
     assert ask == "uv run experiments/generate.py 'a red circle' \\"
     assert policy == f"--policy {run.folder / 'policy'}"
     assert pages.startswith("uv run mlflow ui --backend-store-uri sqlite:////")
@@ -272,6 +282,7 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert again.tracker.run_id == run.tracker.run_id
     assert (again.folder / "policy" / "weights").read_text() == "5"
     assert [step for step, _ in logged(again, "loss")] == [1, 2, 3, 4, 5]
+    assert list(read_figures(again.folder)["loss"]) == [1, 2, 3, 4, 5]
 
 
 def test_sigterm_keeps_the_same_and_ends_with_143(tmp_path):
@@ -328,14 +339,26 @@ def test_ctrl_c_before_the_first_step_leaves_no_policy(tmp_path):
     assert (summary["status"], summary["steps"], summary["policy"]) == ("killed", 0, None)
 
 
-def test_a_failure_goes_through_and_is_marked(tmp_path):
+def test_a_failure_goes_through_is_marked_and_has_its_page_until_it_goes_on(tmp_path, capsys):
     run = make_run(tmp_path)
     assert not run.has_begun
     with pytest.raises(OSError, match="disk full"), run.recording(Learner()):
+        take_steps(run, Learner(), 1)
         raise OSError("disk full")
     assert run.has_begun
     assert status(run) == "FAILED"
     assert not (run.folder / "summary.json").exists()
+    failure = read_failure(run.folder)
+    assert failure is not None and (failure.error, failure.step) == ("OSError: disk full", 1)
+    page = run.folder / "report.html"
+    assert "OSError: disk full" in page.read_text()
+    assert f"report: {page}" in capsys.readouterr().out.splitlines()
+    again = make_run(tmp_path, resumed=run.folder)
+    with again.recording(Learner()):
+        take_steps(again, Learner(), 2)
+        again.finish({})
+    assert read_failure(run.folder) is None
+    assert "disk full" not in page.read_text()
 
 
 def test_an_evaluation_is_made_once(tmp_path):

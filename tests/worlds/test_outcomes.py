@@ -24,6 +24,7 @@ from genagent_data import PictureStore, Request, Round, Trajectory, trajectory_t
 from genagent_rewards import PointQuestion, RewardBreakdown, RewardRecord
 from genagent_worlds import (
     Outcome,
+    PictureWord,
     judge_outcomes,
     measure,
     read_outcomes,
@@ -171,6 +172,7 @@ def test_an_outcome_says_why_a_verdict_is_missing_where_the_judge_does():
     frank, plain = (judge_outcomes(attempts, one, source="judge") for one in (Frank(), ByColor()))
     assert [one.why_absent for one in frank] == ["blind to red 0", None]
     assert [one.why_absent for one in plain] == [None, None]
+    assert [one.reasons for one in frank] == [("blind to red 0", "looked"), ("looked",)]
 
 
 def test_success_has_one_name_for_each_source():
@@ -247,6 +249,8 @@ def test_an_outcome_is_read_as_it_was_written(tmp_path):
             passed=(False, None),
             source="judge",
             why_absent="400: no pictures here",
+            reasons=("no red anywhere", "400: no pictures here"),
+            judged=PictureWord(passed=False, reason="blue"),
         ),
         Outcome(
             trajectory=trajectory(1, drawn[1], None, ending="tool_failure", error="no answer"),

@@ -8,9 +8,12 @@ from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .next_steps import trial_line
+from .pages import Pages
 from .pictures import picture_grid
+from .printable import one_line, printable
 from .progress import answer_progress, counted, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
+from .report import write_report
 from .run import Run, RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
 from .states import Learner
@@ -20,6 +23,7 @@ __all__ = [
     "Learner",
     "Message",
     "MlflowTracker",
+    "Pages",
     "PersonFeedback",
     "Run",
     "RunConfig",
@@ -39,11 +43,13 @@ __all__ = [
     "funnel_progress",
     "lock_folder",
     "make_run_folder",
+    "one_line",
     "parse",
     "picture_grid",
     "print_error",
     "print_line",
     "print_table",
+    "printable",
     "quiet_libraries",
     "quit_on_interrupt",
     "raise_on_interrupt",
@@ -57,4 +63,5 @@ __all__ = [
     "stop",
     "trial_line",
     "waiting",
+    "write_report",
 ]

@@ -17,6 +17,7 @@ import tyro
 from genagent_tracking.command_line import parse
 from genagent_tracking.config import config_from_json, config_to_json
 from genagent_tracking.console import print_error, print_line, quiet_libraries
+from genagent_tracking.failure import error_line
 from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run, RunConfig
@@ -173,12 +174,5 @@ def read_config(
 def stop(errors: Sequence[BaseException], code: int) -> NoReturn:
     """End the program with a line for each error and this exit code."""
     for error in errors:
-        print_error(" ".join(_words(error).split()) or "failed without a message")
+        print_error(error_line(error))
     raise SystemExit(code)
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    named = isinstance(error, ValueError | KeyboardInterrupt | TrackingError)
-    return str(error) if named else f"{type(error).__name__}: {error}"

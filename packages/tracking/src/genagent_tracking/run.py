@@ -5,10 +5,14 @@
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
+        before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
+        metrics.jsonl       figures of each step
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
         state/step-000007/  what it goes on from, to the end or with more steps
         policy/             what was learnt
-        summary.json        its figures, written last
+        summary.json        its figures
+        failure.json        how it failed, until it goes on
+        report.html         all of it as a page, written last
         lock                held by the process that runs it
 
 Killed at any moment, it goes on from its latest state. An experiment says what it does between two
@@ -28,12 +32,15 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
+from genagent_tracking.failure import failure_file, write_failure
 from genagent_tracking.group_figure import draw_group, telling_group
+from genagent_tracking.held_out import write_held_out
 from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
+from genagent_tracking.report import leave_report
 from genagent_tracking.results import (
     draw_example,
     funnel_title,
@@ -49,6 +56,7 @@ from genagent_tracking.results import (
 from genagent_tracking.run_folder import lock_folder, make_run_folder
 from genagent_tracking.run_name import run_name
 from genagent_tracking.run_note import RunNote
+from genagent_tracking.run_record import has_record
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -56,6 +64,7 @@ from genagent_tracking.states import (
     latest_state,
     read_notes,
 )
+from genagent_tracking.step_figures import StepFigures
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -68,6 +77,7 @@ from genagent_worlds import (
     read_outcomes,
     result_rows,
     summarize,
+    with_judge,
     with_truth,
     write_groups,
     write_outcomes,
@@ -196,15 +206,13 @@ class Run:
         self.tracker = self._open_tracker()  # seconds, the first time
         self._note.folder, self._note.learns = self.folder, learner is not None
         self.tracker.note(self._note.markdown(None, step=self.kept))
+        self._figures = StepFigures(self.folder)
+        failure_file(self.folder).unlink(missing_ok=True)
         self._loading.close()
         status: RunStatus = "failed"
         try:
             yield
             status = "finished"
-        except Exception as error:
-            with suppress(TrackingError):  # it may be the store that has failed
-                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
-            raise
         except KeyboardInterrupt as stopped:
             status = "killed"
             if learner is None:
@@ -218,7 +226,14 @@ class Run:
             self._conclude("killed", {})
             if isinstance(stopped, Terminated):
                 raise SystemExit(TERMINATED) from None
+        except Exception as error:
+            write_failure(self.folder, error, self.step)
+            print_line(leave_report(self.folder))
+            with suppress(TrackingError):  # it may be the store that has failed
+                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
+            raise
         finally:
+            self._figures.close()
             self.tracker.close(status)
             self.close()
 
@@ -254,6 +269,7 @@ class Run:
         for part in (*parts, self._seconds):
             self._metrics.update(part)
         self._seconds = {}
+        self._figures.add(self._metrics, self.step)
         self.tracker.log(self._metrics, self.step)
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
@@ -296,13 +312,16 @@ class Run:
         self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         for line in unknown_lines(outcomes):
             print_line(line)
-        metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
+        outcomes = with_judge(world, outcomes)
+        metrics = summarize(outcomes) | audit_outcomes(outcomes)
         metrics |= conduct(outcomes).metrics()
-        metrics = {f"eval/{name}": value for name, value in metrics.items()}
-        self.tracker.log(metrics | (success_metric(outcomes, "before") if step == 0 else {}), step)
+        figures = {f"eval/{name}": value for name, value in metrics.items()}
+        self._figures.add(figures, step)
+        self.tracker.log(figures | (success_metric(outcomes, "before") if step == 0 else {}), step)
         if grid := held_out_grid(outcomes, self._before):
             self.tracker.images("agent/held_out", grid, step)
         self._before = self._before or outcomes
+        write_held_out(self.folder, step, outcomes)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -398,6 +417,8 @@ class Run:
         self.tracker.artifact(path)
         self._note.figures = figures
         self.tracker.note(self._note.markdown(status, step=self.kept))
+        if has_record(self.folder):
+            self.next.append(leave_report(self.folder))
         self._say_next(status)
         print_line(str(path))
 
