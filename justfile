@@ -1,5 +1,5 @@
-# What a contributor runs again and again; `just` alone lists it. It is not a dependency: each recipe is
-# one command of uv that can be typed as it stands, and `uvx --from rust-just just quick` brings just along.
+# What a contributor runs again and again; `just` alone lists it. It is not a dependency: recipes are
+# commands of uv that can be typed as they stand, and `uvx --from rust-just just quick` brings just along.
 # What has the last word is .ci/run.
 
 _:
