@@ -1,5 +1,5 @@
-# What a contributor runs again and again; `just` alone lists it. It is not a dependency: each recipe is
-# one command of uv that can be typed as it stands, and `uvx --from rust-just just quick` brings just along.
+# What a contributor runs again and again; `just` alone lists it. It is not a dependency: recipes are
+# commands of uv that can be typed as they stand, and `uvx --from rust-just just quick` brings just along.
 # What has the last word is .ci/run.
 
 _:
@@ -17,9 +17,9 @@ test:
 check:
     uv run ruff check && uv run ruff format --check && uv run pyright && uv run lint-imports
 
-# a step's kernels and a rollout beside their rivals, at the smallest sizes
+# the fused GRPO loss beside what else computes it; more are in benchmarks/
 bench:
-    uv run benchmarks/grpo_loss.py
+    uv run benchmarks/grpo_loss.py --rows 512
 
 # the documentation as a site, at http://127.0.0.1:8000
 docs:

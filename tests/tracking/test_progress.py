@@ -13,6 +13,7 @@ from genagent_data import Funnel
 from genagent_data.synthesis import StageFigures
 from genagent_tracking import (
     answer_progress,
+    counted,
     funnel_progress,
     progress,
     step_progress,
@@ -166,3 +167,15 @@ with waiting("loading"):
     os.close(mine)
     assert (process.returncode, errors) == (130, b"error: stopped before anything had begun\n")
     assert sent.rindex(b"\x1b[?25h") > sent.rindex(b"\x1b[?25l")
+
+
+def test_what_is_written_one_by_one_is_counted_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = (
+        "import time; from genagent_tracking import counted\n"
+        "for item in counted('records', range(3)): time.sleep(0.3)\n"
+    )
+    assert re.search(r"records .* 0:00\s+2 done", on_terminal(code))
+    assert list(counted("records", "abc")) == ["a", "b", "c"]
+    assert capsys.readouterr().out == ""
