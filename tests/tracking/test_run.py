@@ -24,6 +24,7 @@ from genagent_worlds import (
     Outcome,
     World,
     groups_file,
+    judge_outcomes,
     read_groups,
 )
 
@@ -250,6 +251,43 @@ def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys)
     assert "please" in shown
     client = MlflowClient(run.tracker.uri)
     assert "manners.json" in [kept.path for kept in client.list_artifacts(run.tracker.run_id)]
+
+
+def test_held_out_requests_are_traces_before_and_after_and_no_more_than_forty(tmp_path):
+    run = make_run(tmp_path)
+    asked = [Request(id=str(n), prompt=f"circle {n}", task="color") for n in range(60)]
+
+    def answered(red: set[int]) -> list[Outcome]:
+        drawn = [
+            attempt(one, "red" if n in red else "blue", run.pictures) for n, one in enumerate(asked)
+        ]
+        return judge_outcomes(drawn, RedIsRight(), source="truth")
+
+    with run.recording(Learner()):
+        before = run.evaluate(0, world(), asked, lambda *_: answered(set(range(10))))
+        # Of the first twenty one is won and one lost, and all beyond the thirtieth are won.
+        after = run.evaluate(
+            3, world(), asked, lambda *_: answered({*range(1, 11), *range(30, 60)})
+        )
+        run.conclude(before, after)
+    client = MlflowClient(run.tracker.uri)
+    traces = client.search_traces(
+        locations=[run.tracker.experiment_id], run_id=run.tracker.run_id, max_results=500
+    )
+    found = {"before": {}, "after": {}}
+    for trace in traces:
+        found[trace.info.tags["evaluation"]][trace.info.tags["request"]] = trace
+    assert len(traces) == 80
+    assert (
+        set(found["before"])
+        == set(found["after"])
+        == {*map(str, range(20)), *map(str, range(30, 50))}
+    )
+    assert [found["before"]["0"].info.tags[name] for name in ("step", "change")] == ["0", "lost"]
+    assert [found["after"]["10"].info.tags[name] for name in ("task", "change")] == ["color", "won"]
+    for name in ("0", "30"):
+        one, now = (found[when][name].data.spans[0] for when in ("before", "after"))
+        assert one.inputs == now.inputs
 
 
 def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):

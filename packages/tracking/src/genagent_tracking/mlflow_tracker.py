@@ -193,6 +193,16 @@ class MlflowTracker:
             ids.append(trace_id)
         return ids
 
+    def tag_trajectories(self, tags: Mapping[str, Mapping[str, str]]) -> None:
+        """Add tags, by the trajectory's id of ``trajectories``, to be found by."""
+        import mlflow
+
+        with self._writing():
+            mlflow.flush_trace_async_logging()
+            for trace_id, added in tags.items():
+                for name, value in added.items():
+                    self._client.set_trace_tag(trace_id, name, value)
+
     def feedback(self, trace_id: str, feedback: PersonFeedback) -> None:
         """Record what a person says of a trajectory; it is in the store when this returns.
 

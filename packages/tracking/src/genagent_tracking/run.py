@@ -35,6 +35,7 @@ from genagent_tracking.console import print_line, print_table
 from genagent_tracking.failure import failure_file, write_failure
 from genagent_tracking.group_figure import draw_group, telling_group
 from genagent_tracking.held_out import write_held_out
+from genagent_tracking.held_out_traces import HeldOutTraces
 from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
@@ -204,6 +205,7 @@ class Run:
             self._learner = learner
         self._begin()
         self.tracker = self._open_tracker()  # seconds, the first time
+        self._traces = HeldOutTraces(self.tracker)
         self._note.folder, self._note.learns = self.folder, learner is not None
         self.tracker.note(self._note.markdown(None, step=self.kept))
         self._figures = StepFigures(self.folder)
@@ -322,6 +324,8 @@ class Run:
             self.tracker.images("agent/held_out", grid, step)
         self._before = self._before or outcomes
         write_held_out(self.folder, step, outcomes)
+        if step == 0:
+            self._traces.begin(outcomes)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -364,6 +368,7 @@ class Run:
         """
         is_trial = self.config.trial
         rows = result_rows(before, after) if is_trial else show_results(before, after)
+        self._traces.end(before, after, self.kept)
         self.tracker.table("held_out", rows)
         self.tracker.log(success_metric(after, "after"), self.kept)
         self._note.headline = headline(before, after)
