@@ -181,8 +181,8 @@ class Run:
         if learner is not None:
             self._learner = learner
         self._begin()
-        self.tracker = self._open_tracker()  # seconds, the first time
         self._figures = StepFigures(self.folder)
+        self.tracker = self._open_tracker()  # seconds, the first time
         failure_file(self.folder).unlink(missing_ok=True)
         self._loading.close()
         status: RunStatus = "failed"
