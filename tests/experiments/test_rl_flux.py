@@ -1,5 +1,6 @@
 """The main job in the miniature: a process of its own, its outputs, its errors."""
 
+import json
 import signal
 
 import pytest
@@ -32,6 +33,17 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
     summary, folder = summary_of(done.stdout, tmp_path)
     assert (summary["seed"], summary["steps"], summary["held_out"]) == (3, 2, 20)
     assert summary["status"] == "finished"
+    assert 50_000 < (folder / "report.html").stat().st_size < 3_500_000
+    for name in ("before", "after"):
+        lines = (folder / f"{name}.jsonl").read_text().splitlines()
+        held_out = [json.loads(line) for line in lines]
+        successes = [one["success"] for one in held_out]
+        assert (len(successes), sum(successes) / 20) == (20, summary[name]["success"])
+        last = [one["pictures"][-1] for one in held_out if one["pictures"]]
+        assert {one["truth"]["right"] for one in last} == {True, False}
+        assert all("exactly" in one["truth"]["reason"] or one["truth"]["right"] for one in last)
+        judged = [one["judge"]["right"] for one in last]
+        assert None not in judged and all(one["judge"]["reason"] for one in last)
     client, logged = only_run(tmp_path)
     assert logged.info.status == "FINISHED"
     assert logged.data.params["grpo.clip_low"] == "0.2"

@@ -84,7 +84,7 @@ def test_a_page_has_all_that_the_run_came_to(tmp_path):
         "reward 0.4",  # the mean of 0.2 to 0.6
         f"Step 1: {WORDS} 2 of 3 attempts kept, mean reward 0.35, standard deviation 0.35.",
         "1 left out so that round counts are even, and not judged. Of this step's 2 groups 1 teach",
-        "+1.00 reward 0.70 point +0.7",
+        "+1.00 reward 0.70 point +0.70",
         "None of this step's 2 groups teaches.",
         "-1.00 reward 0.00",
         "left out not judged resampled",

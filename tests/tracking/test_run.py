@@ -309,6 +309,7 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert json.loads((run.folder / "summary.json").read_text())["steps"] == kept
     assert status(run) == "KILLED"
     assert note(run).startswith(f"**Stopped after step {kept}.** `uv run experiments/job.py …")
+    assert ">killed</span>" in (run.folder / "report.html").read_text()
     assert f"stopped after step {kept}" in capsys.readouterr().out
 
     again, learner = make_run(tmp_path, resumed=run.folder), Learner()

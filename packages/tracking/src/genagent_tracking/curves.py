@@ -130,6 +130,7 @@ def _chart(
 
     def across(step: float) -> float:
         share = (step - first) / max(last - first, 1)
+        share = 0.05 + 0.9 * share if marks else share  # room for them beside the axis
         return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
     def down(value: float) -> float:

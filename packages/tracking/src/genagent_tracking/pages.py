@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from genagent_tracking.printable import one_line, printable
@@ -27,6 +26,9 @@ class Pages:
         Args:
             styles: files of the folder that follow the frame's own style.
         """
+        # Not above: it takes a tenth of what --help may.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
         self._style = "".join(
             path.read_text(encoding="utf-8")
             for path in (TEMPLATES / "frame.css", *(templates / name for name in styles))

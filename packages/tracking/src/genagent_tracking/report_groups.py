@@ -25,8 +25,8 @@ class AttemptView:
     """Of its advantage, -1 to 1 of the room for bars."""
     reward: str
     """``1.00``, or why there is none."""
-    parts: str
-    """Which parts it has: ``point +0.7, pair +0.3``."""
+    parts: list[str]
+    """What it is the sum of: ``["point +0.70", "pair +0.30"]``."""
     short: str
     """What is said where there are no parts."""
     why_dropped: str | None
@@ -128,9 +128,10 @@ def _attempt(one: AttemptRecord, largest: float, thumbnails: Thumbnails) -> Atte
     )
 
 
-def _parts(one: AttemptRecord) -> str:
+def _parts(one: AttemptRecord) -> list[str]:
     reward = one.reward
     if reward is None:
-        return ""
-    named = (("point", reward.point), ("pair", reward.pair), ("format", reward.format))
-    return ", ".join(f"{name} {value:+.1f}" for name, value in named if value)
+        return []
+    paid = reward.total - reward.point - reward.format  # the pair's, which lambda has made less
+    named = (("point", reward.point), ("pair", paid), ("format", reward.format))
+    return [f"{name} {value:+.2f}" for name, value in named if abs(value) > 1e-9]

@@ -204,11 +204,11 @@ class Run:
         if learner is not None:
             self._learner = learner
         self._begin()
+        self._figures = StepFigures(self.folder)
         self.tracker = self._open_tracker()  # seconds, the first time
         self._traces = HeldOutTraces(self.tracker)
         self._note.folder, self._note.learns = self.folder, learner is not None
         self.tracker.note(self._note.markdown(None, step=self.kept))
-        self._figures = StepFigures(self.folder)
         failure_file(self.folder).unlink(missing_ok=True)
         self._loading.close()
         status: RunStatus = "failed"

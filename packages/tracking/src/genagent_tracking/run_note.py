@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genagent_tracking.failure import error_line
 from genagent_tracking.record import RunStatus
 
 NOTE = "mlflow.note.content"
@@ -91,7 +92,7 @@ class RunNote:
         where = f" {steps}" if self.learns else ""
         if status == "killed":
             return f"**Stopped{where}.** {goes_on}"
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        why = error_line(error)[:1000] if error else ""
         return f"**Failed{where}**: {plain(why)}\n\n{goes_on}"
 
     def _place(self) -> str:

@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from genagent_data import Picture, PictureStore
 
-MOST_SIDE = 256
+MOST_SIDE = 192
 """Pixels of the longer side of a copy."""
 SMALL_SIDE = 160
 """Up to which a picture is shown with its pixels as squares."""
-QUALITY = 88
-"""Of WebP: a copy of FLUX's pictures has some 15 kB so, and one of the miniature's half a kB."""
+QUALITY = 85
+"""Of WebP: a copy of a photograph has some 8 kB so, one of the miniature's a third of a kB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
