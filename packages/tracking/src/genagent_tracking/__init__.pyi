@@ -14,7 +14,8 @@ from .printable import one_line, printable
 from .progress import answer_progress, counted, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
 from .report import write_report
-from .run import Run, RunConfig
+from .run import Run
+from .run_config import RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
 from .states import Learner
 

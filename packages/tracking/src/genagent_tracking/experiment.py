@@ -20,7 +20,8 @@ from genagent_tracking.console import print_error, print_line, quiet_libraries
 from genagent_tracking.failure import error_line
 from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
-from genagent_tracking.run import Run, RunConfig
+from genagent_tracking.run import Run
+from genagent_tracking.run_config import RunConfig
 from genagent_tracking.run_folder import find_earlier, same_run
 from genagent_tracking.run_name import changed_options
 

@@ -23,8 +23,8 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,32 +32,22 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.failure import failure_file, write_failure
-from genagent_tracking.group_figure import draw_group, telling_group
-from genagent_tracking.held_out import write_held_out
-from genagent_tracking.held_out_traces import HeldOutTraces
 from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
-from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
+from genagent_tracking.journal import Journal
+from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
-from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
-from genagent_tracking.report import leave_report
+from genagent_tracking.record import RunStatus
 from genagent_tracking.results import (
     draw_example,
-    funnel_title,
-    headline,
-    held_out_grid,
-    results_title,
     show_funnel,
     show_results,
     success_line,
-    success_metric,
     unknown_lines,
 )
+from genagent_tracking.run_config import RunConfig
 from genagent_tracking.run_folder import lock_folder, make_run_folder
 from genagent_tracking.run_name import run_name
-from genagent_tracking.run_note import RunNote
-from genagent_tracking.run_record import has_record
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -65,52 +55,18 @@ from genagent_tracking.states import (
     latest_state,
     read_notes,
 )
-from genagent_tracking.step_figures import StepFigures
 from genagent_worlds import (
-    AttemptRecord,
     GroupRecord,
     Outcome,
     World,
-    audit_outcomes,
     compare,
-    conduct,
-    groups_file,
     read_outcomes,
     result_rows,
     summarize,
     with_judge,
     with_truth,
-    write_groups,
     write_outcomes,
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunConfig:
-    """Where a run is kept, what it computes with, and how much of it is shown."""
-
-    seed: int = 0
-    """All that is drawn by chance follows from it."""
-    threads: int = 0
-    """CPU threads that torch computes with: what a run learns depends on them to the last bit, and
-    one is best where other processes use the cores as well; 0: as many as there are cores."""
-    runs: Path = Path("runs")
-    """Folder for the run's pictures, checkpoints and summary."""
-    trajectories_every: int = 10
-    """Steps between two samples of trajectories in MLflow."""
-    checkpoint_every: int = 1
-    """Steps between two states on disk, each as large as the policy with its optimizer."""
-    trial: bool = False
-    """Only to see it work: it ends with a line that says so, and shows no figures, for those of so
-    few steps and requests prove nothing."""
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("trajectories_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
-        if self.threads < 0:
-            raise ValueError(f"threads is {self.threads}; wants 1 or more, or 0 for torch's own")
 
 
 class Run:
@@ -141,8 +97,6 @@ class Run:
         """What is said at the end to do next, before the run's page in MLflow, a line each."""
         self._document = document
         self._changes = changes
-        self._note = RunNote(name=name)
-        self._before: list[Outcome] | None = None
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -204,12 +158,9 @@ class Run:
         if learner is not None:
             self._learner = learner
         self._begin()
-        self._figures = StepFigures(self.folder)
         self.tracker = self._open_tracker()  # seconds, the first time
-        self._traces = HeldOutTraces(self.tracker)
-        self._note.folder, self._note.learns = self.folder, learner is not None
-        self.tracker.note(self._note.markdown(None, step=self.kept))
-        failure_file(self.folder).unlink(missing_ok=True)
+        learns = learner is not None
+        self._journal = Journal(self.name, self.folder, self.tracker, learns=learns, kept=self.kept)
         self._loading.close()
         status: RunStatus = "failed"
         try:
@@ -229,14 +180,10 @@ class Run:
             if isinstance(stopped, Terminated):
                 raise SystemExit(TERMINATED) from None
         except Exception as error:
-            write_failure(self.folder, error, self.step)
-            print_line(leave_report(self.folder))
-            with suppress(TrackingError):  # it may be the store that has failed
-                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
+            print_line(self._journal.failed(error, self.step, kept=self.kept))
             raise
         finally:
-            self._figures.close()
-            self.tracker.close(status)
+            self._journal.close(status)
             self.close()
 
     def steps(self, total: int) -> Iterator[int]:
@@ -271,21 +218,14 @@ class Run:
         for part in (*parts, self._seconds):
             self._metrics.update(part)
         self._seconds = {}
-        self._figures.add(self._metrics, self.step)
-        self.tracker.log(self._metrics, self.step)
+        self._journal.log(self._metrics, self.step)
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
         """Every so many steps, keep the step's groups in the folder, with the truth, and put some
         attempts and a group side by side into MLflow."""
         if (self.step - 1) % self.config.trajectories_every:
             return
-        groups = with_truth(world, groups)
-        write_groups(groups_file(self.folder, self.step), groups)
-        attempts = [one for group in groups for one in group.attempts if one.is_kept]
-        attempts = attempts[:: max(1, len(attempts) // count)][:count]
-        self.tracker.trajectories([_shown(one) for one in attempts], self.step)
-        if group := telling_group(groups):
-            self.tracker.images("agent/attempts", draw_group(group), self.step)
+        self._journal.groups(with_truth(world, groups), self.step, count=count)
 
     def evaluate(
         self,
@@ -304,28 +244,16 @@ class Run:
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
             outcomes = read_outcomes(path, self.pictures)
-            self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
-            self._before = self._before or outcomes
+            self._journal.evaluated_before(outcomes, step)
             return outcomes
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
             outcomes = evaluation(requests, progress)
         self.say(success_line(outcomes))
-        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         for line in unknown_lines(outcomes):
             print_line(line)
         outcomes = with_judge(world, outcomes)
-        metrics = summarize(outcomes) | audit_outcomes(outcomes)
-        metrics |= conduct(outcomes).metrics()
-        figures = {f"eval/{name}": value for name, value in metrics.items()}
-        self._figures.add(figures, step)
-        self.tracker.log(figures | (success_metric(outcomes, "before") if step == 0 else {}), step)
-        if grid := held_out_grid(outcomes, self._before):
-            self.tracker.images("agent/held_out", grid, step)
-        self._before = self._before or outcomes
-        write_held_out(self.folder, step, outcomes)
-        if step == 0:
-            self._traces.begin(outcomes)
+        self._journal.evaluated(outcomes, step)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -348,7 +276,7 @@ class Run:
         words: int = 1,
     ) -> None:
         """A table of what has come out, as ``print_table`` shows it, likewise."""
-        self._note.tables[title] = rows
+        self._journal.table(title, rows)
         if not self.config.trial:
             print_table(title, rows, has_total=has_total, words=words)
 
@@ -368,11 +296,7 @@ class Run:
         """
         is_trial = self.config.trial
         rows = result_rows(before, after) if is_trial else show_results(before, after)
-        self._traces.end(before, after, self.kept)
-        self.tracker.table("held_out", rows)
-        self.tracker.log(success_metric(after, "after"), self.kept)
-        self._note.headline = headline(before, after)
-        self._note.tables = {results_title(before): rows} | self._note.tables
+        self._journal.compared(before, after, rows, self.kept)
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
@@ -389,12 +313,7 @@ class Run:
             folder: of the records and their data card.
         """
         rows = funnel.rows() if self.config.trial else show_funnel(funnel)
-        self.tracker.table("funnel", rows)
-        self._note.headline = funnel_title(funnel)
-        self._note.tables["what was kept and dropped"] = rows
-        self.tracker.log(funnel.metrics(), 0)
-        for name in ("funnel.png", "README.md"):
-            self.tracker.artifact(folder / name)
+        self._journal.synthesized(funnel, rows, folder)
         self.say(f"records, pictures and data card: {folder}")
         self._conclude("finished", {"out": str(folder), **funnel.figures()})
 
@@ -420,10 +339,7 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
-        self._note.figures = figures
-        self.tracker.note(self._note.markdown(status, step=self.kept))
-        if has_record(self.folder):
-            self.next.append(leave_report(self.folder))
+        self.next += self._journal.ended(status, figures, kept=self.kept)
         self._say_next(status)
         print_line(str(path))
 
@@ -465,13 +381,3 @@ class Run:
         )
         write_text(kept, tracker.run_id)
         return tracker
-
-
-def _shown(one: AttemptRecord) -> TrajectoryRecord:
-    return TrajectoryRecord(
-        trajectory=one.trajectory,
-        turns=one.turns,
-        tool_syntax=one.tool_syntax,
-        record=one.record,
-        true_success=one.true_success,
-    )
