@@ -14,6 +14,7 @@ columns. "log-probs x product" is the time of log-probs alone over that of the o
 need. On a GPU the same runs with Qwen2.5-VL-7B's head, and the floor is three bare products.
 """
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -24,13 +25,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import tyro
 from kernel_rivals import Inputs, Rival, make_inputs, ours, rivals
 from torch import Tensor
 
 from genagent_data import write_text
 from genagent_kernels import reference
-from genagent_tracking import print_line, print_table
+from genagent_tracking import parse, print_line, print_table, waiting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,10 @@ class KernelsConfig:
     output: Path = Path("runs/grpo_loss.json")
     memory_of: str = ""
     """Internal: measure one rival's memory in this process."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 2:
+            raise ValueError(f"rounds is {self.rounds}; wants 2 or more, for there are quartiles")
 
 
 def step(loss: Callable[[Inputs], Tensor], x: Inputs) -> Tensor:
@@ -205,7 +209,7 @@ def measure(config: KernelsConfig, rows: int, density: float) -> list[dict[str, 
                 "repeats": "bitwise" if repeats else "no",
             }
         )
-        print_line("  ".join(table[-1].values()))
+        print_line(f"{rows} rows, {100 * density:.0f} % in the mask: {name}, median {middle:.2f} s")
     return table
 
 
@@ -214,17 +218,16 @@ def main(config: KernelsConfig) -> None:
     if config.memory_of:
         print_memory(config)
         return
-    rows = [
-        row
-        for count in config.rows
-        for density in config.density
-        for row in measure(config, count, density)
-    ]
-    print_table(f"V = {config.vocabulary}, H = {head_width(config)}", rows)
+    rows = []
+    for count, density in itertools.product(config.rows, config.density):
+        with waiting(f"{count} rows, {100 * density:.0f} % in the mask"):
+            rows.extend(measure(config, count, density))
+    title = f"V = {config.vocabulary}, H = {head_width(config)}"
+    print_table(title, rows, has_total=False, words=3)
     config.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(config.output, json.dumps(rows, indent=2))
     print_line(str(config.output))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(KernelsConfig))
+    main(parse(KernelsConfig, sys.argv[1:], prog="grpo_loss.py"))

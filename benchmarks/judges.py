@@ -16,6 +16,7 @@ import multiprocessing
 import random
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,14 +25,13 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import tyro
 import uvicorn
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
 from genagent_data import write_text
 from genagent_rewards import OpenAIChat, OpenAIChatConfig, Picture, PointQuestion, PointwiseJudge
-from genagent_tracking import print_line, print_table
+from genagent_tracking import parse, print_line, print_table, waiting
 
 Span = tuple[float, float]
 """Arrival and departure of a request, seconds on a clock that only goes forward."""
@@ -158,7 +158,10 @@ def main(config: JudgesConfig) -> None:
     bound, rows = config.max_concurrency, []
     for reply_seconds in config.reply_seconds:
         shares, means, speeds = [], [], []
-        with serving(reply_seconds, config.seed) as url:
+        with (
+            waiting(f"{config.rounds} rounds of replies that take {reply_seconds:g} s"),
+            serving(reply_seconds, config.seed) as url,
+        ):
             chat = OpenAIChat(
                 OpenAIChatConfig(base_urls=(f"{url}/v1",), model="judge", max_concurrency=bound)
             )
@@ -181,11 +184,13 @@ def main(config: JudgesConfig) -> None:
             }
         )
     size = f"{config.side}x{config.side}"
-    print_table(f"{config.questions} pictures of {size}, {bound} requests in flight", rows)
+    print_table(
+        f"{config.questions} pictures of {size}, {bound} requests in flight", rows, has_total=False
+    )
     config.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(config.output, json.dumps(rows, indent=2))
     print_line(str(config.output))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(JudgesConfig, description=__doc__))
+    main(parse(JudgesConfig, sys.argv[1:], prog="judges.py"))

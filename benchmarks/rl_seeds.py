@@ -19,7 +19,7 @@ from pathlib import Path
 import tyro
 
 from genagent_data import write_text
-from genagent_tracking import print_line, print_table
+from genagent_tracking import print_line, print_table, waiting
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "rl_flux.py"
 
@@ -39,10 +39,10 @@ class SeedsConfig:
 def main(config: SeedsConfig, options: list[str]) -> None:
     """Run what is missing, then print one row a run and one a reading."""
     jobs = [(reading, seed) for seed in config.seeds for reading in config.readings]
-    with ThreadPoolExecutor(config.parallel) as pool:
+    with waiting(f"{len(jobs)} runs"), ThreadPoolExecutor(config.parallel) as pool:
         summaries = list(pool.map(lambda job: _run(config.work, job[0], job[1], options), jobs))
     rows = list(_rows(dict(zip(jobs, summaries, strict=True))))
-    print_table("before and after RL on held-out requests", rows)
+    print_table("before and after RL on held-out requests", rows, has_total=False, words=2)
     write_text(config.work / "table.json", json.dumps(rows, indent=2))
     print_line(str(config.work / "table.json"))
 

@@ -23,6 +23,7 @@ import asyncio
 import json
 import os
 import statistics
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,13 +31,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 from rollout_rivals import Before, Contender, Generate, Ours, Play, Vllm
 from rollout_work import ROUNDS, SlowServers, Work, load, make_work
 
 from genagent_data import write_text
 from genagent_miniworld.load import quietly
-from genagent_tracking import print_line, print_table
+from genagent_tracking import parse, print_line, print_table, waiting
 
 SIDES = {"mini": 48, "half": 168}
 """Of a picture, pixels: 9 tokens of the miniature, 36 of the half billion."""
@@ -105,7 +105,8 @@ def compare(
     order = list(contenders)
     for _ in range(config.rounds):
         for name in order:
-            plays[name].append(contenders[name].play(seconds, config.places))
+            with waiting(f"{title}, {seconds:g} s a picture: {name}", at_once=False):
+                plays[name].append(contenders[name].play(seconds, config.places))
             print_line(f"{title}, {seconds:g} s: {name} {plays[name][-1].seconds:.1f} s")
             if name == "engine" and seconds:
                 decoding = contenders[name].play(0.0, config.places).seconds
@@ -122,7 +123,9 @@ def compare(
         for name, played in plays.items()
     ]
     trajectories = len(work.requests)
-    print_table(f"{title}: {trajectories} trajectories, {seconds:g} s a picture", rows)
+    print_table(
+        f"{title}: {trajectories} trajectories, {seconds:g} s a picture", rows, has_total=False
+    )
     result: dict[str, object] = {"title": title, "picture_seconds": seconds}
     result["plays"] = {
         name: [{slot: getattr(play, slot) for slot in Play.__slots__} for play in played]
@@ -185,4 +188,4 @@ def main(config: RolloutBenchmark) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RolloutBenchmark, description=__doc__))
+    main(parse(RolloutBenchmark, sys.argv[1:], prog="rollout.py"))

@@ -28,14 +28,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image
 
 from genagent_data import write_text
 from genagent_miniworld import sample_requests
 from genagent_miniworld.load import TOOLS, quietly, weights
 from genagent_tools import DiffusersTool, HttpImageTool, HttpToolConfig, ToolError
-from genagent_tracking import print_line, print_table
+from genagent_tracking import parse, print_line, print_table, waiting
 
 PROFILE = TOOLS["flux-mini"]
 COMMAND = [sys.executable, "-c", "from genagent_tools.cli import main; main()", "serve"]
@@ -65,6 +64,10 @@ class ToolsConfig:
     """Different pictures that the soak asks for."""
     output: Path = Path("runs/tools.json")
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rounds < 2:
+            raise ValueError(f"rounds is {self.rounds}; wants 2 or more, for there are quartiles")
 
 
 class ServerProcess:
@@ -149,8 +152,9 @@ def compare(config: ToolsConfig) -> dict[str, object]:
     count, folder = config.requests, config.output.parent / "tools-servers"
     requests = sample_requests(count, seed=config.seed, split="train")
     prompts, seeds = [request.prompt for request in requests], list(range(count))
-    direct = load_pipeline(count)
     with ExitStack() as stack:
+        stack.enter_context(waiting(f"{config.rounds} rounds of {count} pictures"))
+        direct = load_pipeline(count)
         contenders: dict[str, Callable[[], list[Image.Image]]] = {}
         for name, max_batch in (("batched", count), ("one at a time", 1)):
             [server] = stack.enter_context(
@@ -187,7 +191,7 @@ def compare(config: ToolsConfig) -> dict[str, object]:
         }
         for name, times in seconds.items()
     ]
-    print_table(f"{count} pictures of flux-mini, {config.rounds} rounds", rows)
+    print_table(f"{count} pictures of flux-mini, {config.rounds} rounds", rows, has_total=False)
     pairs = {
         "times as fast as one at a time": ("one at a time", "batched"),
         "times the direct call": ("batched", "direct"),
@@ -264,7 +268,8 @@ def soak(config: ToolsConfig) -> dict[str, object]:
     }
     shown = {name: str(value) for name, value in result.items() if name != "memory"}
     rows = [{"figure": name, "value": value} for name, value in shown.items()]
-    print_table(f"{config.soak_minutes:g} minutes, {config.servers} servers", rows)
+    title = f"{config.soak_minutes:g} minutes, {config.servers} servers"
+    print_table(title, rows, has_total=False, words=2)
     return result
 
 
@@ -349,4 +354,4 @@ def main(config: ToolsConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ToolsConfig, description=__doc__))
+    main(parse(ToolsConfig, sys.argv[1:], prog="tools.py"))

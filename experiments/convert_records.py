@@ -1,7 +1,8 @@
 """Records of supervised fine-tuning from one format to another, each checked on the way.
 
-    uv run experiments/convert_records.py --data data/cold-start --to sharegpt --out lf
-    uv run experiments/convert_records.py --data lf --from sharegpt --to records --out data/again
+    uv run experiments/convert_records.py --data records --to sharegpt --out lf
+    uv run experiments/convert_records.py --data lf --from sharegpt \\
+        --to records --out again
 
 Formats: our own (``records`` in Parquet, ``jsonl``), ``sharegpt`` (LLaMA-Factory), ``openai``
 (messages) and ``datasets`` (Hugging Face). A record that cannot be written ends it with one line
@@ -27,6 +28,7 @@ from genagent_data import (
     write_records,
     write_sharegpt,
 )
+from genagent_tracking import counted, parse, print_error, print_line
 
 Drop = Callable[[RecordError], None]
 Format = Literal["records", "jsonl", "sharegpt", "openai", "datasets"]
@@ -68,14 +70,27 @@ def main(config: ConvertConfig) -> int:
             raise FileNotFoundError(f"{config.data} is not there; give --data a folder of records")
         if config.data.absolute() == config.out.absolute():
             raise ValueError(f"--out is {config.out}, which is read from; name another folder")
-        count = _write(config, _read(config, drop), drop)
+        count = _write(config, counted("records", _read(config, drop)), drop)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(str(error))
         return 1
-    print(f"{count} records in {config.out}")
+    print_line(f"{count} records in {config.out}")
     for reason, number in dropped.most_common():
-        print(f"dropped {number}, {reason}; the first: {first[reason]}")
+        print_line(f"dropped {number}, {reason}; the first: {first[reason]}")
+    print_line(f"next: {_next(config)}")
     return 0
+
+
+def _next(config: ConvertConfig) -> str:
+    match config.to:
+        case "sharegpt":
+            return f"llamafactory-cli train {config.out / config.name}.yaml"
+        case "openai":
+            return "docs/records.md says who reads it"
+        case "datasets":
+            return f"datasets.load_dataset({str(config.out)!r})"
+        case _:
+            return f"uv run experiments/sft.py --data {config.out}"
 
 
 def _read(config: ConvertConfig, drop: Drop) -> Iterator[Record]:
@@ -118,4 +133,4 @@ def _options(config: ConvertConfig, drop: Drop) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(ConvertConfig, description=(__doc__ or "").replace("``", ""))))
+    sys.exit(main(parse(ConvertConfig, sys.argv[1:], prog="convert_records.py")))

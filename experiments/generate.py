@@ -32,6 +32,7 @@ from genagent_serving.generation_folder import GenerationFolder
 from genagent_tracking import (
     Flat,
     config_to_json,
+    exit_code,
     make_run_folder,
     print_line,
     quiet_libraries,
@@ -119,9 +120,10 @@ def run(arguments: Sequence[str]) -> int:
         stop([error], 2)
     except (OSError, RuntimeError) as error:
         stop([error], 1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         stop(
-            [KeyboardInterrupt(f"stopped; the same command with --out {folder.path} goes on")], 130
+            [KeyboardInterrupt(f"stopped; the same command with --out {folder.path} goes on")],
+            exit_code(stopped),
         )
     return int(any(folder.rows[request.id]["picture"] is None for request in requests))
 

@@ -91,7 +91,7 @@ def main(config: ServeConfig, run: Run) -> None:
         return found and found.removeprefix(f"{request.id}: ")
 
     def ready(url: str) -> None:
-        print_line(f"{server.name} answers at {url}/v1 (POST {url}/v1/images/generations)")
+        print_line(f"{server.name} answers at {url}/v1, POST /images/generations")
         if server.page:
             print_line(f"the page: {url}/ui")
 

@@ -89,7 +89,7 @@ PRESETS = {
         held_out_share=0.2,
         loss_every=2,
         evaluate_every=2,
-        sft=replace(COLD_START, batch_size=16, epochs=1.0),
+        sft=replace(COLD_START, batch_size=4, epochs=1.0),
         evaluation=EvaluationConfig(held_out=20),
         run=RunConfig(threads=1, trial=True),
     ),

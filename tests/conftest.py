@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.names import faults, legible
 from tests.tiny_qwen import save_tiny_qwen, save_tiny_qwen3
 
 # What an example takes says how busy the machine is. The rest stays as it is, here or where CI is
@@ -15,6 +16,8 @@ from tests.tiny_qwen import save_tiny_qwen, save_tiny_qwen3
 settings.register_profile(
     "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# Laws are tried with a tenth of the examples: `just quick`.
+settings.register_profile("quick", settings.get_profile("untimed"), max_examples=10)
 settings.load_profile("untimed")
 
 # Each of several test processes, and what they start, keeps to one core. OpenMP reads it when torch
@@ -29,6 +32,16 @@ if find_spec("torch") is not None:
 
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names a case by its value where that can be read, else by what can be read of it."""
+    return legible(val)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if found := faults(item.nodeid for item in items):
+        raise pytest.UsageError("\n".join(found))
 
 
 @pytest.fixture(scope="session")

@@ -240,6 +240,7 @@ def png(width: int, height: int) -> bytes:
         (b"", "broken_picture", "is no PNG"),
         (b"GIF89a and more than that and so on", "broken_picture", "is no PNG"),
     ],
+    ids=["huge", "vast", "cut", "empty", "GIF"],
 )
 def test_a_picture_that_cannot_be_used_is_named_before_it_is_decoded(
     tmp_path, content, reason, says, recwarn
@@ -275,6 +276,7 @@ def write_embedded(folder, records, **options):
         (b"none", "broken_picture", "some.png cannot be decoded"),
         (png(10_000, 10_000), "huge_picture", "some.png has more than 89478485 pixels"),
     ],
+    ids=["missing", "broken", "huge"],
 )
 def test_a_picture_that_cannot_be_had_is_refused_when_written(
     tmp_path, write, content, reason, says

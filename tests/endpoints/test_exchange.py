@@ -70,7 +70,6 @@ def test_a_trickle_does_not_outlast_the_time_of_an_attempt():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
         b"HTTP/1.1 999 \xff\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=lambda says: says[:40].decode("latin1"),
 )
 def test_whatever_comes_is_an_answer_or_lost(says):
     def talk(connection):

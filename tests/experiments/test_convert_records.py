@@ -27,7 +27,10 @@ def test_records_come_back_from_all_formats_as_they_were(tmp_path):
             "--out",
             to,
         )
-        assert (done.returncode, done.stdout) == (0, f"5 records in {to}\n"), done.stderr
+        assert done.returncode == 0, done.stderr
+        first, then = done.stdout.splitlines()
+        assert first == f"5 records in {to}"
+        assert then.startswith("next: ")
         source = to
     assert list(read_records(tmp_path / "jsonl")) == written
 
@@ -43,9 +46,10 @@ def test_what_another_format_cannot_hold_is_one_line_or_counted(tmp_path):
     assert not (tmp_path / "lf" / "genagent.jsonl").exists()
     done = run("convert_records.py", tmp_path, *options, "--drop")
     assert done.returncode == 0
-    first, second = done.stdout.splitlines()
+    first, second, then = done.stdout.splitlines()
     assert first == "1 records in lf"
     assert second.startswith("dropped 1, text; the first: record 'marked': <image> in")
+    assert then == "next: llamafactory-cli train lf/genagent.yaml"
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path):

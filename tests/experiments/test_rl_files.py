@@ -13,6 +13,7 @@ from tests.experiments.published_layout import publish
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
 from tests.judge_server import Answer, pictures_in, serving, words_in
 from tests.picture_server import answering
+from tests.tracking.metrics_page import undocumented
 
 from genagent_data import Turn, render_turn
 from genagent_miniworld import weights
@@ -84,7 +85,8 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(tmp_path: Path
     names = set(logged.data.metrics)
     assert not {name for name in names if name.startswith("audit/")}
     assert not {name for name in names if name.split("/")[-1] in ("success", "first_success")}
-    assert set(history(client, logged, "rollout/judged_success")) == {1, 2}
+    assert undocumented(names) == set()
+    assert set(history(client, logged, "agent/judged_success")) == {1, 2}
     assert set(history(client, logged, "eval/judged_success")) == {0, 2}
     assert set(history(client, logged, "reward/pair_after_failed_first")) == {1, 2}
     assert logged.data.metrics["judge/absent"] == 0

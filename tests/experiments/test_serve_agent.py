@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from tests.browser import browsing
 from tests.experiments.running import only_run, start, summary_of
 from tests.serving.agents import serving
-from tests.serving.browser import browsing, draw
+from tests.serving.browser import draw
 
 from genagent_data import PictureStore
 from genagent_miniworld import Miniature, sample_requests

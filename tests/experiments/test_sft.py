@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
 
-from genagent_data import Picture, Record, render_turn, write_records
+from genagent_data import Picture, Record, Turn, render_turn, write_records
 from genagent_miniworld import Teacher, parse_hints, render, sample_requests, solve, weights
 from genagent_policy import Policy
 
 SCRIPT = "sft.py"
-QUICK = ("--held-out", "6")
+CALL = Turn(thinking="one cat", tool_prompt="a cat")
+QUICK = ("--held-out", "6", "--sft.batch-size", "16")
 
 
 def taught(count: int) -> Iterator[Record]:
@@ -136,10 +137,7 @@ def one_record(turn: str) -> str:
         (["--data", "cut"], "records.jsonl:1"),
         (["--data", "foreign"], "format error 'no_action'"),
         (["--data", "RECORDS", "--sft.batch-size", "500"], "sft.batch_size is 500, and there are"),
-        (
-            ["--data", "RECORDS", "--held-out-share", "1e-6"],
-            "leaves 80 to learn from and 0 to measure",
-        ),
+        (["--data", "single"], "1 records of 1 requests; wants two requests or more"),
         (["--data", "RECORDS", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["--data", "RECORDS", "--out", "full"], "full exists and is no policy"),
         (
@@ -153,7 +151,8 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, records, given, m
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("the only copy")
-    for name, line in (("cut", one_record("x")[:-9]), ("foreign", one_record("draw: a cat"))):
+    lines = {"cut": one_record("x")[:-9], "foreign": one_record("draw: a cat")}
+    for name, line in (lines | {"single": one_record(render_turn(CALL))}).items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "records.jsonl").write_text(line)
     named = [str(records) if word == "RECORDS" else word for word in given]

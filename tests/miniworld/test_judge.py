@@ -7,7 +7,7 @@ from genagent_data import Picture, Request, Round, Trajectory
 from genagent_miniworld import Item, Miniature, Verifier, render
 from genagent_miniworld.world import GrammarRequests
 from genagent_rewards import PointQuestion, Verdict
-from genagent_worlds import Judges, World, audit_outcomes, measure
+from genagent_worlds import Judges, World, audit_outcomes, measure, with_judge
 
 HINTS = ("exactly 1 red circle", "nothing else")
 GOOD = Picture.of(render((Item(place=4, color="red", shape="circle", size="large"),), seed=1))
@@ -52,12 +52,12 @@ def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation():
     fooled = world(Judges(point=Flatterer(), pair=Flatterer()))
     outcomes = measure(fooled, attempts(GOOD, BAD, BAD))
     assert [outcome.passed for outcome in outcomes] == [(True,), (False,), (False,)]
-    assert audit_outcomes(fooled, outcomes) == {
+    assert audit_outcomes(with_judge(fooled, outcomes)) == {
         "judged_success": 1.0,
         "false_accept": 1.0,
         "false_reject": 0.0,
     }
-    assert audit_outcomes(world(TRUTH), outcomes) == {
+    assert audit_outcomes(with_judge(world(TRUTH), outcomes)) == {
         "judged_success": 1 / 3,
         "false_accept": 0.0,
         "false_reject": 0.0,

@@ -31,10 +31,19 @@ def test_no_request_is_on_both_sides(numbers: list[int], share: float):
     assert sorted(split.taught + split.held_out) == list(range(len(records)))
 
 
-def test_an_empty_side_is_refused():
-    with pytest.raises(ValueError, match=r"0\.1 of 1 records leaves 1 to learn from and 0 to"):
-        split_records([record("r0")], held_out=0.1)
-    with pytest.raises(ValueError, match="of 0 records"):
+@given(st.lists(st.integers(0, 30), min_size=1), st.floats(0.01, 0.99))
+def test_few_requests_leave_no_side_empty(numbers: list[int], share: float):
+    records = [record(f"r{number}") for number in (*numbers, 31)]
+    split = split_records(records, held_out=share)
+    assert split.taught and split.held_out
+    sides = [{records[n].request.id for n in side} for side in (split.taught, split.held_out)]
+    assert not sides[0] & sides[1]
+
+
+def test_one_request_is_refused():
+    with pytest.raises(ValueError, match="2 records of 1 requests; wants two requests or more"):
+        split_records([record("r0"), record("r0")], held_out=0.1)
+    with pytest.raises(ValueError, match="0 records of 0 requests"):
         split_records([], held_out=0.1)
 
 

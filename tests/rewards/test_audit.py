@@ -67,7 +67,7 @@ def test_other_cases_are_refused():
 def test_absent_rewards_are_counted_and_leave_the_means():
     metrics = reward_metrics([record(True, 0.7), record(None, 0.0), record(False, -0.2)])
     assert metrics["reward/absent"] == 1
-    assert metrics["reward/total"] == pytest.approx(0.25)
+    assert metrics["agent/reward"] == pytest.approx(0.25)
     assert metrics["reward/point"] == pytest.approx(0.35)
 
 
@@ -80,7 +80,7 @@ def test_each_part_of_the_rewards_has_its_mean():
     records = [paid(1.0, 0.7, 0.3, 0.0), absent, paid(-0.05, 0.0, 0.3, -0.2), absent]
     assert reward_metrics(records) == pytest.approx(
         {
-            "reward/total": 0.475,
+            "agent/reward": 0.475,
             "reward/point": 0.35,
             "reward/pair": 0.3,
             "reward/format": -0.1,

@@ -6,9 +6,10 @@ import json
 import httpx
 import mlflow
 import pytest
+from tests.browser import browsing
 from tests.rollout.painting import DONE, FIRST, Painter
 from tests.serving.agents import TOKEN, engine_of, serving
-from tests.serving.browser import browsing, draw
+from tests.serving.browser import draw
 
 from genagent_data import Turn, render_turn
 from genagent_serving import AgentLoopConfig, FeedbackBook

@@ -1,4 +1,4 @@
-"""Ctrl-C before anything has begun, and from then on."""
+"""Ctrl-C and SIGTERM before anything has begun, and from then on."""
 
 import subprocess
 import sys
@@ -47,3 +47,22 @@ def test_what_a_shell_runs_in_the_background_goes_on():
     code = "quit_on_interrupt()\nsignal.raise_signal(signal.SIGINT)\nlater()\nprint('went on')"
     done = python(code, ignored=True)
     assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
+def test_sigterm_is_the_same_line_and_143():
+    done = python("quit_on_interrupt()\nsignal.raise_signal(signal.SIGTERM)")
+    assert (done.returncode, done.stdout) == (143, "")
+    assert done.stderr == "error: stopped before anything had begun\n"
+
+
+def test_sigterm_is_an_exception_when_there_is_something_to_clean_up_and_a_second_is_ignored():
+    code = """
+from genagent_tracking.interrupt import Terminated, exit_code
+quit_on_interrupt()
+later()
+try: signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt as stopped:
+    signal.raise_signal(signal.SIGTERM)
+    print(type(stopped).__name__, exit_code(stopped), exit_code(KeyboardInterrupt()))
+"""
+    assert python(code).stdout == "Terminated 143 130\n"

@@ -21,16 +21,16 @@ def tracker(folder: Path, run_id: str | None = None) -> MlflowTracker:
 
 def test_a_resumed_run_is_one_run_with_one_history(tmp_path: Path):
     first = tracker(tmp_path)
-    first.log({"reward/total": 0.1}, 1)
+    first.log({"agent/reward": 0.1}, 1)
     first.close("killed")
     client = MlflowClient(first.uri)
     again = tracker(tmp_path, first.run_id)
     assert client.get_run(first.run_id).info.status == "RUNNING"
-    again.log({"reward/total": 0.2}, 2)
+    again.log({"agent/reward": 0.2}, 2)
     again.close()
     run = client.get_run(first.run_id)
     assert run.info.status == "FINISHED"
-    history = client.get_metric_history(first.run_id, "reward/total")
+    history = client.get_metric_history(first.run_id, "agent/reward")
     assert [(point.step, point.value) for point in history] == [(1, 0.1), (2, 0.2)]
     assert len(client.search_runs([run.info.experiment_id])) == 1
 

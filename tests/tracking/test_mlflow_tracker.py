@@ -61,7 +61,9 @@ def records(
     store: PictureStore, pictures: tuple[Image.Image, Image.Image]
 ) -> tuple[TrajectoryRecord, TrajectoryRecord]:
     first, second = (store.put(picture) for picture in pictures)
-    request = Request(id="train-7", prompt="two red circles", task="count")
+    request = Request(
+        id="train-7", prompt="two red circles", task="count", hints=("exactly 2 red circles",)
+    )
     rounds = (
         Round(
             thinking="one", tool_prompt="red circle left", picture=first, judgement="one missing"
@@ -102,7 +104,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         seed=3,
     )
     for step in range(3):
-        tracker.log({"reward/total": step / 2, "policy/ratio_max": math.inf}, step)
+        tracker.log({"agent/reward": step / 2, "policy/ratio_max": math.inf}, step)
     tracker.trajectories(records(store, pictures), step=2)
     tracker.images("evaluation/pictures", pictures[0], step=0)
     tracker.images("evaluation/pictures", list(pictures), step=2)
@@ -170,7 +172,7 @@ def test_parameters_are_flat_and_the_json_gives_the_config_back(recorded: Record
 
 
 def test_metrics_have_a_history_and_infinities_are_left_out_once_said(recorded: Recorded):
-    history = recorded.client.get_metric_history(recorded.tracker.run_id, "reward/total")
+    history = recorded.client.get_metric_history(recorded.tracker.run_id, "agent/reward")
 
     assert [(metric.step, metric.value) for metric in history] == [(0, 0.0), (1, 0.5), (2, 1.0)]
     assert "policy/ratio_max" not in recorded.client.get_run(recorded.tracker.run_id).data.metrics
@@ -205,14 +207,18 @@ def test_a_trace_shows_the_conversation_with_its_pictures(recorded: Recorded):
     trace = _trace(recorded, "answer")
 
     (span,) = trace.data.spans
-    messages = span.inputs["messages"]
+    assert span.inputs["hints"] == ["exactly 2 red circles"]
+    answers = [choice["message"] for choice in span.outputs["choices"]]
+    messages = [*span.inputs["messages"], *answers]
+    assert len(span.inputs["messages"]) == 2
     assert [message["role"] for message in messages] == [
         *("system", "user"),
         *("assistant", "assistant", "tool", "user"),
         *("assistant", "assistant", "tool", "user"),
+        "assistant",
     ]
     answer = {"role": "assistant", "content": "**Judge:** two\n\n**Answer:** here"}
-    assert span.outputs == {"choices": [{"message": answer}]}
+    assert answers[-1] == answer
     assert span.attributes["turns"] == [CALL_1, CALL_2, DONE]
     for index, picture in zip((5, 9), recorded.pictures, strict=True):
         url = messages[index]["content"][0]["image_url"]["url"]
@@ -235,6 +241,14 @@ def test_a_trace_can_be_found_by_its_tags(recorded: Recorded):
     }
     assert info.request_preview == "two red circles"
     assert info.response_preview == "answer, 2 rounds, reward 1.00"
+
+
+def test_attempts_at_one_request_have_the_same_inputs(recorded: Recorded):
+    """By which MLflow matches the traces of two runs."""
+    asked = [
+        _trace(recorded, ending).data.spans[0].inputs for ending in ("answer", "out_of_rounds")
+    ]
+    assert asked[0] == asked[1]
 
 
 def test_verdicts_and_reward_parts_are_feedback(recorded: Recorded):

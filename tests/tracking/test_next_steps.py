@@ -21,21 +21,23 @@ class Recorded:
 def test_the_link_is_to_this_very_run_and_fits() -> None:
     lines = mlflow_lines(Recorded("sqlite:///mlflow.db"))
     assert lines == [
-        "uv run mlflow ui    # and this run is at",
+        "uv run mlflow ui    # then this run and all are at",
         f"http://127.0.0.1:5000/#/experiments/12/runs/{RUN}",
+        "http://127.0.0.1:5000/#/experiments/12/runs?viewStateShareKey=results",
     ]
     assert max(len(line) for line in lines) + 2 <= 80
 
 
 def test_a_store_elsewhere_is_named_in_the_command() -> None:
     command = "uv run mlflow ui --backend-store-uri sqlite:////data/mlflow.db"
-    first, _ = mlflow_lines(Recorded("sqlite:////data/mlflow.db", command))
+    first, *_ = mlflow_lines(Recorded("sqlite:////data/mlflow.db", command))
     assert first.startswith(command)
 
 
 def test_a_server_is_linked_without_its_password() -> None:
     found = mlflow_lines(Recorded("https://me:secret@mlflow.lab/"))
-    assert found == [f"https://mlflow.lab/#/experiments/12/runs/{RUN}"]
+    assert found[0] == f"https://mlflow.lab/#/experiments/12/runs/{RUN}"
+    assert not any("secret" in line for line in found)
 
 
 def test_the_command_that_asks_goes_on_in_a_second_line_and_a_shell_reads_one() -> None:

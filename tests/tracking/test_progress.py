@@ -13,6 +13,7 @@ from genagent_data import Funnel
 from genagent_data.synthesis import StageFigures
 from genagent_tracking import (
     answer_progress,
+    counted,
     funnel_progress,
     progress,
     step_progress,
@@ -52,7 +53,7 @@ def test_a_clock_is_never_longer_than_it_must_be(seconds: float, shown: str) -> 
 def test_figures_are_means_of_the_last_five_steps(capsys: pytest.CaptureFixture[str]) -> None:
     with step_progress(7) as bar:
         for reward in (1.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5):
-            bar.advance({"reward/total": reward})
+            bar.advance({"agent/reward": reward})
     said = re.findall(r"(\d)/7.*reward (\S+)(?:  \(mean of (\d) steps\))?", capsys.readouterr().out)
     assert said == [
         ("1", "1.00", ""),
@@ -123,12 +124,12 @@ with waiting("loading"):
     time.sleep(0.3)
 title = "http://gpu1:8000,http://gpu2:8000, agent, 3 rounds"
 with step_progress(2) as bar:
-    metrics = {"reward/total": 0.5, "rollout/judged_success": 0.5, "rollout/first_success": 0.5}
-    bar.advance(metrics | {"rollout/rounds": 1.5})
+    metrics = {"agent/reward": 0.5, "agent/judged_success": 0.5, "agent/first_success": 0.5}
+    bar.advance(metrics | {"agent/rounds": 1.5})
     with answer_progress(title, 20) as answered:
         answered(7, 20)
         time.sleep(0.3)
-    bar.advance(metrics | {"rollout/rounds": 1.5})
+    bar.advance(metrics | {"agent/rounds": 1.5})
 """
     )
     assert "…" not in sent
@@ -166,3 +167,15 @@ with waiting("loading"):
     os.close(mine)
     assert (process.returncode, errors) == (130, b"error: stopped before anything had begun\n")
     assert sent.rindex(b"\x1b[?25h") > sent.rindex(b"\x1b[?25l")
+
+
+def test_what_is_written_one_by_one_is_counted_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = (
+        "import time; from genagent_tracking import counted\n"
+        "for item in counted('records', range(3)): time.sleep(0.3)\n"
+    )
+    assert re.search(r"records .* 0:00\s+2 done", on_terminal(code))
+    assert list(counted("records", "abc")) == ["a", "b", "c"]
+    assert capsys.readouterr().out == ""

@@ -13,6 +13,10 @@ from PIL import Image
 from genagent_data import PictureStore, Request, Round, Trajectory
 from genagent_rewards import RewardRecord, Verdict, hybrid_reward
 from genagent_tracking import Run, RunConfig, TrackerConfig
+from genagent_tracking.failure import read_failure
+from genagent_tracking.interrupt import Terminated
+from genagent_tracking.run_note import NOTE
+from genagent_tracking.step_figures import read_figures
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -20,6 +24,7 @@ from genagent_worlds import (
     Outcome,
     World,
     groups_file,
+    judge_outcomes,
     read_groups,
 )
 
@@ -124,6 +129,32 @@ def status(run: Run) -> str:
     return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.status
 
 
+def note(run: Run) -> str:
+    return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).data.tags[NOTE]
+
+
+def test_a_run_bears_its_folders_name_and_what_was_changed(tmp_path):
+    run = Run("job", config(tmp_path), config(tmp_path), changes="steps 8")
+    with run.recording(Learner()):
+        assert note(run).startswith("**Running**")
+    named = MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.run_name
+    assert named == f"{run.folder.name} · steps 8"
+
+
+def test_a_run_that_failed_says_where_and_why(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with pytest.raises(OSError, match="disk full"), run.recording(learner):
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, "red", *["blue"] * 3))
+        take_steps(run, learner, 2)
+        raise OSError("[disk full]\nhere")
+    said = note(run)
+    assert said.startswith(
+        "**Failed after step 2**: OSError: \\[disk full\\] here\n\n"
+        "`uv run experiments/job.py … --resume`, with its options, goes on with it."
+    )
+    assert "- after 0 steps: success 25.0 % \\[4.6, 69.9\\] of 4 requests" in said
+
+
 def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     run, learner = make_run(tmp_path), Learner()
     with run.recording(learner):
@@ -147,11 +178,29 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert any("paired exact McNemar test: p = 0.25" in line for line in lines)
     assert "success 25.0 % [4.6, 69.9] of 4 requests" in lines
     begin = lines.index("next:")
-    ask, policy, pages, page = (line.strip() for line in lines[begin + 1 : -1])
+    ask, policy, report, pages, page, runs = (line.strip() for line in lines[begin + 1 : -1])
+    assert report == f"report: {run.folder / 'report.html'}"
+    assert "100 %</span>" in (run.folder / "report.html").read_text()
+    assert read_figures(run.folder)["loss"] == {1: 0.0, 2: 1.0, 3: 2.0}
+    held_out = [
+        [json.loads(line)["success"] for line in (run.folder / name).read_text().splitlines()]
+        for name in ("before.jsonl", "after.jsonl")
+    ]
+    assert held_out == [[True, False, False, False], [True] * 4]
     assert ask == "uv run experiments/generate.py 'a red circle' \\"
     assert policy == f"--policy {run.folder / 'policy'}"
     assert pages.startswith("uv run mlflow ui --backend-store-uri sqlite:////")
     assert page.endswith(f"/#/experiments/{run.tracker.experiment_id}/runs/{run.tracker.run_id}")
+    experiment = run.tracker.experiment_id
+    assert runs.endswith(f"/#/experiments/{experiment}/runs?viewStateShareKey=results")
+    assert logged(run, "success_before") == [(0, 0.25)]
+    assert logged(run, "success_after") == [(3, 1.0)]
+    said = note(run)
+    assert said.startswith(
+        "**success 25.0 % → 100.0 % of 4 held-out requests (paired test: p = 0.25)**"
+    )
+    assert "| task | n | before | after | first before | first after |" in said
+    assert f"`{run.folder}`" in said
 
 
 def test_a_trial_ends_with_one_line_and_keeps_its_figures(tmp_path, capsys):
@@ -204,6 +253,43 @@ def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys)
     assert "manners.json" in [kept.path for kept in client.list_artifacts(run.tracker.run_id)]
 
 
+def test_held_out_requests_are_traces_before_and_after_and_no_more_than_forty(tmp_path):
+    run = make_run(tmp_path)
+    asked = [Request(id=str(n), prompt=f"circle {n}", task="color") for n in range(60)]
+
+    def answered(red: set[int]) -> list[Outcome]:
+        drawn = [
+            attempt(one, "red" if n in red else "blue", run.pictures) for n, one in enumerate(asked)
+        ]
+        return judge_outcomes(drawn, RedIsRight(), source="truth")
+
+    with run.recording(Learner()):
+        before = run.evaluate(0, world(), asked, lambda *_: answered(set(range(10))))
+        # Of the first twenty one is won and one lost, and all beyond the thirtieth are won.
+        after = run.evaluate(
+            3, world(), asked, lambda *_: answered({*range(1, 11), *range(30, 60)})
+        )
+        run.conclude(before, after)
+    client = MlflowClient(run.tracker.uri)
+    traces = client.search_traces(
+        locations=[run.tracker.experiment_id], run_id=run.tracker.run_id, max_results=500
+    )
+    found = {"before": {}, "after": {}}
+    for trace in traces:
+        found[trace.info.tags["evaluation"]][trace.info.tags["request"]] = trace
+    assert len(traces) == 80
+    assert (
+        set(found["before"])
+        == set(found["after"])
+        == {*map(str, range(20)), *map(str, range(30, 50))}
+    )
+    assert [found["before"]["0"].info.tags[name] for name in ("step", "change")] == ["0", "lost"]
+    assert [found["after"]["10"].info.tags[name] for name in ("task", "change")] == ["color", "won"]
+    for name in ("0", "30"):
+        one, now = (found[when][name].data.spans[0] for when in ("before", "after"))
+        assert one.inputs == now.inputs
+
+
 def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):
@@ -222,6 +308,8 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert (run.folder / "policy" / "weights").read_text() == str(kept)
     assert json.loads((run.folder / "summary.json").read_text())["steps"] == kept
     assert status(run) == "KILLED"
+    assert note(run).startswith(f"**Stopped after step {kept}.** `uv run experiments/job.py …")
+    assert ">killed</span>" in (run.folder / "report.html").read_text()
     assert f"stopped after step {kept}" in capsys.readouterr().out
 
     again, learner = make_run(tmp_path, resumed=run.folder), Learner()
@@ -233,6 +321,16 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert again.tracker.run_id == run.tracker.run_id
     assert (again.folder / "policy" / "weights").read_text() == "5"
     assert [step for step, _ in logged(again, "loss")] == [1, 2, 3, 4, 5]
+    assert list(read_figures(again.folder)["loss"]) == [1, 2, 3, 4, 5]
+
+
+def test_sigterm_keeps_the_same_and_ends_with_143(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with pytest.raises(SystemExit) as ended, run.recording(learner):
+        take_steps(run, learner, 2)
+        raise Terminated
+    assert ended.value.code == 143
+    assert (status(run), run.kept) == ("KILLED", 2)
 
 
 def test_states_come_every_so_many_steps_and_at_the_end(tmp_path):
@@ -280,14 +378,26 @@ def test_ctrl_c_before_the_first_step_leaves_no_policy(tmp_path):
     assert (summary["status"], summary["steps"], summary["policy"]) == ("killed", 0, None)
 
 
-def test_a_failure_goes_through_and_is_marked(tmp_path):
+def test_a_failure_goes_through_is_marked_and_has_its_page_until_it_goes_on(tmp_path, capsys):
     run = make_run(tmp_path)
     assert not run.has_begun
     with pytest.raises(OSError, match="disk full"), run.recording(Learner()):
+        take_steps(run, Learner(), 1)
         raise OSError("disk full")
     assert run.has_begun
     assert status(run) == "FAILED"
     assert not (run.folder / "summary.json").exists()
+    failure = read_failure(run.folder)
+    assert failure is not None and (failure.error, failure.step) == ("OSError: disk full", 1)
+    page = run.folder / "report.html"
+    assert "OSError: disk full" in page.read_text()
+    assert f"report: {page}" in capsys.readouterr().out.splitlines()
+    again = make_run(tmp_path, resumed=run.folder)
+    with again.recording(Learner()):
+        take_steps(again, Learner(), 2)
+        again.finish({})
+    assert read_failure(run.folder) is None
+    assert "disk full" not in page.read_text()
 
 
 def test_an_evaluation_is_made_once(tmp_path):

@@ -35,7 +35,7 @@ def settled(*options: str, **environment: str) -> list[object]:
         env=kept | environment,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_the_option_goes_before_the_environment():

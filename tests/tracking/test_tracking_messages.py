@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from genagent_data import Picture, Request, Round, ToolSyntax, Trajectory, Turn, render_turn
 from genagent_tracking import TrajectoryRecord, chat_messages
-from genagent_tracking.traces import split_output, summary_line
+from genagent_tracking.traces import split_conversation, summary_line
 
 SYNTAXES: tuple[ToolSyntax, ...] = ("hermes", "qwen3.5")
 REQUEST = Request(id="train-7", prompt="two red circles", task="count")
@@ -83,17 +84,40 @@ def test_two_rounds_and_an_answer():
         "call_1",
         "call_2",
     ]
-    inputs, output = split_output(messages)
-    assert inputs == messages[:-1] and output == messages[-1]
+    asked, followed = split_conversation(messages)
+    assert (asked, followed) == (messages[:2], messages[2:])
 
 
-def test_a_call_beyond_the_rounds_is_the_output():
+def test_a_call_beyond_the_rounds_is_said_without_a_picture():
     trajectory = Trajectory(request=REQUEST, rounds=drawn("aa"), ending="out_of_rounds")
 
-    inputs, output = split_output(chat_messages(trajectory, (CALL_1, CALL_2), url))
+    assert short(chat_messages(trajectory, (CALL_1, CALL_2), url))[-2:] == [
+        ("assistant", "**Judge:** one is missing\n\n**Think:** both"),
+        ("assistant", "red circles"),
+    ]
 
-    assert short(inputs)[-1] == ("assistant", "**Judge:** one is missing\n\n**Think:** both")
-    assert short([output]) == [("assistant", "red circles")]
+
+def test_words_that_were_not_kept_are_the_rounds():
+    rounds = tuple(
+        replace(round, thinking=thought, tool_prompt=asked, judgement=judgement)
+        for round, thought, asked, judgement in zip(
+            drawn("aa", "bb"),
+            ("one, then", "both"),
+            ("red circle left", "red circles"),
+            ("one is missing", "two red circles"),
+            strict=True,
+        )
+    )
+    answered = Trajectory(request=REQUEST, rounds=rounds, answer="here", ending="answer")
+    out = Trajectory(request=REQUEST, rounds=rounds, ending="out_of_rounds")
+    broken = Trajectory(
+        request=REQUEST, rounds=drawn("aa"), ending="format_error", error="no_action"
+    )
+    assert chat_messages(answered, None, url) == chat_messages(
+        answered, (CALL_1, CALL_2, DONE), url
+    )
+    assert short(chat_messages(out, None, url))[-1] == ("assistant", "**Judge:** two red circles")
+    assert short(chat_messages(broken, None, url))[-1] == ("user", picture("aa"))
 
 
 def test_a_failed_tool_has_the_last_word():
@@ -101,9 +125,9 @@ def test_a_failed_tool_has_the_last_word():
         request=REQUEST, rounds=drawn(None), ending="tool_failure", error="timed out after 60 s"
     )
 
-    _, output = split_output(chat_messages(trajectory, (CALL_1,), url))
+    _, followed = split_conversation(chat_messages(trajectory, (CALL_1,), url))
 
-    assert short([output]) == [("tool", "No picture: timed out after 60 s")]
+    assert short(followed)[-1:] == [("tool", "No picture: timed out after 60 s")]
 
 
 @pytest.mark.parametrize(

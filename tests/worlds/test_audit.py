@@ -30,11 +30,13 @@ from genagent_rewards import (
 )
 from genagent_worlds import (
     Judges,
+    PictureWord,
     audit_outcomes,
     audit_rewards,
     judge_outcomes,
     measure,
     pair_by_first_picture,
+    with_judge,
 )
 
 
@@ -157,13 +159,13 @@ def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation():
         trajectory(3),
     ]
     outcomes = measure(fooled, attempts)
-    assert audit_outcomes(fooled, outcomes) == {
+    assert audit_outcomes(with_judge(fooled, outcomes)) == {
         "judged_success": 1.0,
         "false_accept": 1.0,
         "false_reject": 0.0,
     }
     exact = world(ByColor(), truth=ByColor())
-    assert audit_outcomes(exact, outcomes) == {
+    assert audit_outcomes(with_judge(exact, outcomes)) == {
         "judged_success": pytest.approx(1 / 3),
         "false_accept": 0.0,
         "false_reject": 0.0,
@@ -173,7 +175,7 @@ def test_a_judge_that_is_fooled_shows_in_the_audit_of_an_evaluation():
 def test_an_audit_is_of_those_whose_success_counts():
     attempts = [trajectory(0, RED), trajectory(1, BLUE, None, ending="tool_failure")]
     judged = world(ByColor(), truth=ByColor())
-    audit = audit_outcomes(judged, measure(judged, attempts))
+    audit = audit_outcomes(with_judge(judged, measure(judged, attempts)))
     assert audit == {"judged_success": 1.0, "false_reject": 0.0}
 
 
@@ -181,13 +183,13 @@ def test_an_audit_of_an_evaluation_compares_no_pictures():
     pointed = Judges(point=ByColor(), pair=NeverAsked())
     outcomes = judge_outcomes([trajectory(0, BLUE, RED)], ByColor(), source="truth")
     # A share of nothing is left out: no picture truly fails.
-    metrics = audit_outcomes(world(pointed, truth=pointed), outcomes)
+    metrics = audit_outcomes(with_judge(world(pointed, truth=pointed), outcomes))
     assert metrics == {"judged_success": 1.0, "false_reject": 0.0}
 
 
 def test_without_a_truth_an_evaluation_is_not_audited_and_nobody_is_asked():
     outcomes = judge_outcomes([trajectory(0, RED)], ByColor(), source="judge")
-    assert audit_outcomes(world(NeverAsked()), outcomes) == {}
+    assert audit_outcomes(with_judge(world(NeverAsked()), outcomes)) == {}
 
 
 def test_judges_that_ask_no_model_count_nothing():
@@ -200,4 +202,25 @@ def test_an_absent_verdict_counts_on_neither_side_of_an_audit():
             return [None for _ in questions]
 
     outcomes = judge_outcomes([trajectory(0, RED)], ByColor(), source="truth")
-    assert audit_outcomes(world(Shy(), truth=ByColor()), outcomes) == {}
+    assert audit_outcomes(with_judge(world(Shy(), truth=ByColor()), outcomes)) == {}
+
+
+def test_the_judges_words_stay_with_the_pictures_it_was_asked_about():
+    judge = ByColor()
+    attempts = [
+        trajectory(0, BLUE, RED),
+        trajectory(1, GRAY),
+        trajectory(2),
+        trajectory(3, BLUE, None, ending="tool_failure"),
+    ]
+    outcomes = with_judge(
+        world(judge, truth=Flatterer()), judge_outcomes(attempts, ByColor(), source="truth")
+    )
+    assert [outcome.judged for outcome in outcomes] == [
+        PictureWord(passed=True, reason="looked"),
+        PictureWord(passed=None, reason=None),
+        None,
+        None,
+    ]
+    [asked] = judge.calls
+    assert [q.picture for q in asked if isinstance(q, PointQuestion)] == [RED, GRAY]

@@ -24,6 +24,7 @@ from genagent_data import PictureStore, Request, Round, Trajectory, trajectory_t
 from genagent_rewards import PointQuestion, RewardBreakdown, RewardRecord
 from genagent_worlds import (
     Outcome,
+    PictureWord,
     judge_outcomes,
     measure,
     read_outcomes,
@@ -171,6 +172,7 @@ def test_an_outcome_says_why_a_verdict_is_missing_where_the_judge_does():
     frank, plain = (judge_outcomes(attempts, one, source="judge") for one in (Frank(), ByColor()))
     assert [one.why_absent for one in frank] == ["blind to red 0", None]
     assert [one.why_absent for one in plain] == [None, None]
+    assert [one.reasons for one in frank] == [("blind to red 0", "looked"), ("looked",)]
 
 
 def test_success_has_one_name_for_each_source():
@@ -201,9 +203,9 @@ def test_agreement_follows_from_what_the_agent_did_next(attempt, agreements):
 def test_a_steps_figures_with_a_truth_are_of_all_attempts_by_the_truth():
     figures = step_figures(world(NeverAsked(), truth=ByColor()), ATTEMPTS, [record("no")])
     assert figures == {
-        "rollout/success": 0.75,
-        "rollout/first_success": 0.5,
-        "rollout/rounds": 1.0,
+        "agent/success": 0.75,
+        "agent/first_success": 0.5,
+        "agent/rounds": 1.0,
         "rollout/format_errors": 0.5,
         "rollout/judgement_agreement": pytest.approx(2 / 3),
         "rollout/tool_failures": 0.0,
@@ -214,8 +216,8 @@ def test_a_steps_figures_without_a_truth_ask_nobody():
     kept = [record("yes"), record("no"), record("no"), record(None), record(None)]
     figures = step_figures(world(NeverAsked()), ATTEMPTS, kept)
     assert figures == {
-        "rollout/judged_success": pytest.approx(1 / 3),
-        "rollout/rounds": 1.0,
+        "agent/judged_success": pytest.approx(1 / 3),
+        "agent/rounds": 1.0,
         "rollout/format_errors": 0.5,
         "rollout/tool_failures": 0.0,
     }
@@ -227,15 +229,15 @@ def test_a_steps_figures_are_of_those_that_the_tool_did_not_fail():
     true = step_figures(world(NeverAsked(), truth=ByColor()), attempts, [])
     for figures in (judged, true):
         assert figures["rollout/tool_failures"] == pytest.approx(2 / 6)
-        assert figures["rollout/rounds"] == 1.0
+        assert figures["agent/rounds"] == 1.0
         assert figures["rollout/format_errors"] == 0.5
-    assert true["rollout/success"] == 0.75
+    assert true["agent/success"] == 0.75
 
 
 def test_a_kept_attempt_that_drew_nothing_has_no_judged_success():
     # As in an evaluation, where ``Outcome.success`` is False without a picture.
     figures = step_figures(world(NeverAsked()), ATTEMPTS, [record("yes"), NO_DRAWING])
-    assert figures["rollout/judged_success"] == 0.5
+    assert figures["agent/judged_success"] == 0.5
 
 
 def test_an_outcome_is_read_as_it_was_written(tmp_path):
@@ -247,6 +249,8 @@ def test_an_outcome_is_read_as_it_was_written(tmp_path):
             passed=(False, None),
             source="judge",
             why_absent="400: no pictures here",
+            reasons=("no red anywhere", "400: no pictures here"),
+            judged=PictureWord(passed=False, reason="blue"),
         ),
         Outcome(
             trajectory=trajectory(1, drawn[1], None, ending="tool_failure", error="no answer"),

@@ -111,7 +111,10 @@ def test_a_tool_in_this_process_reads_what_its_profile_says(config, tmp_path, mo
 
 
 def test_own_code_says_nothing_but_with_a_profile(config, tmp_path):
-    source = "from tests.worlds.test_words import Loaded\nclass Plain:\n    generate = None\n"
+    source = (
+        "from tests.worlds.test_words import Loaded\n"
+        "class Plain:\n    def generate(self, prompts, seeds): return []\n"
+    )
     (tmp_path / "words_tools.py").write_text(source)
     assert words(config, tmp_path, tool="words_tools:Plain") is None
     assert words(config, tmp_path, tool="words_tools:Loaded") == 350

@@ -3,6 +3,7 @@
 from genagent_data.hard_requests import HardRequests, write_hard_requests
 from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
+from genagent_data.kept_lines import KeptLines
 from genagent_data.openai_messages import read_openai, write_openai
 from genagent_data.pictures import PictureStore
 from genagent_data.pool import DroppedRequest, PoolConfig, prompt_pool, read_pool
@@ -54,6 +55,7 @@ __all__ = [
     "Ending",
     "Funnel",
     "HardRequests",
+    "KeptLines",
     "Picture",
     "PictureStore",
     "PoolConfig",

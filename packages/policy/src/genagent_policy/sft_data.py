@@ -1,5 +1,6 @@
 """Which records are learnt from, and which only measured on. Nothing here loads torch."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,27 +38,31 @@ def split_records(records: Iterable[Record], *, held_out: float) -> RecordSplit:
     """Go through all records once, and take some of them to measure on.
 
     A record's side follows from its request's id alone: all records of a request are on one side,
-    in every run and however the data grow.
+    in every run and however the data grow. Only where few requests would leave a side empty, the
+    one nearest to it goes there.
 
     Args:
         held_out: about that share of the requests is held out.
 
     Raises:
-        ValueError: that leaves one side empty, or a record is refused.
+        ValueError: there are fewer than two requests, or a record is refused.
         OSError: the records cannot be read.
     """
-    split = RecordSplit(taught=[], held_out=[], words={})
-    for number, record in enumerate(records):
-        place = derive_seed("held-out record", record.request.id) / 2**31
-        (split.held_out if place < held_out else split.taught).append(number)
-        split.words.setdefault(record.words, []).append(record.request.id)
-    if not (split.taught and split.held_out):
+    places: list[float] = []
+    words: dict[int | None, list[str]] = {}
+    for record in records:
+        places.append(derive_seed("held-out record", record.request.id) / 2**31)
+        words.setdefault(record.words, []).append(record.request.id)
+    if len(set(places)) < 2:
         raise ValueError(
-            f"holding out {held_out:g} of {len(split.taught) + len(split.held_out)} records leaves "
-            f"{len(split.taught)} to learn from and {len(split.held_out)} to measure on; give more "
-            "records or another --held-out-share"
+            f"{len(places)} records of {len(set(places))} requests; wants two requests or more, "
+            "to learn from one and to measure on another"
         )
-    return split
+    edge = min(max(held_out, math.nextafter(min(places), 1)), max(places))
+    sides: tuple[list[int], list[int]] = ([], [])
+    for number, place in enumerate(places):
+        sides[place < edge].append(number)
+    return RecordSplit(taught=sides[0], held_out=sides[1], words=words)
 
 
 def _read(words: int | None) -> str:

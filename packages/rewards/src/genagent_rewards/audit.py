@@ -10,12 +10,14 @@ from genagent_rewards.hybrid import RewardRecord
 
 
 def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
-    """Mean reward and its parts over the rewards that are there, none where none is, and how many
-    are absent."""
+    """Mean reward (``agent/reward``) and its parts over the rewards that are there, none where none
+    is, and how many are absent."""
     rewards = [record.breakdown for record in records if record.breakdown is not None]
+    names = {"total": "agent/reward"}
+    names |= {part: f"reward/{part}" for part in ("point", "pair", "format")}
     means = {
-        f"reward/{name}": _mean([getattr(reward, name) for reward in rewards])
-        for name in ("total", "point", "pair", "format")
+        name: _mean([getattr(reward, part) for reward in rewards])
+        for part, name in names.items()
         if rewards
     }
     return {**means, "reward/absent": float(len(records) - len(rewards))}

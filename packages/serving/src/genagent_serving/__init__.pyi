@@ -9,7 +9,6 @@ from .generation_folder import GenerationFolder
 from .live import LiveRounds, many_requests
 from .live_drawing import live_drawing
 from .page import index_page, request_page
-from .printable import one_line, printable
 from .prompt_check import asked, prompt_problem, request_problems
 from .serve import Served, serve_agent
 from .serve_config import AgentLoopConfig, AgentServerConfig
@@ -33,8 +32,6 @@ __all__ = [
     "index_page",
     "live_drawing",
     "many_requests",
-    "one_line",
-    "printable",
     "prompt_problem",
     "request_page",
     "request_problems",

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from genagent_data import Picture, PictureStore
+from genagent_data import KeptLines, Picture, PictureStore
 from genagent_rollout.activity import Activity
 from genagent_rollout.drawing import Drawing
-from genagent_serving.kept_lines import KeptLines
 
 
 class DrawnPictures:

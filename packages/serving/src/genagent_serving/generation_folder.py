@@ -20,13 +20,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genagent_data import Picture, PictureStore, Request, write_text
+from genagent_data import KeptLines, Picture, PictureStore, Request, write_text
 from genagent_serving.answered import Answered
 from genagent_serving.contact_sheet import contact_sheet
-from genagent_serving.kept_lines import KeptLines
 from genagent_serving.page import index_page, request_page
-from genagent_serving.printable import one_line
 from genagent_tracking import first_difference, lock_folder
+from genagent_tracking.printable import one_line
 
 RESULTS = "results.jsonl"
 NAME_BYTES = 80

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from genagent_data import Picture, Request, Round, Turn
 from genagent_serving.answered import Answered, ending_words
-from genagent_serving.printable import one_line, printable
+from genagent_tracking.printable import one_line, printable
 
 WIDTH = 9
 """Characters of a label."""

@@ -6,19 +6,17 @@ from elsewhere.
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from genagent_data import Picture
 from genagent_data.pictures import png_bytes
 from genagent_serving.answered import Answered, ending_words
-from genagent_serving.printable import one_line, printable
+from genagent_tracking import Pages
 
 TEMPLATES = Path(__file__).parent / "templates"
 SMALL = 160
@@ -82,26 +80,10 @@ def _shown(picture: Picture) -> dict[str, Any]:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with its values escaped."""
-    return _environment().get_template(template).render(**values)
+    """A template of this package with its values escaped."""
+    return _pages().render(template, **values)
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    environment.globals["style"] = Markup(style)
-    environment.globals["policy"] = (
-        f"default-src 'none'; img-src data: file: 'self'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    environment.filters["printable"] = printable
-    environment.filters["one_line"] = lambda text, limit: one_line(text, limit=limit)
-    return environment
+def _pages() -> Pages:
+    return Pages(TEMPLATES, styles=("style.css",))

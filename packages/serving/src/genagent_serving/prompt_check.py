@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genagent_data import Request, read_requests, system_message
-from genagent_serving.printable import one_line
+from genagent_tracking.printable import one_line
 
 FRAME = 16
 """Tokens of the chat's own around system message and prompt; Qwen2.5-VL takes 13."""

@@ -26,7 +26,7 @@ class Serve:
     """
 
     profile: str | None = None
-    """Which model, and how it is called; `genagent-tools profiles` lists them."""
+    """Which model, and how it is called; genagent-tools profiles lists them."""
     model: Path | None = None
     """Pipeline folder to load instead of the profile's own. Without a profile, size, steps and
     guidance must be said."""

@@ -1,15 +1,19 @@
+from .command_line import parse
 from .comparison import record_cell, show_cells
 from .config import config_from_json, config_to_json, flatten_config
 from .console import print_error, print_line, print_table, quiet_libraries
 from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
 from .figure import draw_outcomes
-from .interrupt import quit_on_interrupt, raise_on_interrupt
+from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .next_steps import trial_line
+from .pages import Pages
 from .pictures import picture_grid
-from .progress import answer_progress, funnel_progress, step_progress, waiting
+from .printable import one_line, printable
+from .progress import answer_progress, counted, funnel_progress, step_progress, waiting
 from .record import PersonFeedback, RunStatus, TrackingError, TrajectoryRecord
+from .report import write_report
 from .run import Run, RunConfig
 from .run_folder import first_difference, lock_folder, make_run_folder
 from .states import Learner
@@ -19,6 +23,7 @@ __all__ = [
     "Learner",
     "Message",
     "MlflowTracker",
+    "Pages",
     "PersonFeedback",
     "Run",
     "RunConfig",
@@ -30,16 +35,21 @@ __all__ = [
     "chat_messages",
     "config_from_json",
     "config_to_json",
+    "counted",
     "draw_outcomes",
+    "exit_code",
     "first_difference",
     "flatten_config",
     "funnel_progress",
     "lock_folder",
     "make_run_folder",
+    "one_line",
+    "parse",
     "picture_grid",
     "print_error",
     "print_line",
     "print_table",
+    "printable",
     "quiet_libraries",
     "quit_on_interrupt",
     "raise_on_interrupt",
@@ -53,4 +63,5 @@ __all__ = [
     "stop",
     "trial_line",
     "waiting",
+    "write_report",
 ]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from genagent_data import write_text
+from genagent_tracking.captioned_grid import CaptionedPictures, captioned_grid
 from genagent_tracking.comparison_chart import Compared, draw_comparison
-from genagent_tracking.pictures import picture_grid
 from genagent_tracking.run import Run
 from genagent_worlds import Estimate, ScoredAttempt, ScoredCell, paired_gain
 
@@ -37,9 +37,15 @@ def record_cell(run: Run, one: ScoredCell, folder: Path) -> None:
     run.tracker.table(f"categories/{kept}", one.table.as_rows())
     shown = [attempt for attempt in one.attempts if attempt.chosen is not None][:SHOWN]
     if shown:
-        pictures = [one.trajectory.pictures[one.chosen or 0].image for one in shown]
-        marks = [one.passed[one.chosen or 0] for one in shown]
-        run.tracker.images(kept, picture_grid(pictures, passed=marks), 0)
+        cells = [
+            CaptionedPictures(
+                caption=attempt.trajectory.request.prompt,
+                pictures=(attempt.trajectory.pictures[attempt.chosen or 0].image,),
+                passed=(attempt.passed[attempt.chosen or 0],),
+            )
+            for attempt in shown
+        ]
+        run.tracker.images(f"{kept}/pictures", captioned_grid(cells, title=name), 0)
 
 
 def show_cells(

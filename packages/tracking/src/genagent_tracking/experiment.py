@@ -2,7 +2,7 @@
 
 ``<script> [preset | config.json] [--options] [--resume]``. Bad input ends with a line for each
 fault and exit code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless
-something had been learnt.
+something had been learnt, SIGTERM with 143.
 """
 
 import json
@@ -14,12 +14,15 @@ from typing import Annotated, NoReturn, Protocol, TypeVar
 
 import tyro
 
+from genagent_tracking.command_line import parse
 from genagent_tracking.config import config_from_json, config_to_json
 from genagent_tracking.console import print_error, print_line, quiet_libraries
-from genagent_tracking.interrupt import EXIT_CODE, STOPPED
+from genagent_tracking.failure import error_line
+from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run, RunConfig
 from genagent_tracking.run_folder import find_earlier, same_run
+from genagent_tracking.run_name import changed_options
 
 Part = TypeVar("Part")
 Flat = Annotated[Part, tyro.conf.arg(name="")]
@@ -59,7 +62,8 @@ def run_experiment(
         arguments: instead of the command line's.
 
     Raises:
-        SystemExit: on bad input (2), on failure (1) and on Ctrl-C before anything was recorded.
+        SystemExit: on bad input (2), on failure (1), on Ctrl-C before anything was recorded (130),
+            and on SIGTERM (143).
     """
     quiet_libraries()
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -76,7 +80,8 @@ def run_experiment(
         folder = _resumed(config.run.runs, name, document)
     elif keeps_its_work and (same := same_run(config.run.runs, name, document)):
         folder = _going_on(same.folder)
-    run = Run(name, config.run, config, folder=folder)
+    changes = changed_options(config, presets)
+    run = Run(name, config.run, config, folder=folder, changes=changes)
     try:
         with run.loading():
             main(config, run)
@@ -84,8 +89,9 @@ def run_experiment(
         stop(group.exceptions, 1 if run.has_begun else 2)
     except (ValueError, OSError, RuntimeError, TrackingError) as error:
         stop([error], 1 if run.has_begun else 2)
-    except KeyboardInterrupt:
-        stop([KeyboardInterrupt("stopped" if run.has_begun else STOPPED)], EXIT_CODE)
+    except KeyboardInterrupt as stopped:
+        said = KeyboardInterrupt("stopped" if run.has_begun else STOPPED)
+        stop([said], exit_code(stopped))
 
 
 def _resumed(runs: Path, name: str, document: str) -> Path | None:
@@ -162,24 +168,11 @@ def read_config(
         else:
             known = ", ".join(presets)
             raise ValueError(f"unknown preset {word!r}; known: {known}, or a run's config.json")
-    return tyro.cli(
-        config_type,
-        default=default,
-        args=given,
-        prog=prog,
-        description=(sys.modules["__main__"].__doc__ or "").replace("``", ""),
-    )
+    return parse(config_type, given, prog=prog, default=default)
 
 
 def stop(errors: Sequence[BaseException], code: int) -> NoReturn:
     """End the program with a line for each error and this exit code."""
     for error in errors:
-        print_error(" ".join(_words(error).split()) or "failed without a message")
+        print_error(error_line(error))
     raise SystemExit(code)
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    named = isinstance(error, ValueError | KeyboardInterrupt | TrackingError)
-    return str(error) if named else f"{type(error).__name__}: {error}"

@@ -1,4 +1,5 @@
-"""Ctrl-C before anything has begun: one line and exit code 130, in the middle of an import too.
+"""Ctrl-C and SIGTERM: before anything has begun one line and exit code 130 or 143, in the middle of
+an import too; from then on an exception, so that what was begun is ended.
 
 As an exception it would be a page of traceback there, or be lost: Python's imports run callbacks
 that swallow what is raised in them.
@@ -8,23 +9,45 @@ import os
 import signal
 
 STOPPED = "stopped before anything had begun"
-EXIT_CODE = 130
+EXIT_CODE = 128 + signal.SIGINT
 """What a shell makes of a process that Ctrl-C has ended."""
+TERMINATED = 128 + signal.SIGTERM
+"""Of one that a scheduler, ``timeout`` or ``kill`` has ended."""
 _NO_BAR = b"\r\x1b[2K\x1b[?25h"
 """Takes the line of a bar away and shows the cursor, which it had hidden."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come: what stops a run on Ctrl-C stops it as well."""
+
+
 def quit_on_interrupt() -> None:
-    """From here on Ctrl-C ends the process at once. Where it is ignored, as by what a shell runs
-    in the background, it stays so."""
+    """From here on Ctrl-C and SIGTERM end the process at once. Where one is ignored, as Ctrl-C is
+    by what a shell runs in the background, it stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _quit)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _quit)
 
 
 def raise_on_interrupt() -> None:
-    """From here on Ctrl-C is a ``KeyboardInterrupt`` again: there is something to clean up."""
+    """From here on they are ``KeyboardInterrupt`` and ``Terminated``: there is something to clean
+    up."""
     if signal.getsignal(signal.SIGINT) is _quit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is _quit:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def exit_code(stopped: KeyboardInterrupt) -> int:
+    """With which a process ends that it has stopped."""
+    return TERMINATED if isinstance(stopped, Terminated) else EXIT_CODE
+
+
+def _terminate(number: int, frame: object) -> None:
+    # A scheduler may tell the process and then its group: the second must not end the cleaning up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
 
 
 def _quit(number: int, frame: object) -> None:
@@ -32,4 +55,4 @@ def _quit(number: int, frame: object) -> None:
     if os.isatty(1):
         os.write(1, _NO_BAR)
     os.write(2, f"error: {STOPPED}\n".encode())
-    os._exit(EXIT_CODE)
+    os._exit(128 + number)

@@ -8,7 +8,7 @@ escaped, so that what a model wrote cannot make the page load a picture or show 
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from genagent_data import (
     TOOL_NAME,
@@ -28,7 +28,7 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]<]|^#", re.MULTILINE)
 
 def chat_messages(
     trajectory: Trajectory,
-    turns: Sequence[str],
+    turns: Sequence[str] | None,
     picture_url: Callable[[Picture], str],
     *,
     tool_syntax: ToolSyntax = "hermes",
@@ -37,7 +37,9 @@ def chat_messages(
 
     Args:
         trajectory: the rounds with their pictures.
-        turns: the sampled text of each turn; the turns that called the tool match the rounds.
+        turns: the sampled text of each turn; the turns that called the tool match the rounds. None
+            where it was not kept: the words are the rounds' then, and of a turn that broke the
+            protocol there are none.
         picture_url: from a picture to the URL to show it from.
         tool_syntax: in which the turns call the tool.
 
@@ -45,24 +47,40 @@ def chat_messages(
         ValueError: there are more rounds than turns.
     """
     rounds = trajectory.rounds
-    if len(turns) < len(rounds):
+    if turns is not None and len(turns) < len(rounds):
         raise ValueError(f"{len(turns)} turns for {len(rounds)} rounds; pass the text of each turn")
     messages: list[Message] = [
         {"role": "system", "content": _plain(system_message(syntax=tool_syntax))},
         {"role": "user", "content": _plain(trajectory.request.prompt)},
     ]
-    for index, text in enumerate(turns):
-        turn = parse_turn(
-            text,
-            images_so_far=min(index, len(rounds)),
-            max_rounds=len(rounds) + 1,
-            cut_off=trajectory.error == "cut_off" and index == len(turns) - 1,
-            syntax=tool_syntax,
-        )
+    said = _told(trajectory) if turns is None else _read(trajectory, turns, tool_syntax)
+    for index, (turn, text) in enumerate(said):
         messages.extend(_agent_messages(turn, text, index))
         if index < len(rounds):
             messages.extend(_tool_messages(rounds[index], index, trajectory.error, picture_url))
     return messages
+
+
+def _read(
+    trajectory: Trajectory, turns: Sequence[str], syntax: ToolSyntax
+) -> Iterator[tuple[Turn, str]]:
+    """Each turn, and its text to the letter."""
+    rounds = len(trajectory.rounds)
+    for index, text in enumerate(turns):
+        is_cut = trajectory.error == "cut_off" and index == len(turns) - 1
+        room = {"images_so_far": min(index, rounds), "max_rounds": rounds + 1}
+        yield parse_turn(text, **room, cut_off=is_cut, syntax=syntax), text
+
+
+def _told(trajectory: Trajectory) -> Iterator[tuple[Turn, str]]:
+    """The turns that the rounds and the answer tell of."""
+    judgement = None
+    for round in trajectory.rounds:
+        said = {"thinking": round.thinking, "tool_prompt": round.tool_prompt}
+        yield Turn(judgement=judgement, **said), ""
+        judgement = round.judgement
+    if judgement is not None or trajectory.answer is not None:
+        yield Turn(judgement=judgement, answer=trajectory.answer), ""
 
 
 def _agent_messages(turn: Turn, text: str, index: int) -> list[Message]:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from genagent_tracking.config import config_to_json, flatten_config
 from genagent_tracking.messages import chat_messages
+from genagent_tracking.mlflow_experiment import find_experiment
 from genagent_tracking.pictures import data_url, enlarged, picture_grid
 from genagent_tracking.provenance import source_tags
 from genagent_tracking.record import (
@@ -29,9 +30,9 @@ from genagent_tracking.record import (
     TrackingError,
     TrajectoryRecord,
 )
+from genagent_tracking.run_note import NOTE
 from genagent_tracking.store import (
     DEFAULT_URI,
-    artifact_location,
     check_store,
     clear_errors,
     one_at_a_time,
@@ -48,19 +49,18 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 _PARAMETERS_IN_BATCH = 100
 _STATUS = {"finished": "FINISHED", "killed": "KILLED", "failed": "FAILED"}
-_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackerConfig:
-    """Where a run is recorded. Example: ``TrackerConfig(experiment="rl_flux")``"""
+    """Where a run is recorded."""
 
     experiment: str | None = None
     """Runs of one experiment are compared on one page; None is the script's name."""
     run_name: str | None = None
-    """None lets MLflow make one up."""
+    """None is the name of the run's folder, with the options that differ from the preset's."""
     uri: str | None = None
-    """Store; None is ``MLFLOW_TRACKING_URI`` or else ``sqlite:///mlflow.db`` here."""
+    """Store; None is the environment's MLFLOW_TRACKING_URI, or else sqlite:///mlflow.db here."""
     system_seconds: float = 5.0
     """Seconds between two looks at processor, memory and GPU; 0 takes none."""
 
@@ -114,7 +114,9 @@ class MlflowTracker:
                 mlflow.set_tracking_uri(self.uri)
                 self._client = mlflow.MlflowClient(self.uri)
                 if run_id is None:
-                    self.experiment_id = self._find_experiment(config.experiment or "genagent")
+                    self.experiment_id = find_experiment(
+                        self._client, self.uri, config.experiment or "genagent"
+                    )
                     tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
                     run = self._client.create_run(
                         self.experiment_id, tags=tags, run_name=config.run_name
@@ -191,6 +193,16 @@ class MlflowTracker:
             ids.append(trace_id)
         return ids
 
+    def tag_trajectories(self, tags: Mapping[str, Mapping[str, str]]) -> None:
+        """Add tags, by the trajectory's id of ``trajectories``, to be found by."""
+        import mlflow
+
+        with self._writing():
+            mlflow.flush_trace_async_logging()
+            for trace_id, added in tags.items():
+                for name, value in added.items():
+                    self._client.set_trace_tag(trace_id, name, value)
+
     def feedback(self, trace_id: str, feedback: PersonFeedback) -> None:
         """Record what a person says of a trajectory; it is in the store when this returns.
 
@@ -209,6 +221,11 @@ class MlflowTracker:
         image = enlarged(grid) if isinstance(grid, Image.Image) else picture_grid(grid)
         with self._writing():
             self._client.log_image(self.run_id, image, key=key, step=step)
+
+    def note(self, markdown: str) -> None:
+        """What stands at the top of the run's page; it takes the place of what stood there."""
+        with self._writing():
+            self._client.set_tag(self.run_id, NOTE, markdown)
 
     def artifact(self, path: Path) -> None:
         """Keep a copy of a file or folder with the run.
@@ -270,21 +287,6 @@ class MlflowTracker:
             raise TrackingError(f"run {self.run_id} is closed; record before closing it")
         with clear_errors(self.uri):
             yield
-
-    def _find_experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                location = artifact_location(self.uri, name)
-                return self._client.create_experiment(name, location, tags=_TRAINING)
-            except MlflowException:
-                # Another process may have been faster.
-                found = self._client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        return found.experiment_id
 
     def _log_parameters(self, parameters: Mapping[str, str]) -> None:
         from mlflow.entities import Param

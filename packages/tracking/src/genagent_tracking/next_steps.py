@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from genagent_tracking.mlflow_experiment import runs_page
 from genagent_tracking.store import public_uri
 
 _PAGES = "http://127.0.0.1:5000"
@@ -31,15 +32,20 @@ def trial_line(name: str, steps: int = 0) -> str:
 
 
 def mlflow_lines(tracker: Recorded) -> list[str]:
-    """The command that opens the store's pages, where one is needed, and this run's page.
+    """The command that opens the store's pages, where one is needed, this run's page, and all runs
+    with success before and after.
 
-    Example: ``["uv run mlflow ui, and this run is at",
-    "http://127.0.0.1:5000/#/experiments/1/runs/0123456789abcdef0123456789abcdef"]``
+    Example: ``["uv run mlflow ui    # then this run and all are at",
+    "http://127.0.0.1:5000/#/experiments/1/runs/0123456789abcdef0123456789abcdef",
+    "http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results"]``
     """
     is_server = tracker.uri.startswith(("http://", "https://"))
     pages = public_uri(tracker.uri).rstrip("/") if is_server else _PAGES
     page = f"{pages}/#/experiments/{tracker.experiment_id}/runs/{tracker.run_id}"
-    return [page] if is_server else [f"{tracker.ui_command}    # and this run is at", page]
+    lines = [page, runs_page(pages, tracker.experiment_id)]
+    return (
+        lines if is_server else [f"{tracker.ui_command}    # then this run and all are at", *lines]
+    )
 
 
 def ask_lines(policy: Path, prompt: str, options: Sequence[str]) -> list[str]:

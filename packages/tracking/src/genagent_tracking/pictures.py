@@ -12,7 +12,8 @@ LEAST_SIDE = 192
 MOST_SIDE = 640
 """Pixels; the original stays in the picture store."""
 
-_FRAMES = {True: (46, 160, 67), False: (207, 34, 46), None: (255, 255, 255)}
+FRAMES = {True: (46, 160, 67), False: (207, 34, 46), None: (255, 255, 255)}
+"""Of a picture that passed, one that failed, and one that nothing is known of."""
 _BORDER = 6
 _GAP = 6
 
@@ -66,7 +67,7 @@ def picture_grid(
     if len(marks) != len(pictures):
         raise ValueError(f"{len(marks)} marks for {len(pictures)} pictures; give one for each")
     shown = [
-        ImageOps.expand(presentable(picture), border=_BORDER, fill=_FRAMES[mark])
+        ImageOps.expand(presentable(picture), border=_BORDER, fill=FRAMES[mark])
         for picture, mark in zip(pictures, marks, strict=True)
     ]
     width = max(picture.width for picture in shown) + _GAP

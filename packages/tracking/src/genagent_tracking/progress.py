@@ -8,8 +8,9 @@ after longer and longer ones up to a minute.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn
@@ -19,16 +20,18 @@ from genagent_data import Funnel
 from genagent_data.synthesis import StageFigures
 from genagent_tracking.console import LATEST, TERMINAL, print_line
 
+Item = TypeVar("Item")
+
 MEAN_OF = 5
 """Steps whose mean a bar's figures are: one step's 16 requests are too few to see a trend in."""
 SHOWN = {
     "loss": "loss",
     "nats": "sft/loss",
-    "reward": "reward/total",
-    "success": "rollout/success",
-    "judged success": "rollout/judged_success",
-    "first": "rollout/first_success",
-    "rounds": "rollout/rounds",
+    "reward": "agent/reward",
+    "success": "agent/success",
+    "judged success": "agent/judged_success",
+    "first": "agent/first_success",
+    "rounds": "agent/rounds",
 }
 """What the line of progress says, and the metric behind it."""
 
@@ -224,6 +227,14 @@ def step_progress(steps: int, title: str = "learning", *, done: int = 0) -> Iter
     """
     with _shown(title, steps, done=done) as bar:
         yield StepProgress(bar, steps)
+
+
+def counted(title: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The items, while it is shown how many there have been."""
+    with _shown(title) as bar:
+        for number, item in enumerate(items, 1):
+            yield item
+            bar.update(number, None, f"{number:,} done")
 
 
 @contextmanager

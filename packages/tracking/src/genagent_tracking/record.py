@@ -1,6 +1,7 @@
 """What is recorded of a trajectory, and how a run can end."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from genagent_data import ToolSyntax, Trajectory
@@ -38,11 +39,15 @@ class TrajectoryRecord:
     """
 
     trajectory: Trajectory
-    turns: tuple[str, ...]
-    """The text the agent sampled in each turn, to the letter."""
+    turns: tuple[str, ...] | None
+    """The text the agent sampled in each turn, to the letter; None where it was not kept."""
     tool_syntax: ToolSyntax = "hermes"
     """In which it calls the tool there."""
     record: RewardRecord | None = None
     """The reward with its verdicts; None where no reward was asked for."""
     true_success: bool | None = None
     """Whether the last picture truly satisfies the request, where the truth is known."""
+    judged_success: bool | None = None
+    """What the judge says of it, where no reward says more."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """To find it by, beside its step, task and ending."""

@@ -5,10 +5,14 @@
         mlflow_run          the MLflow run that it is recorded in
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
+        before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
+        metrics.jsonl       figures of each step
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
         state/step-000007/  what it goes on from, to the end or with more steps
         policy/             what was learnt
-        summary.json        its figures, written last
+        summary.json        its figures
+        failure.json        how it failed, until it goes on
+        report.html         all of it as a page, written last
         lock                held by the process that runs it
 
 Killed at any moment, it goes on from its latest state. An experiment says what it does between two
@@ -19,7 +23,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,20 +32,32 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.interrupt import raise_on_interrupt
+from genagent_tracking.failure import failure_file, write_failure
+from genagent_tracking.group_figure import draw_group, telling_group
+from genagent_tracking.held_out import write_held_out
+from genagent_tracking.held_out_traces import HeldOutTraces
+from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
-from genagent_tracking.record import RunStatus, TrajectoryRecord
+from genagent_tracking.record import RunStatus, TrackingError, TrajectoryRecord
+from genagent_tracking.report import leave_report
 from genagent_tracking.results import (
     draw_example,
-    eval_grid,
+    funnel_title,
+    headline,
+    held_out_grid,
+    results_title,
     show_funnel,
     show_results,
     success_line,
+    success_metric,
     unknown_lines,
 )
 from genagent_tracking.run_folder import lock_folder, make_run_folder
+from genagent_tracking.run_name import run_name
+from genagent_tracking.run_note import RunNote
+from genagent_tracking.run_record import has_record
 from genagent_tracking.states import (
     Learner,
     copy_linked,
@@ -49,6 +65,7 @@ from genagent_tracking.states import (
     latest_state,
     read_notes,
 )
+from genagent_tracking.step_figures import StepFigures
 from genagent_worlds import (
     AttemptRecord,
     GroupRecord,
@@ -61,6 +78,7 @@ from genagent_worlds import (
     read_outcomes,
     result_rows,
     summarize,
+    with_judge,
     with_truth,
     write_groups,
     write_outcomes,
@@ -99,12 +117,19 @@ class Run:
     """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
 
     def __init__(
-        self, name: str, config: RunConfig, document: object, *, folder: Path | None = None
+        self,
+        name: str,
+        config: RunConfig,
+        document: object,
+        *,
+        folder: Path | None = None,
+        changes: str = "",
     ) -> None:
         """
         Args:
             document: the experiment's whole configuration.
             folder: an earlier run of it to go on with.
+            changes: what is other than in the preset, for the run's name in MLflow.
         """
         self.name = name
         self.config = config
@@ -115,6 +140,9 @@ class Run:
         self.next: list[str] = []
         """What is said at the end to do next, before the run's page in MLflow, a line each."""
         self._document = document
+        self._changes = changes
+        self._note = RunNote(name=name)
+        self._before: list[Outcome] | None = None
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -152,7 +180,8 @@ class Run:
             yield
 
     def begin(self) -> None:
-        """What fails from here on is no bad input, and Ctrl-C is an exception that cleans up."""
+        """What fails from here on is no bad input, and Ctrl-C and SIGTERM are exceptions that clean
+        up."""
         self._begin()
         self._loading.close()
 
@@ -162,8 +191,12 @@ class Run:
 
     @contextmanager
     def recording(self, learner: Learner | None = None) -> Iterator[None]:
-        """Record what happens inside. Ctrl-C ends it cleanly, with what was learnt by then; where
-        nothing learns, whatever is inside keeps its own state."""
+        """Record what happens inside. Ctrl-C and SIGTERM end it cleanly, with what was learnt by
+        then; where nothing learns, whatever is inside keeps its own state.
+
+        Raises:
+            SystemExit: after SIGTERM (143), when everything is kept.
+        """
         if learner is not None and self.state is not None:
             learner.restore(self.state)
             notes = read_notes(self.state)
@@ -171,13 +204,18 @@ class Run:
         if learner is not None:
             self._learner = learner
         self._begin()
+        self._figures = StepFigures(self.folder)
         self.tracker = self._open_tracker()  # seconds, the first time
+        self._traces = HeldOutTraces(self.tracker)
+        self._note.folder, self._note.learns = self.folder, learner is not None
+        self.tracker.note(self._note.markdown(None, step=self.kept))
+        failure_file(self.folder).unlink(missing_ok=True)
         self._loading.close()
         status: RunStatus = "failed"
         try:
             yield
             status = "finished"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             status = "killed"
             if learner is None:
                 print_line("stopped; the same command goes on")
@@ -188,7 +226,16 @@ class Run:
                     f"stopped after step {self.kept}; the same command with --resume goes on"
                 )
             self._conclude("killed", {})
+            if isinstance(stopped, Terminated):
+                raise SystemExit(TERMINATED) from None
+        except Exception as error:
+            write_failure(self.folder, error, self.step)
+            print_line(leave_report(self.folder))
+            with suppress(TrackingError):  # it may be the store that has failed
+                self.tracker.note(self._note.markdown("failed", step=self.kept, error=error))
+            raise
         finally:
+            self._figures.close()
             self.tracker.close(status)
             self.close()
 
@@ -224,6 +271,7 @@ class Run:
         for part in (*parts, self._seconds):
             self._metrics.update(part)
         self._seconds = {}
+        self._figures.add(self._metrics, self.step)
         self.tracker.log(self._metrics, self.step)
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
@@ -236,6 +284,8 @@ class Run:
         attempts = [one for group in groups for one in group.attempts if one.is_kept]
         attempts = attempts[:: max(1, len(attempts) // count)][:count]
         self.tracker.trajectories([_shown(one) for one in attempts], self.step)
+        if group := telling_group(groups):
+            self.tracker.images("agent/attempts", draw_group(group), self.step)
 
     def evaluate(
         self,
@@ -253,18 +303,29 @@ class Run:
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if path.exists():
-            return read_outcomes(path, self.pictures)
+            outcomes = read_outcomes(path, self.pictures)
+            self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
+            self._before = self._before or outcomes
+            return outcomes
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
             outcomes = evaluation(requests, progress)
         self.say(success_line(outcomes))
+        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         for line in unknown_lines(outcomes):
             print_line(line)
-        metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
+        outcomes = with_judge(world, outcomes)
+        metrics = summarize(outcomes) | audit_outcomes(outcomes)
         metrics |= conduct(outcomes).metrics()
-        self.tracker.log({f"eval/{name}": value for name, value in metrics.items()}, step)
-        if grid := eval_grid(outcomes):
-            self.tracker.images("evaluation", grid, step)
+        figures = {f"eval/{name}": value for name, value in metrics.items()}
+        self._figures.add(figures, step)
+        self.tracker.log(figures | (success_metric(outcomes, "before") if step == 0 else {}), step)
+        if grid := held_out_grid(outcomes, self._before):
+            self.tracker.images("agent/held_out", grid, step)
+        self._before = self._before or outcomes
+        write_held_out(self.folder, step, outcomes)
+        if step == 0:
+            self._traces.begin(outcomes)
         write_outcomes(path, outcomes)
         return outcomes
 
@@ -287,6 +348,7 @@ class Run:
         words: int = 1,
     ) -> None:
         """A table of what has come out, as ``print_table`` shows it, likewise."""
+        self._note.tables[title] = rows
         if not self.config.trial:
             print_table(title, rows, has_total=has_total, words=words)
 
@@ -306,7 +368,11 @@ class Run:
         """
         is_trial = self.config.trial
         rows = result_rows(before, after) if is_trial else show_results(before, after)
+        self._traces.end(before, after, self.kept)
         self.tracker.table("held_out", rows)
+        self.tracker.log(success_metric(after, "after"), self.kept)
+        self._note.headline = headline(before, after)
+        self._note.tables = {results_title(before): rows} | self._note.tables
         example = self.folder / "before_after.png"
         if draw_example(example, before, after):
             self.tracker.artifact(example)
@@ -324,6 +390,8 @@ class Run:
         """
         rows = funnel.rows() if self.config.trial else show_funnel(funnel)
         self.tracker.table("funnel", rows)
+        self._note.headline = funnel_title(funnel)
+        self._note.tables["what was kept and dropped"] = rows
         self.tracker.log(funnel.metrics(), 0)
         for name in ("funnel.png", "README.md"):
             self.tracker.artifact(folder / name)
@@ -352,6 +420,10 @@ class Run:
         path = self.folder / "summary.json"
         write_text(path, json.dumps(summary, indent=2))
         self.tracker.artifact(path)
+        self._note.figures = figures
+        self.tracker.note(self._note.markdown(status, step=self.kept))
+        if has_record(self.folder):
+            self.next.append(leave_report(self.folder))
         self._say_next(status)
         print_line(str(path))
 
@@ -384,8 +456,9 @@ class Run:
     def _open_tracker(self) -> MlflowTracker:
         kept = self.folder / "mlflow_run"
         config = self.config.tracker
+        named = config.run_name or run_name(self.folder.name, self._changes)
         tracker = MlflowTracker(
-            replace(config, experiment=config.experiment or self.name),
+            replace(config, experiment=config.experiment or self.name, run_name=named),
             run_config=self._document,
             seed=self.config.seed,
             run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,

@@ -117,7 +117,7 @@ def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> s
     Raises:
         ValueError: one of them is no JSON.
     """
-    old, new = _leaves(json.loads(found)), _leaves(json.loads(wanted))
+    old, new = config_leaves(json.loads(found)), config_leaves(json.loads(wanted))
     differing = [
         f"{key} ({old.get(key)}, now {new.get(key)})"
         for key in old.keys() | new.keys()
@@ -134,12 +134,12 @@ def _summary(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+def config_leaves(value: Any, name: str = "") -> dict[str, Any]:
     """A configuration's values by dotted names."""
     if not isinstance(value, dict):
         return {name: value}
     return {
         key: leaf
         for part, item in value.items()
-        for key, leaf in _leaves(item, f"{name}.{part}" if name else part).items()
+        for key, leaf in config_leaves(item, f"{name}.{part}" if name else part).items()
     }

@@ -40,6 +40,8 @@ def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
     items = []
     if item.true_success is not None:
         items.append(FeedbackItem(name="actual success", value=item.true_success, source="truth"))
+    if item.judged_success is not None:
+        items.append(FeedbackItem(name="judge passed", value=item.judged_success, source="judge"))
     if item.record is not None:
         items += _reward_items(item.record)
         if item.record.point_verdict is not None:
@@ -88,8 +90,9 @@ def write_trace(
     from mlflow.entities.trace_location import MlflowExperimentLocation
 
     trajectory = item.trajectory
-    inputs, output = split_output(messages)
+    inputs, outputs = split_conversation(messages)
     tags = {
+        **item.tags,
         "step": str(step),
         "request": trajectory.request.id,
         "task": trajectory.request.task,
@@ -107,9 +110,10 @@ def write_trace(
             trajectory.request.task, span_type=SpanType.AGENT, trace_destination=location
         ) as span,
     ):
-        span.set_inputs({"messages": inputs})
-        span.set_outputs({"choices": [{"message": output}]})
-        span.set_attribute("turns", list(item.turns))
+        span.set_inputs({"messages": inputs, "hints": list(trajectory.request.hints)})
+        span.set_outputs({"choices": [{"message": message} for message in outputs]})
+        if item.turns is not None:
+            span.set_attribute("turns", list(item.turns))
         mlflow.update_current_trace(
             tags=tags,
             metadata={"mlflow.sourceRun": run_id},
@@ -121,17 +125,14 @@ def write_trace(
         return span.trace_id
 
 
-def split_output(messages: list[Message]) -> tuple[list[Message], Message]:
-    """What went in, and the agent's last words; a failed tool's text behind them goes in, too."""
-    last = max(
+def split_conversation(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    """What was asked, and all that followed. Attempts at one request have the same inputs so, by
+    which MLflow matches those of two runs."""
+    first = next(
         (index for index, message in enumerate(messages) if message["role"] == "assistant"),
-        default=None,
+        len(messages),
     )
-    if last is None:
-        return messages, {"role": "assistant", "content": ""}
-    if last < len(messages) - 1:
-        return messages[:-1], messages[-1]
-    return messages[:last], messages[last]
+    return messages[:first], messages[first:] or [{"role": "assistant", "content": ""}]
 
 
 def _reward_items(record: RewardRecord) -> list[FeedbackItem]:

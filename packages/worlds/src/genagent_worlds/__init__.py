@@ -1,6 +1,11 @@
 """Worlds: what the agent is asked, what draws, who judges, and what is true where that is known."""
 
-from genagent_worlds.audit import audit_outcomes, audit_rewards, pair_by_first_picture
+from genagent_worlds.audit import (
+    audit_outcomes,
+    audit_rewards,
+    pair_by_first_picture,
+    with_judge,
+)
 from genagent_worlds.benchmark_config import BenchmarkConfig, NamedScorer
 from genagent_worlds.benchmarks.benchmark import (
     ABSENCES,
@@ -56,6 +61,7 @@ from genagent_worlds.group_records import (
 )
 from genagent_worlds.outcomes import (
     Outcome,
+    PictureWord,
     judge_outcomes,
     measure,
     read_outcomes,
@@ -99,6 +105,7 @@ __all__ = [
     "NamedScorer",
     "Outcome",
     "PairedDifference",
+    "PictureWord",
     "Protocol_",
     "Rate",
     "Reflects",
@@ -156,6 +163,7 @@ __all__ = [
     "summarize",
     "telling_pair",
     "turns_said",
+    "with_judge",
     "with_truth",
     "word_distance",
     "write_groups",

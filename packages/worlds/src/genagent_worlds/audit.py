@@ -1,36 +1,62 @@
 """The judge held against the truth where that is known; the alarm for withheld pictures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from genagent_data import reward_case
 from genagent_rewards import (
-    HybridReward,
     PointQuestion,
     RewardCase,
     RewardConfig,
     RewardRecord,
     audit_metrics,
 )
-from genagent_worlds.outcomes import Outcome
+from genagent_rewards.verdict import why_absent
+from genagent_worlds.outcomes import Outcome, PictureWord
+from genagent_worlds.rates import rate
 from genagent_worlds.rewards import open_reward
 from genagent_worlds.world import World
 
 
-def audit_outcomes(world: World, outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The judge's success beside the true one on the last pictures of an evaluation:
-    ``judged_success``, ``false_accept``, ``false_reject``, as ``audit_metrics`` has them, of
-    attempts that the tool did not fail. Nothing where no truth is known."""
+def with_judge(world: World, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same with what the judge says of the last pictures, of attempts that the tool did not
+    fail; without a truth, success is the judge's already and nobody is asked."""
     if world.truth is None:
-        return {}
-    cases = [reward_case(outcome.trajectory) for outcome in outcomes if not outcome.tool_failed]
-    points_only = RewardConfig(single_round="none")
-    judged, true = (
-        HybridReward(judges.point, judges.pair, points_only).score(cases, seed=0)
-        for judges in (world.judges, world.truth)
-    )
-    metrics = audit_metrics(judged, true)
-    names = ("judged_success", "false_accept", "false_reject")
-    return {name: metrics[f"audit/{name}"] for name in names if f"audit/{name}" in metrics}
+        return list(outcomes)
+    asked = {
+        place: PointQuestion(
+            request=outcome.request.prompt,
+            hints=outcome.request.hints,
+            picture=outcome.trajectory.pictures[-1],
+        )
+        for place, outcome in enumerate(outcomes)
+        if outcome.passed and not outcome.tool_failed
+    }
+    judge = world.judges.point
+    verdicts = judge.judge(list(asked.values())) if asked else []
+    words = {
+        place: PictureWord(passed=None, reason=why_absent(judge, question))
+        if verdict is None
+        else PictureWord(passed=verdict.choice == "yes", reason=verdict.reason)
+        for (place, question), verdict in zip(asked.items(), verdicts, strict=True)
+    }
+    return [replace(one, judged=words.get(place)) for place, one in enumerate(outcomes)]
+
+
+def audit_outcomes(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The judge's success beside the true one on the last pictures of an evaluation:
+    ``judged_success``, ``false_accept``, ``false_reject``, as ``audit_metrics`` has them. Nothing
+    where the judge was not asked."""
+    pairs = [
+        (one.judged.passed, one.success)
+        for one in outcomes
+        if one.judged is not None and one.judged.passed is not None
+    ]
+    shares = {
+        "judged_success": rate([said for said, _ in pairs]),
+        "false_accept": rate([said for said, so in pairs if so is False]),
+        "false_reject": rate([not said for said, so in pairs if so]),
+    }
+    return {name: share.value for name, share in shares.items() if share.trials}
 
 
 def audit_rewards(

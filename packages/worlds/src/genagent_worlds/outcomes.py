@@ -8,7 +8,7 @@ of the agent: it is neither a success nor a failure, and figures are of the othe
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,23 @@ SERVICE_FAILURES = ("tool_failure", "model_failure")
 """Endings of attempts that say nothing of who acted."""
 
 
+FIRST_SEEN = ("success", "judged_success", "first_success", "rounds")
+"""Figures of a step that say whether anything is learnt; the reward stands beside them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureWord:
+    """What the truth or the judge said of a picture.
+
+    Example: ``PictureWord(passed=False, reason="2 red circles instead of 3")``
+    """
+
+    passed: bool | None
+    """None: a verdict could not be had."""
+    reason: str | None
+    """Why; without a verdict why there is none, where the judge says."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """One attempt, and what is known of its pictures."""
@@ -42,6 +59,11 @@ class Outcome:
     source: Source
     why_absent: str | None = None
     """Why the last verdict that is missing could not be had, where the judge says."""
+    reasons: tuple[str | None, ...] = ()
+    """Why ``source`` says so, of each picture; without a verdict why there is none. Empty where it
+    was not kept."""
+    judged: PictureWord | None = None
+    """What the judge said of the last picture where success is the truth's; None: not asked."""
 
     @property
     def request(self) -> Request:
@@ -99,7 +121,11 @@ def judge_outcomes(
     outcomes = []
     for attempt in attempts:
         own = [next(answered) for _ in attempt.pictures]
-        absent = [question for question, answer in own if answer is None]
+        reasons = tuple(
+            why_absent(judge, question) if answer is None else answer.reason
+            for question, answer in own
+        )
+        absent = [r for (_, answer), r in zip(own, reasons, strict=True) if answer is None]
         outcomes.append(
             Outcome(
                 trajectory=attempt,
@@ -107,7 +133,8 @@ def judge_outcomes(
                     None if answer is None else answer.choice == "yes" for _, answer in own
                 ),
                 source=source,
-                why_absent=why_absent(judge, absent[-1]) if absent else None,
+                why_absent=absent[-1] if absent else None,
+                reasons=reasons,
             )
         )
     return outcomes
@@ -149,7 +176,8 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
 def step_figures(
     world: World, trajectories: Sequence[Trajectory], kept: Sequence[RewardRecord]
 ) -> dict[str, float]:
-    """Figures of a training step's attempts, under ``rollout/``.
+    """Figures of a training step's attempts: what is looked at first under ``agent/``, the group
+    that MLflow sorts first, the others under ``rollout/``.
 
     With a truth, of all attempts. Without one no verdict is asked for that is not paid for anyway:
     ``judged_success`` is of the attempts that were kept, whose round counts were evened out. What a
@@ -168,7 +196,10 @@ def step_figures(
             if record.breakdown is not None
         ]
         figures = {**_ending_figures(trajectories), **_shares(judged_success=passed)}
-    return {f"rollout/{name}": value for name, value in figures.items()}
+    return {
+        f"{'agent' if name in FIRST_SEEN else 'rollout'}/{name}": value
+        for name, value in figures.items()
+    }
 
 
 def _ending_figures(trajectories: Sequence[Trajectory]) -> dict[str, float]:
@@ -192,7 +223,13 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
         path,
         (
             trajectory_to_row(one.trajectory)
-            | {"passed": one.passed, "source": one.source, "why_absent": one.why_absent}
+            | {
+                "passed": one.passed,
+                "source": one.source,
+                "why_absent": one.why_absent,
+                "reasons": one.reasons,
+                "judged": None if one.judged is None else asdict(one.judged),
+            }
             for one in outcomes
         ),
     )
@@ -208,14 +245,28 @@ def read_outcomes(path: Path, pictures: PictureStore) -> list[Outcome]:
 
     def outcome(row: dict[str, Any]) -> Outcome:
         passed, source = row.pop("passed", None), row.pop("source", None)
-        reason = row.pop("why_absent", None)
+        reason, reasons = row.pop("why_absent", None), row.pop("reasons", ())
+        judged = row.pop("judged", None)
         trajectory = trajectory_from_row(row, pictures)
         if not isinstance(passed, list) or len(passed) != len(trajectory.pictures):
             raise ValueError(f'"passed" is {passed!r} for {len(trajectory.pictures)} pictures')
+        if not isinstance(reasons, list | tuple) or len(reasons) not in (0, len(passed)):
+            raise ValueError(f'"reasons" is {reasons!r:.80} for {len(passed)} pictures')
         if source not in ("truth", "judge"):
             raise ValueError(f'"source" is {source!r}; wants truth or judge')
         return Outcome(
-            trajectory=trajectory, passed=tuple(passed), source=source, why_absent=reason
+            trajectory=trajectory,
+            passed=tuple(passed),
+            source=source,
+            why_absent=reason,
+            reasons=tuple(reasons),
+            judged=None if judged is None else _picture_word(judged),
         )
 
     return read_jsonl(path, outcome)
+
+
+def _picture_word(row: object) -> PictureWord:
+    if not isinstance(row, dict) or row.keys() != {"passed", "reason"}:
+        raise ValueError(f'"judged" is {row!r:.80}; wants "passed" and "reason"')
+    return PictureWord(**row)

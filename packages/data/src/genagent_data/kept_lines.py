@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from genagent_data import read_jsonl
+from genagent_data.jsonl import read_jsonl
 
 Item = TypeVar("Item")
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genagent_serving import one_line, printable
+from genagent_tracking import one_line, printable
 
 
 def test_what_steers_a_terminal_is_seen_and_not_obeyed():

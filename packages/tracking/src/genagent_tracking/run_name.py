@@ -1,0 +1,76 @@
+"""What a run is called in MLflow: its folder's name, and the options that differ from the preset's.
+
+Example: ``rl_flux-20261129-091107 · smoke, steps 8, grpo.learning-rate 0.0001``
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from genagent_tracking.config import config_to_json
+from genagent_tracking.run_folder import config_leaves
+
+_UNSAID = ("run.", "engine.urls", "out", "data")
+"""What changes nothing that is learnt: where a run is kept and how much of it is shown. The seed is
+said."""
+_LONGEST_VALUE = 30
+_LONGEST = 120
+"""Characters; a list of runs shows no more of a name."""
+
+
+def changed_options(document: object, presets: Mapping[str, object]) -> str:
+    """The options in which a configuration differs from a preset, as on the command line: the one
+    of the presets, and of equals the first, from which it differs least, so that a run from a
+    ``config.json`` is named as the one that it repeats. The first preset is not named.
+
+    Example: ``"smoke, steps 8, grpo.learning-rate 0.0001"``; nothing where nothing differs.
+    """
+    found = _leaves(document)
+    differing = {name: _difference(found, _leaves(preset)) for name, preset in presets.items()}
+    if not differing:
+        return ""
+    nearest = min(differing, key=lambda name: len(differing[name]))
+    changes = differing[nearest]
+    # steps before grpo.learning_rate before world.judge
+    ordered = sorted(changes, key=lambda name: (name.count("."), list(found).index(name)))
+    words = [f"{name.replace('_', '-')} {_said(changes[name])}" for name in ordered]
+    parts = [*([nearest] if nearest != next(iter(presets)) else []), *words]
+    said = ", ".join(parts)
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 2].rstrip(", ") + " …"
+
+
+def run_name(folder: str, changes: str) -> str:
+    """Example: ``run_name("rl_flux-20261129-091107", "steps 8")``"""
+    return f"{folder} · {changes}" if changes else folder
+
+
+def _leaves(config: object) -> dict[str, Any]:
+    """By the option's name, where those of flat parts have lost their prefix only if it is left
+    out for all: ``evaluation.held_out`` stays what the file calls it."""
+    found = config_leaves(json.loads(config_to_json(config)))
+    return {
+        name.removeprefix("run."): value
+        for name, value in found.items()
+        if name == "run.seed" or not name.startswith(_UNSAID)
+    }
+
+
+def _difference(found: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
+    """What is other than there, or is not there. A part of another kind is named by its kind, and
+    by what differs from nothing."""
+    return {
+        name: value
+        for name, value in found.items()
+        if value != preset.get(name) and value not in ([], {})
+    }
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = " ".join(map(_said, value)) if isinstance(value, list) else str(value)
+    if "/" in text and "://" not in text and len(text) > _LONGEST_VALUE:
+        text = "…/" + text.rstrip("/").rsplit("/", 1)[-1]
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
