@@ -1,7 +1,10 @@
 """The examples do what their first lines say, by the very commands that stand there."""
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,9 +72,9 @@ def test_an_agent_learns_in_a_world_of_its_users_own(tmp_path: Path):
     client, logged = only_run(tmp_path)
     # Nothing is known for sure there, and what is called success is what the judge says.
     assert "judged_success" in summary["after"] and "success" not in summary["after"]
-    first = history(client, logged, "rollout/first_judged_success")
-    steps = sorted(first)
-    assert sum(first[step] for step in steps[-3:]) > sum(first[step] for step in steps[:3])
+    right = history(client, logged, "rollout/judged_success")
+    assert sorted(right) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert sum(right[step] for step in (6, 7, 8)) > sum(right[step] for step in (1, 2, 3))
 
 
 @pytest.mark.slow
@@ -88,3 +91,41 @@ def test_a_prompt_becomes_a_picture(tmp_path: Path):
         refused.stderr
         == "error: runs/<run>/policy: no readable config.json; give a checkpoint folder\n"
     )
+
+
+NOTEBOOK = ROOT / "examples" / "two_minutes.ipynb"
+
+
+def test_the_notebook_is_kept_with_the_outputs_of_a_run_and_nothing_of_its_machine():
+    text = NOTEBOOK.read_text()
+    assert len(text) < 500_000
+    assert not re.search(r"/tmp|/home|/root|/Users|site-packages", text)
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = [kind for cell in cells for out in cell["outputs"] for kind in out.get("data", ())]
+    assert kinds.count("image/png") == 3
+    assert not [out for cell in cells for out in cell["outputs"] if out.get("name") == "stderr"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_end_to_end(tmp_path: Path):
+    pytest.importorskip("nbclient", reason="wants --group notebook")
+    short = NOTEBOOK.read_text().replace("SEED = 16, 90, 0", "SEED = 1, 18, 0")
+    assert short != NOTEBOOK.read_text()
+    (tmp_path / "short.ipynb").write_text(short)
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter", "execute", "--inplace", "short.ipynb"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    ran = json.loads((tmp_path / "short.ipynb").read_text())
+    said = "".join(
+        "".join(out.get("text", ()))
+        for cell in ran["cells"]
+        for out in cell.get("outputs", ())
+        if out.get("name") == "stdout"
+    )
+    assert re.search(r"^after +\d+ \[\d+-\d+\] % of 18$", said, re.MULTILINE)

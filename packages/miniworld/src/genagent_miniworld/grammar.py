@@ -230,3 +230,4 @@ TASKS: dict[str, Callable[[random.Random], Draft]] = {
     "riddle": _riddle,
     "counterfactual": _counterfactual,
 }
+"""Task types, each with what drafts a prompt of it and the conditions that it means."""

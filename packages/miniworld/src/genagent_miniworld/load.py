@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from genagent_tools import DiffusersTool
 
 POLICIES = ("base", "sft")
+"""Policies that ship; ``weights`` has their folders."""
 REPLY_TOKENS = 320
 """Room for a reply of judge-mini: two pictures of nine items take 170."""
 TOOLS = {
@@ -65,6 +66,7 @@ TOOLS = {
         ),
     )
 }
+"""Profiles of the miniature's tools, by name."""
 
 
 def quietly() -> None:

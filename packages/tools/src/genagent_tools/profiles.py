@@ -127,3 +127,4 @@ PROFILES = {
         ),
     )
 }
+"""Profiles that ship, by name; ``known_profiles`` has those of other packages too."""

@@ -10,6 +10,7 @@ from genagent_worlds.benchmarks.wise_graded import WISE
 from genagent_worlds.benchmarks.wise_verified import WISE_VERIFIED
 
 BENCHMARKS = ("geneval++", "wise", "wise-verified", "imagine")
+"""Names of the benchmarks that are read from their official files."""
 
 
 def load_benchmark(name: str, path: Path, *, protocol: Protocol_ = "official") -> Benchmark:
