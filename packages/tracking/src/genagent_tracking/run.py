@@ -301,7 +301,9 @@ class Run:
         metrics = summarize(outcomes) | audit_outcomes(world, outcomes)
         metrics |= conduct(outcomes).metrics()
         metrics = {f"eval/{name}": value for name, value in metrics.items()}
-        self.tracker.log(metrics | (success_metric(outcomes, "before") if step == 0 else {}), step)
+        first = success_metric(outcomes, "before") if step == 0 else {}
+        self.tracker.log(first | metrics, step)
+        self.tracker.note(self._note.markdown(None, step=self.kept))
         if grid := held_out_grid(outcomes, self._before):
             self.tracker.images("agent/held_out", grid, step)
         self._before = self._before or outcomes
