@@ -195,7 +195,7 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert runs.endswith(f"/#/experiments/{experiment}/runs?viewStateShareKey=results")
     assert logged(run, "success_before") == [(0, 0.25)]
     assert logged(run, "success_after") == [(3, 1.0)]
-    said = note(run)
+    said = note(run).replace("\u00a0", "")
     assert said.startswith(
         "**success 25.0 % → 100.0 % of 4 held-out requests (paired test: p = 0.25)**"
     )

@@ -10,14 +10,19 @@ def test_text_of_models_and_servers_is_shown_as_it_is():
 def test_a_long_table_says_what_it_leaves_out():
     rows = [{"task": "count", "share": 1 / 3} for _ in range(42)]
     lines = table(rows).splitlines()
-    assert lines[:3] == ["| task | share |", "| --- | --- |", "| count | 0.3333 |"]
+    apart = "\u00a0\u00a0"
+    assert lines[:3] == [
+        f"| task{apart} | share{apart} |",
+        "| --- | --- |",
+        f"| count{apart} | 0.3333{apart} |",
+    ]
     assert lines[-1] == "(2 more rows)"
 
 
 def test_a_run_that_learns_nothing_speaks_of_no_steps():
     note = RunNote(name="evaluate", folder=Path("runs/evaluate-1"))
     note.figures = {"answered": 8, "cells": []}
-    said = note.markdown("finished", step=0)
+    said = note.markdown("finished", step=0).replace("\u00a0", "")
     assert said.startswith("**Finished.**\n\n| figure | value |\n| --- | --- |\n| answered | 8 |")
     assert "step" not in said
     assert "**Folder**: `runs/evaluate-1`" in said

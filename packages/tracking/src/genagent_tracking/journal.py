@@ -54,6 +54,7 @@ class Journal:
         self._figures = StepFigures(folder)
         self._traces = HeldOutTraces(tracker)
         self._first: Sequence[Outcome] | None = None
+        self._kept = kept
         failure_file(folder).unlink(missing_ok=True)
         tracker.note(self._note.markdown(None, step=kept))
 
@@ -82,13 +83,15 @@ class Journal:
         metrics = summarize(outcomes) | audit_outcomes(outcomes) | conduct(outcomes).metrics()
         figures = {f"eval/{name}": value for name, value in metrics.items()}
         self._figures.add(figures, step)
-        self._tracker.log(figures | (success_metric(outcomes, "before") if step == 0 else {}), step)
+        first = success_metric(outcomes, "before") if step == 0 else {}
+        self._tracker.log(first | figures, step)
         if grid := held_out_grid(outcomes, self._first):
             self._tracker.images("agent/held_out", grid, step)
         write_held_out(self._folder, step, outcomes)
         if step == 0:
             self._traces.begin(outcomes)
         self.evaluated_before(outcomes, step)
+        self._tracker.note(self._note.markdown(None, step=self._kept))
 
     def table(self, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows for the note."""

@@ -61,8 +61,9 @@ class TrackerConfig:
     """None is the name of the run's folder, with the options that differ from the preset's."""
     uri: str | None = None
     """Store; None is the environment's MLFLOW_TRACKING_URI, or else sqlite:///mlflow.db here."""
-    system_seconds: float = 5.0
-    """Seconds between two looks at processor, memory and GPU; 0 takes none."""
+    system_seconds: float = 0.0
+    """Seconds between two looks at processor, memory and GPU; 0 takes none, for MLflow's page of a
+    run would begin with them."""
 
     def __post_init__(self) -> None:
         if self.experiment is not None and not self.experiment.strip():

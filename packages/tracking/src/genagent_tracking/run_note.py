@@ -18,6 +18,8 @@ NOTE = "mlflow.note.content"
 _MOST_ROWS = 40
 """Rows of a table; MLflow takes 8,000 characters of a tag."""
 _MOST_FIGURES = 24
+_APART = "\u00a0\u00a0"
+"""Behind each cell: MLflow's page shows a table's columns without a space between them."""
 _MOST = 7900
 
 _TRAINING = (
@@ -27,7 +29,7 @@ _TRAINING = (
     "and `agent/attempts`, the attempts at one request with reward and advantage.",
     "**Traces**: held-out requests (tag `evaluation`: `before` or `after`; `change`: `won` or "
     "`lost`) and a few attempts of some steps, round by round, with pictures and verdicts.",
-    "**Artifacts**: `held_out.json` is the table below, `summary.json` every figure of it, "
+    "**Artifacts**: `held_out.json` is the table above, `summary.json` every figure of it, "
     "`config.json` what starts the run again.",
 )
 _OTHER = (
@@ -105,7 +107,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows of equal columns as a table of Markdown. Example: ``"| task | n |\\n| --- | …"``"""
     shown = rows[:_MOST_ROWS]
     lines = [list(shown[0]), ["---"] * len(shown[0]), *([*row.values()] for row in shown)]
-    text = "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+    rows_of_cells = ["| " + " | ".join(map(_cell, line)) + " |" for line in lines]
+    text = "\n".join(rows_of_cells)
     left = len(rows) - len(shown)
     return f"{text}\n\n({left} more rows)" if left else text
 
@@ -116,6 +119,7 @@ def plain(text: str) -> str:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "---" if value == "---" else plain(str(value))
+    if value == "---":
+        return "---"
+    said = f"{value:.4g}" if isinstance(value, float) else plain(str(value))
+    return said + _APART

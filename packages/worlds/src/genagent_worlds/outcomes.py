@@ -158,7 +158,6 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
     name = success_name(source)
     agreements = [agreed for outcome in outcomes for agreed in outcome.agreements]
     figures = {
-        **_ending_figures([outcome.trajectory for outcome in outcomes]),
         **_shares(
             **{
                 name: [outcome.success for outcome in outcomes],
@@ -166,6 +165,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, float]:
                 "judgement_agreement": agreements,
             }
         ),
+        **_ending_figures([outcome.trajectory for outcome in outcomes]),
     }
     if source == "judge":
         absent = sum(outcome.passed.count(None) for outcome in outcomes)
