@@ -5,6 +5,7 @@ from typing import Any
 
 from genagent_data import PictureStore, write_text
 from genagent_tracking.curves import charts
+from genagent_tracking.failure import error_line, write_failure
 from genagent_tracking.pages import Pages
 from genagent_tracking.report_failures import broken_turns, failure_groups
 from genagent_tracking.report_groups import telling_groups
@@ -72,6 +73,16 @@ def leave_report(folder: Path) -> str:
         return (
             f"no report ({' '.join(str(error).split())}): uv run genagent-tracking report {folder}"
         )
+
+
+def leave_failure(folder: Path, error: BaseException, step: int) -> str:
+    """The same of a run that fails, with its failure; what is wrong with the disk takes no other
+    error's place."""
+    try:
+        write_failure(folder, error, step)
+    except OSError as fault:
+        return f"no report ({error_line(fault)})"
+    return leave_report(folder)
 
 
 def _headline(run: RunRecord) -> dict[str, Any]:

@@ -32,14 +32,14 @@ from typing import Any
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.failure import failure_file, write_failure
+from genagent_tracking.failure import failure_file
 from genagent_tracking.held_out import write_held_out
 from genagent_tracking.interrupt import raise_on_interrupt
 from genagent_tracking.mlflow_tracker import MlflowTracker, TrackerConfig
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
 from genagent_tracking.record import RunStatus, TrajectoryRecord
-from genagent_tracking.report import leave_report
+from genagent_tracking.report import leave_failure, leave_report
 from genagent_tracking.results import (
     draw_example,
     eval_grid,
@@ -201,8 +201,7 @@ class Run:
                 )
             self._conclude("killed", {})
         except Exception as error:
-            write_failure(self.folder, error, self.step)
-            print_line(leave_report(self.folder))
+            print_line(leave_failure(self.folder, error, self.step))
             raise
         finally:
             self._figures.close()
