@@ -54,7 +54,6 @@ class Journal:
         self._figures = StepFigures(folder)
         self._traces = HeldOutTraces(tracker)
         self._first: Sequence[Outcome] | None = None
-        self._kept = kept
         failure_file(folder).unlink(missing_ok=True)
         tracker.note(self._note.markdown(None, step=kept))
 
@@ -91,7 +90,7 @@ class Journal:
         if step == 0:
             self._traces.begin(outcomes)
         self.evaluated_before(outcomes, step)
-        self._tracker.note(self._note.markdown(None, step=self._kept))
+        self._tracker.note(self._note.markdown(None, step=step))
 
     def table(self, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows for the note."""
