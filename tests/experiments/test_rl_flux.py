@@ -160,9 +160,11 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
     [folder] = (tmp_path / "runs").iterdir()
     left = sorted(path.name for path in folder.iterdir())
     assert left == [
-        *("config.json", "evaluation-000000.jsonl", "lock", "mlflow_run"),
-        *("pictures", "state", "verdicts.sqlite"),
+        *("before.jsonl", "config.json", "evaluation-000000.jsonl", "failure.json"),
+        *("groups-000001.jsonl", "lock", "metrics.jsonl", "mlflow_run", "pictures"),
+        *("report.html", "state", "verdicts.sqlite"),
     ]
+    assert "policy" in json.loads((folder / "failure.json").read_text())["error"]
     assert not list(folder.glob("state/step-*"))
     assert only_run(tmp_path)[1].info.status == "FAILED"
 

@@ -15,7 +15,7 @@ from tests.tracking.run_folders import WORDS, begin_folder, make_folder
 import genagent_tracking.report
 from genagent_tracking import write_report
 from genagent_tracking.cli import main
-from genagent_tracking.report import leave_report
+from genagent_tracking.report import leave_failure, leave_report
 
 HOSTILE = (
     "</title></style></p><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -193,6 +193,24 @@ def test_a_run_is_over_whether_its_page_can_be_made_or_not(tmp_path):
     line = leave_report(folder)
     assert line.startswith(f"no report ({folder / 'metrics.jsonl'}:1: ")
     assert line.endswith(f": uv run genagent-tracking report {folder}")
+
+
+def test_what_is_wrong_with_the_disk_takes_no_other_errors_place(tmp_path):
+    line = leave_failure(tmp_path / "gone", RuntimeError("no memory"), 3)
+    assert line.startswith("no report (") and "No such file" in line
+
+
+def test_without_a_truth_success_is_the_judges(tmp_path):
+    folder = make_folder(tmp_path / "job")
+    for path in folder.glob("evaluation-*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        judged = [{**row, "source": "judge", "judged": None} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in judged))
+    page = report(folder)
+    assert "25 % judged success before" in page.text
+    assert "Judged success by the last and by the first picture" in page.text
+    assert "a frame says what the judge said of a picture" in page.text
+    assert "judge: wrong" in page.text and "truth: " not in page.text
 
 
 def test_the_command_says_where_the_page_is(tmp_path, capsys, monkeypatch):
