@@ -44,7 +44,11 @@ class HeldOutTraces:
 
 
 def _record(one: Outcome, when: str, more: dict[str, str] | None = None) -> TrajectoryRecord:
-    known = {"true_success" if one.source == "truth" else "judged_success": one.success}
+    is_true = one.source == "truth"
     return TrajectoryRecord(
-        trajectory=one.trajectory, turns=None, tags={"evaluation": when, **(more or {})}, **known
+        trajectory=one.trajectory,
+        turns=None,
+        tags={"evaluation": when, **(more or {})},
+        true_success=one.success if is_true else None,
+        judged_success=None if is_true else one.success,
     )
