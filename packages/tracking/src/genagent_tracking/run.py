@@ -269,7 +269,7 @@ class Run:
         attempts = attempts[:: max(1, len(attempts) // count)][:count]
         self.tracker.trajectories([_shown(one) for one in attempts], self.step)
         if group := telling_group(groups):
-            self.tracker.images("agent/attempts", draw_group(group), self.step)
+            self.tracker.images("attempts", draw_group(group), self.step)
 
     def evaluate(
         self,
@@ -305,7 +305,7 @@ class Run:
         self.tracker.log(first | metrics, step)
         self.tracker.note(self._note.markdown(None, step=self.kept))
         if grid := held_out_grid(outcomes, self._before):
-            self.tracker.images("agent/held_out", grid, step)
+            self.tracker.images("held_out", grid, step)
         self._before = self._before or outcomes
         if step == 0:
             self._traces.begin(outcomes)
