@@ -12,7 +12,9 @@ from genagent_worlds import AttemptRecord, GroupRecord
 REQUEST = Request(id="1", prompt="a red circle for $5 or $6", task="color")
 
 
-def attempt(store: PictureStore, passed: bool, advantage: float | None, **more) -> AttemptRecord:
+def attempt(
+    store: PictureStore, passed: bool, advantage: float | None, **more: bool
+) -> AttemptRecord:
     picture = store.put(Image.new("RGB", (48, 48), "blue"))
     rounds = (Round(thinking="t", tool_prompt="red circle", picture=picture),)
     breakdown = hybrid_reward(point_passed=passed, pair_wins=[], format_error=False)
@@ -28,6 +30,12 @@ def attempt(store: PictureStore, passed: bool, advantage: float | None, **more) 
     )
 
 
+def color(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
+    found = image.getpixel(place)
+    assert isinstance(found, tuple)
+    return found
+
+
 def test_the_group_whose_rewards_differ_most_is_shown_and_of_equals_the_first(tmp_path: Path):
     store = PictureStore(tmp_path)
     right, wrong = attempt(store, True, 1.0), attempt(store, False, -1.0)
@@ -36,7 +44,8 @@ def test_the_group_whose_rewards_differ_most_is_shown_and_of_equals_the_first(tm
     one_wrong = GroupRecord(attempts=(right, right, right, wrong))
     even, later = (GroupRecord(attempts=(right, wrong, right, wrong)) for _ in range(2))
     assert telling_group([same, one_wrong, even, later]) is even
-    assert telling_group([GroupRecord(attempts=(unjudged,)), same]).attempts == (unjudged,)
+    first = GroupRecord(attempts=(unjudged,))
+    assert telling_group([first, same]) is first
     assert telling_group([]) is None
 
 
@@ -45,12 +54,12 @@ def test_the_best_stand_left_in_green_then_red_and_what_was_dropped_is_grey(tmp_
     dropped, wrong = attempt(store, True, None), attempt(store, False, -1.5)
     right, nothing = attempt(store, True, 1.5), attempt(store, True, 0.0)
     figure = draw_group(GroupRecord(attempts=(dropped, wrong, nothing, right)))
-    heads = [figure.getpixel((20 + 162 * column, 70)) for column in range(4)]
+    heads = [color(figure, (20 + 162 * column, 70)) for column in range(4)]
     assert heads[0] == (26, 127, 55)  # +1.5, full green
     assert heads[2] == (207, 34, 46)  # -1.5, full red
     assert max(heads[1]) - min(heads[1]) < 20  # 0 has no colour
     assert heads[3] == (234, 238, 242)  # not judged, grey
-    frames = [figure.getpixel((20 + 162 * column, 240)) for column in range(4)]
+    frames = [color(figure, (20 + 162 * column, 240)) for column in range(4)]
     assert frames[0][1] > frames[0][0] + 50  # the judge said yes
     assert frames[2][0] > frames[2][1] + 50
 
@@ -59,7 +68,7 @@ def test_the_picture_of_what_was_dropped_is_pale(tmp_path: Path):
     store = PictureStore(tmp_path)
     kept, dropped = attempt(store, True, 0.0), attempt(store, True, None)
     figure = draw_group(GroupRecord(attempts=(kept, dropped)))
-    shown = [figure.getpixel((90 + 162 * column, 200)) for column in range(2)]
+    shown = [color(figure, (90 + 162 * column, 200)) for column in range(2)]
     assert shown[0] == (0, 0, 255)
     assert shown[1][2] == 255 and 150 < shown[1][0] < 180
 
@@ -84,7 +93,7 @@ def test_an_attempt_without_a_picture_and_a_judge_that_is_mistaken_have_their_wo
 
     def orange(figure: Image.Image) -> int:
         strip = figure.crop((10, 260, 172, 300))
-        pixels = [strip.getpixel((x, y)) for x in range(162) for y in range(40)]
+        pixels = [color(strip, (x, y)) for x in range(162) for y in range(40)]
         return sum(p[0] > 170 and p[1] < 120 and p[2] < 80 for p in pixels)
 
     assert orange(agreed) == 0

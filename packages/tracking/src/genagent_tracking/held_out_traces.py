@@ -44,7 +44,10 @@ class HeldOutTraces:
 
 
 def _record(one: Outcome, when: str, more: dict[str, str] | None = None) -> TrajectoryRecord:
-    known = {"true_success" if one.source == "truth" else "judged_success": one.success}
     return TrajectoryRecord(
-        trajectory=one.trajectory, turns=None, tags={"evaluation": when, **(more or {})}, **known
+        trajectory=one.trajectory,
+        turns=None,
+        true_success=one.success if one.source == "truth" else None,
+        judged_success=one.success if one.source == "judge" else None,
+        tags={"evaluation": when, **(more or {})},
     )
