@@ -12,7 +12,9 @@ from genagent_worlds import AttemptRecord, GroupRecord
 REQUEST = Request(id="1", prompt="a red circle for $5 or $6", task="color")
 
 
-def attempt(store: PictureStore, passed: bool, advantage: float | None, **more) -> AttemptRecord:
+def attempt(
+    store: PictureStore, passed: bool, advantage: float | None, **more: bool
+) -> AttemptRecord:
     picture = store.put(Image.new("RGB", (48, 48), "blue"))
     rounds = (Round(thinking="t", tool_prompt="red circle", picture=picture),)
     breakdown = hybrid_reward(point_passed=passed, pair_wins=[], format_error=False)

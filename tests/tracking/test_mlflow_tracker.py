@@ -192,15 +192,12 @@ def test_files_of_the_run(recorded: Recorded):
 
 
 def test_images_are_kept_by_step(recorded: Recorded):
-    items = recorded.client.list_artifacts(recorded.tracker.run_id, "images")
-
-    shown = [item.path for item in items if item.path.endswith(".png")]
-    assert len(shown) == 2
-    sizes = set()
-    for path in shown:
+    sizes = {}
+    for step in (0, 2):
+        path = f"evaluation/pictures/step-{step:06d}.png"
         with Image.open(recorded.client.download_artifacts(recorded.tracker.run_id, path)) as image:
-            sizes.add(image.size)
-    assert sizes == {(192, 192), (2 * 210 + 6, 210 + 6)}
+            sizes[step] = image.size
+    assert sizes == {0: (192, 192), 2: (2 * 210 + 6, 210 + 6)}
 
 
 def test_a_trace_shows_the_conversation_with_its_pictures(recorded: Recorded):

@@ -45,7 +45,7 @@ def record_cell(run: Run, one: ScoredCell, folder: Path) -> None:
             )
             for attempt in shown
         ]
-        run.tracker.images(f"{kept}/pictures", captioned_grid(cells, title=name), 0)
+        run.tracker.images(f"pictures/{kept}", captioned_grid(cells, title=name), 0)
 
 
 def show_cells(

@@ -44,11 +44,10 @@ class HeldOutTraces:
 
 
 def _record(one: Outcome, when: str, more: dict[str, str] | None = None) -> TrajectoryRecord:
-    is_true = one.source == "truth"
     return TrajectoryRecord(
         trajectory=one.trajectory,
         turns=None,
+        true_success=one.success if one.source == "truth" else None,
+        judged_success=one.success if one.source == "judge" else None,
         tags={"evaluation": when, **(more or {})},
-        true_success=one.success if is_true else None,
-        judged_success=None if is_true else one.success,
     )

@@ -70,7 +70,7 @@ class Journal:
         attempts = attempts[:: max(1, len(attempts) // count)][:count]
         self._tracker.trajectories([_shown(one) for one in attempts], step)
         if group := telling_group(groups):
-            self._tracker.images("agent/attempts", draw_group(group), step)
+            self._tracker.images("attempts", draw_group(group), step)
 
     def evaluated_before(self, outcomes: Sequence[Outcome], step: int) -> None:
         """An evaluation that an earlier process has recorded."""
@@ -85,7 +85,7 @@ class Journal:
         first = success_metric(outcomes, "before") if step == 0 else {}
         self._tracker.log(first | figures, step)
         if grid := held_out_grid(outcomes, self._first):
-            self._tracker.images("agent/held_out", grid, step)
+            self._tracker.images("held_out", grid, step)
         write_held_out(self._folder, step, outcomes)
         if step == 0:
             self._traces.begin(outcomes)

@@ -20,7 +20,6 @@ _COLUMNS = (
         for kind in ("success", "judged_success")
         for when in ("before", "after")
     ),
-    "metrics.`score`",
     "tags.`seed`",
 )
 """As MLflow names columns; those that no run has are not shown."""

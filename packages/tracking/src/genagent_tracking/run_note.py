@@ -25,12 +25,11 @@ _MOST = 7900
 _TRAINING = (
     "**Model metrics**: the first group, `agent/`, says whether it learns: success by the last and "
     "by the first picture, pictures a request, reward. `eval/` is the same of held-out requests.",
-    "Below its charts, by step: `agent/held_out`, requests before and after with their pictures, "
-    "and `agent/attempts`, the attempts at one request with reward and advantage.",
+    "**Artifacts**: by step, `held_out/` has requests before and after with their pictures, and "
+    "`attempts/` the attempts at one request with reward and advantage; `held_out.json` is the "
+    "table above, `summary.json` every figure of it, `config.json` what starts the run again.",
     "**Traces**: held-out requests (tag `evaluation`: `before` or `after`; `change`: `won` or "
     "`lost`) and a few attempts of some steps, round by round, with pictures and verdicts.",
-    "**Artifacts**: `held_out.json` is the table above, `summary.json` every figure of it, "
-    "`config.json` what starts the run again.",
 )
 _OTHER = (
     "**Artifacts**: tables as `.json`, `summary.json` with every figure, `config.json`, which "
