@@ -124,7 +124,7 @@ def begin_folder(folder: Path, *, error: Exception | None = None) -> Path:
     figures = StepFigures(folder)
     for step in range(1, 7):
         figures.add(
-            {"reward/total": step / 10, "rollout/success": 0.5, "format_error/no_action": 2.0}, step
+            {"agent/reward": step / 10, "agent/success": 0.5, "format_error/no_action": 2.0}, step
         )
     figures.close()
     same = group(store, [True, True, None], [0.0, 0.0, None])

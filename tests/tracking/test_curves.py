@@ -49,7 +49,7 @@ def test_a_line_is_the_mean_of_the_last_five_steps():
 
 
 def test_a_chart_has_what_the_run_has_and_higher_is_up():
-    found = charts({"reward/total": {1: 0.5, 2: 1.0}, "rollout/rounds": {1: 2.0}}, {})
+    found = charts({"agent/reward": {1: 0.5, 2: 1.0}, "agent/rounds": {1: 2.0}}, {})
     [chart] = found  # one point of rounds is no curve
     [series] = chart.series
     (x1, y1, says), (x2, y2, _) = series.points

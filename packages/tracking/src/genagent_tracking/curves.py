@@ -62,13 +62,13 @@ _CHARTS: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
         "attempts whose last and whose first picture is right",
         True,
         (
-            ("last picture", "rollout/success"),
-            ("last picture", "rollout/judged_success"),
-            ("first picture", "rollout/first_success"),
+            ("last picture", "agent/success"),
+            ("last picture", "agent/judged_success"),
+            ("first picture", "agent/first_success"),
         ),
     ),
-    ("reward", "mean of the attempts that are learnt from", False, (("reward", "reward/total"),)),
-    ("pictures", "an attempt draws", False, (("pictures", "rollout/rounds"),)),
+    ("reward", "mean of the attempts that are learnt from", False, (("reward", "agent/reward"),)),
+    ("pictures", "an attempt draws", False, (("pictures", "agent/rounds"),)),
     (
         "the judge's errors",
         "wrong pictures that it pays for, right ones that it does not",

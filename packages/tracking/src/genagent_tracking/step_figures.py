@@ -1,6 +1,6 @@
 """A run's figures by step, in its folder: ``metrics.jsonl``, a line each time some are recorded.
 
-    {"step": 3, "reward/total": 0.81, "rollout/success": 0.62, …}
+    {"step": 3, "agent/reward": 0.81, "agent/success": 0.62, …}
 
 A step that is done again, after a kill, has a second line, and the last one holds.
 """
