@@ -72,7 +72,7 @@ def test_an_agent_learns_in_a_world_of_its_users_own(tmp_path: Path):
     client, logged = only_run(tmp_path)
     # Nothing is known for sure there, and what is called success is what the judge says.
     assert "judged_success" in summary["after"] and "success" not in summary["after"]
-    right = history(client, logged, "rollout/judged_success")
+    right = history(client, logged, "agent/judged_success")
     assert sorted(right) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert sum(right[step] for step in (6, 7, 8)) > sum(right[step] for step in (1, 2, 3))
 
