@@ -109,7 +109,6 @@ def test_the_notebook_is_kept_with_the_outputs_of_a_run_and_nothing_of_its_machi
 
 @pytest.mark.slow
 def test_the_notebook_runs_from_end_to_end(tmp_path: Path):
-    pytest.importorskip("nbclient", reason="wants --group notebook")
     short = NOTEBOOK.read_text().replace("SEED = 16, 90, 0", "SEED = 1, 18, 0")
     assert short != NOTEBOOK.read_text()
     (tmp_path / "short.ipynb").write_text(short)

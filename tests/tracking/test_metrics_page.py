@@ -5,6 +5,9 @@ from pathlib import Path
 
 from tests.tracking.metrics_page import PAGE, documented, undocumented
 
+from genagent_tracking.curves import CHARTS
+from genagent_tracking.progress import SHOWN
+
 PACKAGES = Path(__file__).parents[2] / "packages"
 
 
@@ -23,6 +26,11 @@ def test_no_line_is_of_a_metric_that_nothing_logs():
     for name in documented():
         last = re.sub(r"(_(before|after)$|^first_(?=judged)|<\w+>$)", "", name.split("/")[-1])
         assert not last or last in words, name
+
+
+def test_what_bars_and_reports_show_has_a_line():
+    shown = {*SHOWN.values(), *(name for *_, wanted in CHARTS for _, name in wanted)}
+    assert undocumented(shown) == {"loss"}  # of the miniature's build, which is in no store
 
 
 def test_a_metric_without_a_line_is_found():

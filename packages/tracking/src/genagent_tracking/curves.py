@@ -56,7 +56,7 @@ class Chart:
     """Across, and what stands below it."""
 
 
-_CHARTS: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
+CHARTS: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
     (
         "success in training",
         "attempts whose last and whose first picture is right",
@@ -91,7 +91,7 @@ def charts(
 ) -> list[Chart]:
     """Those whose figures the run has."""
     found = [held_out_chart(evaluations)] if len(evaluations) > 1 else []
-    for title, about, is_share, wanted in _CHARTS:
+    for title, about, is_share, wanted in CHARTS:
         known = {
             name: figures[metric] for name, metric in wanted if len(figures.get(metric, ())) > 1
         }
