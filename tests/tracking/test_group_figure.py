@@ -26,7 +26,7 @@ def attempt(
         record=RewardRecord(breakdown=breakdown, point_verdict=verdict) if is_kept else None,
         advantage=advantage,
         dropped=None if is_kept else "resampled",
-        **more,
+        true_success=true_success,
     )
 
 
