@@ -13,7 +13,7 @@ REQUEST = Request(id="1", prompt="a red circle for $5 or $6", task="color")
 
 
 def attempt(
-    store: PictureStore, passed: bool, advantage: float | None, **more: bool
+    store: PictureStore, passed: bool, advantage: float | None, true_success: bool | None = None
 ) -> AttemptRecord:
     picture = store.put(Image.new("RGB", (48, 48), "blue"))
     rounds = (Round(thinking="t", tool_prompt="red circle", picture=picture),)
@@ -26,7 +26,7 @@ def attempt(
         record=RewardRecord(breakdown=breakdown, point_verdict=verdict) if is_kept else None,
         advantage=advantage,
         dropped=None if is_kept else "resampled",
-        **more,
+        true_success=true_success,
     )
 
 
