@@ -19,7 +19,8 @@ from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, run_agen
 
 def ask(prompt: str, run: Path | None = None, /, *, out: Path = Path("asked.png")) -> None:
     """Draws PROMPT as the policy of the folder RUN does, rounds on the terminal."""
-    policy = Policy.load(weights("sft") if run is None else run / "policy")
+    folder = weights("sft") if run is None else run
+    policy = Policy.load(folder / "policy" if (folder / "policy").is_dir() else folder)
     engine = LocalEngine(policy, SamplingConfig(), EngineConfig())
     store = PictureStore(Path("runs/asked"))
     requests = [Request(id="asked", prompt=prompt)]

@@ -2,7 +2,7 @@
 
 This painter cannot count: it draws a dot for each color that it reads, so "3 red circles" gives it
 one. With one picture a try (--max-rounds 1) an agent learns to say "red circle, red circle, red
-circle" at once, in about two minutes of one core:
+circle" at once, in two to three minutes of one core:
 
     uv run experiments/rl_flux.py flux-7b --device cpu --threads 1 \
         --policy packages/miniworld/src/genagent_miniworld/weights/sft \

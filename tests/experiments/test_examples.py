@@ -88,8 +88,7 @@ def test_a_prompt_becomes_a_picture(tmp_path: Path):
     refused = run("../examples/ask.py", tmp_path, *own[1:])
     assert refused.returncode == 1
     assert (
-        refused.stderr
-        == "error: runs/<run>/policy: no readable config.json; give a checkpoint folder\n"
+        refused.stderr == "error: runs/<run>: no readable config.json; give a checkpoint folder\n"
     )
 
 

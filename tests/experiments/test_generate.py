@@ -41,7 +41,7 @@ def test_a_prompt_is_shown_round_by_round_and_kept(tmp_path: Path):
     assert "\x1b" not in done.stdout
     labels = [line[:10].strip() for line in done.stdout.splitlines() if line[:1] != " "]
     labels = labels[labels.index("request") :]  # before it, what a slow machine waits for
-    assert labels[:5] == ["request", "think", "prompt", "picture 1", "judge"]
+    assert labels[:5] == ["request", "think", "prompt", "picture 1", "assess"]
     assert labels[-3] == "end"
     page = tmp_path / done.stdout.splitlines()[-1].removeprefix("page: ")
     [row] = rows_of((tmp_path / "here" / "results.jsonl").read_text())

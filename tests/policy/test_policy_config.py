@@ -114,6 +114,14 @@ def test_each_fault_is_a_line(tmp_path: Path, monkeypatch, options, lines):
         assert wanted in line
 
 
+def test_a_runs_folder_stands_for_its_policy(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    assert PolicyConfig(policy=str(tmp_path)).folder({}) == tmp_path
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "config.json").write_text("{}")
+    assert PolicyConfig(policy=str(tmp_path)).folder({}) == tmp_path / "policy"
+
+
 def test_a_shipped_policy_whose_weights_are_not_there_is_named(tmp_path: Path):
     [line] = PolicyConfig(policy="sft").problems({"sft": tmp_path / "gone"})
     assert "gone: no readable config.json" in line

@@ -33,7 +33,7 @@ def test_rounds_are_shown_as_they_happen():
     assert lines(out)[3:] == ["picture 1 1.png  (1.2 s)"]
     # A call when its rounds are used up is not drawn, and not shown as if it were.
     rounds.spoke(Turn(judgement="one missing", thinking="more", tool_prompt="red circles"))
-    assert lines(out)[4:] == ["judge     one missing", "think     more"]
+    assert lines(out)[4:] == ["assess    one missing", "think     more"]
     rounds.ended(answered(ending="out_of_rounds", answer=None))
     assert " ".join(" ".join(lines(out)[6:]).split()) == (
         "end The agent would have drawn again, but its rounds were used up; the last picture "

@@ -102,6 +102,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
         TrackerConfig(experiment="rl flux", run_name="seed 3", uri=uri, system_seconds=0.2),
         run_config=RUN_CONFIG,
         seed=3,
+        changes="seed 3",
     )
     for step in range(3):
         tracker.log({"agent/reward": step / 2, "policy/ratio_max": math.inf}, step)
@@ -155,7 +156,7 @@ def test_the_run_says_what_it_is(recorded: Recorded):
 
     assert run.info.run_name == "seed 3"
     assert run.info.status == "FINISHED"
-    assert run.data.tags["seed"] == "3"
+    assert (run.data.tags["seed"], run.data.tags["changed"]) == ("3", "seed 3")
     assert recorded.client.get_experiment(run.info.experiment_id).name == "rl flux"
     artifacts = recorded.folder / "mlruns" / "rl flux" / run.info.run_id / "artifacts"
     assert (artifacts / "config.json").exists()

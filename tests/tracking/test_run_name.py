@@ -2,7 +2,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from genagent_tracking import RunConfig
+from genagent_tracking import Flat, RunConfig
 from genagent_tracking.run_name import changed_options, run_name
 
 
@@ -12,11 +12,17 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Groups:
+    samples: int = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     steps: int = 40
+    groups: Flat[Groups] = field(default_factory=Groups)
     update: Update = field(default_factory=Update)
     tool: str = "flux-mini"
-    run: RunConfig = field(default_factory=RunConfig)
+    run: Flat[RunConfig] = field(default_factory=RunConfig)
 
 
 PRESETS = {
@@ -34,6 +40,7 @@ PRESETS = {
         (PRESETS["smoke"], "smoke"),
         (replace(PRESETS["large"], steps=100), "large, steps 100"),
         (Job(run=RunConfig(seed=3, threads=2)), "seed 3"),
+        (Job(groups=Groups(samples=8)), "samples 8"),
         (Job(tool="a/long/path/that/nobody/reads/to/its/end/mine"), "tool …/mine"),
         (Job(tool="x" * 40), f"tool {'x' * 29}…"),
     ],

@@ -26,7 +26,8 @@ class PolicyConfig:
     """The policy and its place."""
 
     policy: str = "sft"
-    """Where it starts: a checkpoint folder, or the name of one that ships with the world."""
+    """Where it starts: a checkpoint folder, a run's folder, or the name of one that ships with the
+    world."""
     device: str = "cpu"
     """Where it acts and learns: cpu, cuda or cuda:0."""
     dtype: Literal["saved", "float32", "bfloat16"] = "saved"
@@ -136,5 +137,6 @@ class PolicyConfig:
         return lines
 
     def folder(self, shipped: Mapping[str, Path]) -> Path:
-        """Where the checkpoint is."""
-        return shipped.get(self.policy, Path(self.policy))
+        """Where the checkpoint is: in the folder itself, or in a run's folder under ``policy``."""
+        found = shipped.get(self.policy, Path(self.policy))
+        return found / "policy" if (found / "policy" / "config.json").is_file() else found

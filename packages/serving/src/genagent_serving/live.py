@@ -49,7 +49,7 @@ class LiveRounds:
 
     def spoke(self, turn: Turn) -> None:
         self._wait_for(None)
-        self._say("judge", turn.judgement)
+        self._say("assess", turn.judgement)
         self._say("think", turn.thinking, style="dim")
         if turn.answer is not None:
             self._say("answer", turn.answer)

@@ -20,6 +20,7 @@ _COLUMNS = (
         for kind in ("success", "judged_success")
         for when in ("before", "after")
     ),
+    "tags.`changed`",
     "tags.`seed`",
 )
 """As MLflow names columns; those that no run has are not shown."""

@@ -92,10 +92,13 @@ class MlflowTracker:
         *,
         run_config: object,
         seed: int | None = None,
+        changes: str = "",
         run_id: str | None = None,
     ) -> None:
         """
         Args:
+            changes: options that differ from the preset's; what tells one run from another, as a
+                tag, for lists cut a run's name.
             run_id: an earlier run of this configuration to go on with, instead of a new one.
         """
         parameters, document = flatten_config(run_config), config_to_json(run_config)
@@ -118,7 +121,8 @@ class MlflowTracker:
                     self.experiment_id = find_experiment(
                         self._client, self.uri, config.experiment or "genagent"
                     )
-                    tags = source_tags() if seed is None else {**source_tags(), "seed": str(seed)}
+                    about = {"seed": "" if seed is None else str(seed), "changed": changes}
+                    tags = source_tags() | {name: value for name, value in about.items() if value}
                     run = self._client.create_run(
                         self.experiment_id, tags=tags, run_name=config.run_name
                     )

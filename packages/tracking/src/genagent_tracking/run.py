@@ -377,6 +377,7 @@ class Run:
             replace(config, experiment=config.experiment or self.name, run_name=named),
             run_config=self._document,
             seed=self.config.seed,
+            changes=self._changes,
             run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,
         )
         write_text(kept, tracker.run_id)

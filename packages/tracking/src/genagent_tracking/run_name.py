@@ -4,8 +4,8 @@ Example: ``rl_flux-20261129-091107 · smoke, steps 8, grpo.learning-rate 0.0001`
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
 
 from genagent_tracking.config import config_to_json
 from genagent_tracking.run_folder import config_leaves
@@ -45,14 +45,21 @@ def run_name(folder: str, changes: str) -> str:
 
 
 def _leaves(config: object) -> dict[str, Any]:
-    """By the option's name, where those of flat parts have lost their prefix only if it is left
-    out for all: ``evaluation.held_out`` stays what the file calls it."""
+    """By the names that the command line takes: a flat part's options have lost its prefix."""
+    flat = tuple(_flat_parts(type(config)))
     found = config_leaves(json.loads(config_to_json(config)))
     return {
-        name.removeprefix("run."): value
+        name.split(".", 1)[1] if name.startswith(flat) else name: value
         for name, value in found.items()
         if name == "run.seed" or not name.startswith(_UNSAID)
     }
+
+
+def _flat_parts(kind: type) -> Iterator[str]:
+    """Prefixes that no option has, for their part is marked by ``Flat``."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if any(getattr(mark, "name", None) == "" for mark in getattr(hint, "__metadata__", ())):
+            yield f"{name}."
 
 
 def _difference(found: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:

@@ -89,5 +89,8 @@ def request_problems(option: str, path: Path | None) -> Iterator[str]:
         return
     try:
         requests_from(path)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        why = error.strerror or error
+        yield f"{option} is {path}: {why}; wants a file of requests, or module:callable"
+    except ValueError as error:
         yield " ".join(str(error).split())

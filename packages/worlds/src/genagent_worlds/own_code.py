@@ -4,6 +4,7 @@ What it names is called once. Whatever goes wrong in it is said in one line, wit
 code: a page of our own frames above it would say nothing.
 """
 
+import difflib
 import importlib
 import inspect
 import os
@@ -34,11 +35,17 @@ def locate(name: str, given: Given = ()) -> Callable[..., object]:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{name} cannot be imported ({error}); check PYTHONPATH") from error
     except Exception as error:  # a module runs as it is imported, and may raise what it likes
         raise ValueError(f"{name} cannot be imported ({_said(error)})") from error
+    try:
+        found = getattr(loaded, attribute)
+    except AttributeError as error:
+        near = difflib.get_close_matches(attribute, vars(loaded), n=1)
+        hint = f"; it has {near[0]}" if near else ""
+        raise ValueError(f"{name}: {module} has no {attribute}{hint}") from error
     if not callable(found):
         raise ValueError(f"{name} is a {type(found).__name__}; wants something to call")
     try:
