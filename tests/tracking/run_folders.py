@@ -104,7 +104,14 @@ def make_folder(folder: Path) -> Path:
     ]
     write_outcomes(folder / "evaluation-000006.jsonl", after)
     write_held_out(folder, 6, after)
-    summary = {"experiment": "job", "status": "finished", "seed": 3, "steps": 6, "seconds": 90.0}
+    summary = {
+        "experiment": "job",
+        "status": "finished",
+        "seed": 3,
+        "changed": "lr <3>",
+        "steps": 6,
+        "seconds": 90.0,
+    }
     (folder / "summary.json").write_text(json.dumps(summary))
     return begun
 

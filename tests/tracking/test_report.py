@@ -75,7 +75,7 @@ def say(folder: Path, words: str) -> Path:
 def test_a_page_has_all_that_the_run_came_to(tmp_path):
     page = report(make_folder(tmp_path / "job-1"))
     for words in (
-        "job-1 finished",
+        "job-1 finished lr <3>",
         "25 % success before [5, 70] of 4 held-out requests",
         "50 % success after 6 steps [15, 85] of 4 held-out requests",
         "1 p of the paired test",

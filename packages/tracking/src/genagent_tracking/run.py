@@ -329,6 +329,7 @@ class Run:
             "experiment": self.name,
             "status": status,
             "seed": self.config.seed,
+            "changed": self._changes,
             "steps": self.kept,
             "policy": str(policy) if policy.exists() else None,
             "mlflow_run": self.tracker.run_id,
