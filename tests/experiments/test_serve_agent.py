@@ -28,9 +28,10 @@ def served(folder, *options):
     process = start("serve_agent.py", folder, "--port", "0", *options)
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://" in line, process.stderr and process.stderr.read()
-        yield process, line.split()[3].removesuffix("/v1")
+        # Before it stands what it waits for; a process that has ended says no more lines.
+        line = next((line for line in process.stdout if "http://" in line), None)
+        assert line is not None, process.stderr and process.stderr.read()
+        yield process, line.split()[3].rstrip(",").removesuffix("/v1")
     finally:
         process.kill()
         process.wait()
