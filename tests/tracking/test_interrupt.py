@@ -26,10 +26,17 @@ def python(code: str, *, ignored: bool = False) -> subprocess.CompletedProcess[s
         )
 
 
-@pytest.mark.parametrize("code", ["signal.raise_signal(signal.SIGINT)", IN_CALLBACK])
-def test_it_is_one_line_and_130_wherever_it_comes(code):
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("signal.raise_signal(signal.SIGINT)", 130),
+        (IN_CALLBACK, 130),
+        ("signal.raise_signal(signal.SIGTERM)", 143),
+    ],
+)
+def test_it_is_one_line_and_its_number_wherever_it_comes(code, exit_code):
     done = python("quit_on_interrupt()\n" + code)
-    assert (done.returncode, done.stdout) == (130, "")
+    assert (done.returncode, done.stdout) == (exit_code, "")
     assert done.stderr == "error: stopped before anything had begun\n"
 
 
@@ -47,12 +54,6 @@ def test_what_a_shell_runs_in_the_background_goes_on():
     code = "quit_on_interrupt()\nsignal.raise_signal(signal.SIGINT)\nlater()\nprint('went on')"
     done = python(code, ignored=True)
     assert (done.returncode, done.stdout) == (0, "went on\n")
-
-
-def test_sigterm_is_the_same_line_and_143():
-    done = python("quit_on_interrupt()\nsignal.raise_signal(signal.SIGTERM)")
-    assert (done.returncode, done.stdout) == (143, "")
-    assert done.stderr == "error: stopped before anything had begun\n"
 
 
 def test_sigterm_is_an_exception_when_there_is_something_to_clean_up_and_a_second_is_ignored():
