@@ -161,8 +161,15 @@ def learn(
             **draws,
         )
         requests = world.train.sample(number, **draws)
-        shown = {"pictures": run.pictures, "ended": attempts.ended}
-        batch = rollout.sample_groups(engine, world.tool, requests, groups, **shown, **draws)
+        batch = rollout.sample_groups(
+            engine,
+            world.tool,
+            requests,
+            groups,
+            pictures=run.pictures,
+            ended=attempts.ended,
+            **draws,
+        )
         with run.timed("reward"):
             return batch, attempts.kept()
 
