@@ -118,7 +118,10 @@ def main(config: RLConfig, run: Run) -> None:
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     engine = config.engine.open(policy, config.sampling, run.folder)
-    update = genagent_policy.GRPOUpdate(policy, config.grpo)
+    reference = None
+    if config.grpo.kl_beta:  # where the run began, also when it goes on
+        reference = config.policy.load(world.policies, words=world.words)
+    update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
@@ -144,26 +147,44 @@ def learn(
     step: int,
 ) -> None:
     """One step: sample, keep, reward, learn."""
-    seed, groups = config.run.seed, config.groups
-    coin, draws = derive_seed(seed, "judge", step), {"seed": seed, "step": step}
-    requests = world.train.sample(groups.requests_per_step, **draws)
-    attempts = rollout.RewardedGroups(
-        lambda cases: reward.score(cases, seed=coin), groups, at_once=world.judges.at_once, **draws
-    )
-    batch = rollout.sample_groups(
-        engine, world.tool, requests, groups, pictures=run.pictures, ended=attempts.ended, **draws
-    )
-    with run.timed("reward"):
-        kept = attempts.kept()
+    groups = config.groups
+    coin = derive_seed(config.run.seed, "judge", step)
+
+    def draw(number: int, again: int) -> "tuple[rollout.RolloutBatch, rollout.KeptAttempts]":
+        seed = derive_seed(config.run.seed, "again", again) if again else config.run.seed
+        draws = {"seed": seed, "step": step}
+        attempts = rollout.RewardedGroups(
+            lambda cases: reward.score(cases, seed=coin),
+            groups,
+            at_once=world.judges.at_once,
+            scale=config.grpo.scale_rewards,
+            **draws,
+        )
+        requests = world.train.sample(number, **draws)
+        batch = rollout.sample_groups(
+            engine,
+            world.tool,
+            requests,
+            groups,
+            pictures=run.pictures,
+            ended=attempts.ended,
+            **draws,
+        )
+        with run.timed("reward"):
+            return batch, attempts.kept()
+
+    sample = rollout.sample_dynamically(draw, groups)
+    kept = sample.kept
     with run.update():
         rate = linear_rate(step, config.steps, config.grpo)
-        report = update.update(kept.learnable(), learning_rate=rate)
+        report = update.update(sample.learnable, learning_rate=rate)
         engine.publish()
 
     run.log(
         reward_metrics(kept.asked),
         audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
-        rollout.rollout_metrics(world, batch, kept.records),
+        rollout.rollout_metrics(world, sample.batch, kept.records),
+        sample.metrics() if groups.dynamic_sampling else {},
         report.metrics(),
         world.judges.take_counts(),
     )

@@ -89,6 +89,32 @@ def test_a_short_run_learns_logs_and_can_be_run_again_from_its_config(tmp_path):
 
 
 @pytest.mark.slow
+def test_options_of_the_update_go_together_and_are_measured(tmp_path):
+    small = ["--steps", "1", "--requests-per-step", "4", "--samples", "3", "--keep", "2"]
+    options = [
+        *("--grpo.importance-sampling-level", "sequence", "--grpo.dual-clip", "3"),
+        *("--grpo.normalization", "constant", "--grpo.constant-length", "200"),
+        *("--grpo.scale-rewards", "none", "--grpo.mask-truncated", "--grpo.kl-beta", "0.05"),
+        *("--dynamic-sampling", "2", "--sampling.max-turn-tokens", "40"),
+    ]
+    done = run(SCRIPT, tmp_path, "smoke", "--held-out", "2", *small, *options)
+    assert done.returncode == 0, done.stderr
+    _, logged = only_run(tmp_path)
+    assert undocumented(logged.data.metrics) == set()
+    figures = logged.data.metrics
+    # The policy is where it began, and a ratio of 1 is not bounded.
+    assert figures["policy/reference_kl"] == pytest.approx(0, abs=1e-6)
+    assert figures["policy/dual_clip_fraction"] == 0
+    # Of 40 tokens a turn is cut off more often than not.
+    assert figures["policy/masked_trajectories"] >= 1
+    # Two of three attempts kept, most of them cut off: some groups have equal rewards.
+    assert figures["rollout/replaced_groups"] >= 1
+    assert figures["rollout/equal_groups"] <= 4
+    assert logged.data.params["grpo.scale_rewards"] == "none"
+    assert logged.data.params["groups.dynamic_sampling"] == "2"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_cleanly_with_what_was_learnt(tmp_path, number, code):
     process = start(SCRIPT, tmp_path, "smoke", "--steps", "500", "--held-out", "4")

@@ -11,6 +11,8 @@ from genagent_kernels import reference
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 """Where Triton's kernels run: on a GPU, or interpreted."""
+DUAL_CLIP = 1.5
+"""Near enough to 1 that ratios that spread by .3 pass it."""
 PER_ROW = ("hidden", "target", "old_logprob", "advantage", "mask", "token_weight")
 
 
@@ -26,6 +28,7 @@ class Case:
     mask: Tensor
     token_weight: Tensor
     temperature: float
+    dual_clip: float | None = None
 
     def to(self, dtype: torch.dtype) -> "Case":
         return replace(self, hidden=self.hidden.to(dtype), weight=self.weight.to(dtype))
@@ -57,6 +60,7 @@ class Case:
             token_weight=self.token_weight,
             clip_low=0.2,
             clip_high=0.28,
+            dual_clip=self.dual_clip,
             temperature=self.temperature,
         )
         result.loss.backward()
@@ -80,7 +84,7 @@ def make_case(seed: int, *, rows: int, vocabulary: int = 37, width: int = 12) ->
     now = reference.linear_logprob(hidden, weight, target, temperature=temperature).logprob
     log_ratio = 0.3 * normal(rows)
     # No ratio at a kink of the clip, where rounding would decide which side the gradient is on.
-    for kink in (0.8, 1.28):
+    for kink in (0.8, 1.28, DUAL_CLIP):
         bound = torch.tensor(kink, dtype=torch.float64).log()
         log_ratio[(log_ratio - bound).abs() < 0.05] = 0.0
     advantage = normal(rows)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.kernels.cases import Case, assert_close, make_case
+from tests.kernels.cases import DUAL_CLIP, Case, assert_close, make_case
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -26,9 +26,16 @@ class Model(nn.Module):
             nn.Parameter(case.weight.clone()), temperature=case.temperature
         )
 
-    def forward(self, inputs: torch.Tensor, target: torch.Tensor, **rows: torch.Tensor):
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        target: torch.Tensor,
+        dual_clip: float | None = None,
+        **rows: torch.Tensor,
+    ):
         hidden = self.body(inputs).tanh()
-        return self.head(hidden, target, clip_low=0.2, clip_high=0.28, **rows)
+        clips = {"clip_low": 0.2, "clip_high": 0.28, "dual_clip": dual_clip}
+        return self.head(hidden, target, **clips, **rows)
 
 
 def gradients(model: Model, loss: torch.Tensor) -> list[torch.Tensor]:
@@ -43,7 +50,7 @@ def build(seed: int, rows: int = 20) -> tuple[Case, Model, torch.Tensor]:
 
 def test_the_head_is_the_reference_with_the_modules_weight():
     case, model, inputs = build(1)
-    loss, result = model(inputs, case.target, **options(case))
+    loss, result = model(inputs, case.target, dual_clip=DUAL_CLIP, **options(case))
     assert torch.equal(loss, result.loss) and loss.requires_grad
     hidden = model.body(inputs).tanh()
     expected = reference.grpo_loss(
@@ -52,6 +59,7 @@ def test_the_head_is_the_reference_with_the_modules_weight():
         case.target,
         clip_low=0.2,
         clip_high=0.28,
+        dual_clip=DUAL_CLIP,
         temperature=case.temperature,
         **options(case),
     )

@@ -45,6 +45,8 @@ WRONG_LOSS = [
     ({"token_weight": torch.tensor(1.0)}, r"token_weight wants \[3\]"),
     ({"clip_low": 1.5}, "clip_low is 1.5"),
     ({"clip_high": -0.1}, "clip_high is -0.1"),
+    ({"dual_clip": 1.0}, "dual_clip is 1.0; wants a number above 1"),
+    ({"dual_clip": float("inf")}, "dual_clip is inf"),
 ]
 
 

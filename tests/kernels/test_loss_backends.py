@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kernels.cases import DEVICE, Case, assert_close, make_case
+from tests.kernels.cases import DEVICE, DUAL_CLIP, Case, assert_close, make_case
 from torch import Tensor
 
 import genagent_kernels as kernels
@@ -76,11 +76,13 @@ def assert_gradient(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None
     vocabulary=vocabularies,
     width=widths,
     mask=st.sampled_from(["ragged", "ragged", "all", "none"]),
+    dual_clip=st.sampled_from([None, DUAL_CLIP]),
 )
 def test_loss_and_gradients_equal_the_reference(
-    backend: Backend, dtype, seed, rows, vocabulary, width, mask
+    backend: Backend, dtype, seed, rows, vocabulary, width, mask, dual_clip
 ):
     case = masked(make_case(seed, rows=rows, vocabulary=vocabulary, width=width), mask)
+    case = replace(case, dual_clip=dual_clip)
     expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
     here = case.to(dtype).on(DEVICE if backend == "triton" else "cpu")
     result, grad_hidden, grad_weight = here.run(partial(kernels.grpo_loss, backend=backend))

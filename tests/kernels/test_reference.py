@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from genagent_kernels import reference
 
@@ -65,6 +67,48 @@ def test_surrogate_and_its_slope_in_each_case_of_the_clip(ratio, advantage, surr
     assert hidden.grad is not None
     assert hidden.grad[0].tolist() == pytest.approx([-0.5 * slope / 4, 0.5 * slope / 4])
     assert result.stats.effective_rows.item() == (slope != 0)
+
+
+def by_hand(ratio: float, advantage: float, dual_clip: float | None) -> tuple[float, float]:
+    """Surrogate of one token and its slope in the log-prob, after Ye et al. 2020, Eq. 5."""
+    clipped = min(max(ratio, 0.8), 1.3)
+    surrogate = min(ratio * advantage, clipped * advantage)
+    slope = ratio * advantage if ratio * advantage <= clipped * advantage else 0.0
+    if dual_clip is not None and advantage < 0 and surrogate < dual_clip * advantage:
+        return dual_clip * advantage, 0.0
+    return surrogate, slope
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    ratio=st.floats(0.01, 50),
+    advantage=st.floats(-3, 3),
+    dual_clip=st.sampled_from([None, 1.1, 3.0, 10.0]),
+)
+@example(ratio=4.0, advantage=-2.0, dual_clip=3.0)  # bounded at -6
+@example(ratio=4.0, advantage=-2.0, dual_clip=None)
+@example(ratio=4.0, advantage=2.0, dual_clip=3.0)  # only negative advantages are bounded
+@example(ratio=2.9, advantage=-2.0, dual_clip=3.0)
+def test_a_dual_clip_bounds_what_a_bad_token_can_cost(ratio, advantage, dual_clip):
+    assume(all(abs(ratio - kink) > 1e-6 for kink in (0.8, 1.3, dual_clip or 0)))
+    surrogate, slope = by_hand(ratio, advantage, dual_clip)
+    hidden = HIDDEN[1:].clone().requires_grad_()
+    result = reference.grpo_loss(
+        hidden,
+        WEIGHT,
+        TARGET[1:],
+        old_logprob=torch.tensor([math.log(0.75 / ratio)], dtype=torch.float64),
+        advantage=torch.tensor([advantage], dtype=torch.float64),
+        mask=torch.tensor([True]),
+        token_weight=torch.tensor([0.5], dtype=torch.float64),
+        clip_low=0.2,
+        clip_high=0.3,
+        dual_clip=dual_clip,
+    )
+    result.loss.backward()
+    assert result.loss.item() == pytest.approx(-0.5 * surrogate)
+    assert hidden.grad is not None
+    assert hidden.grad[0].tolist() == pytest.approx([-0.5 * slope / 4, 0.5 * slope / 4])
 
 
 def test_ratio_statistics_by_hand():

@@ -58,6 +58,16 @@ def test_spread_is_one(rewards: list[float]):
     assert advantages.std(correction=0).item() == pytest.approx(1.0, abs=1e-3)
 
 
+@given(rewards_lists)
+def test_without_a_scale_it_is_the_distance_from_the_mean(rewards: list[float]):
+    exact = torch.tensor(rewards, dtype=torch.float64)
+    mean = sum(rewards) / len(rewards)
+    found = group_advantages(exact, scale="none").tolist()
+    assert found == pytest.approx([reward - mean for reward in rewards], abs=1e-12)
+    if len(set(rewards)) == 1:
+        assert found == [0.0] * len(rewards)
+
+
 def test_whole_numbers_are_rewards_too():
     assert group_advantages(torch.tensor([0, 1])).dtype == torch.float32
 

@@ -1,14 +1,12 @@
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from tests.policy.attempts import gradient_of, logits_of, sampled_attempt, sampled_groups
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory, linear_rate
 
@@ -25,62 +23,6 @@ def each(each_path: Path) -> Policy:
     return Policy.load(each_path)
 
 
-def _logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
-    """Logits [T, V] of the model's own forward on one unpadded sequence."""
-    has_pictures = len(trajectory.grids) > 0
-    return policy.model(
-        input_ids=trajectory.ids[None],
-        mm_token_type_ids=(trajectory.ids == policy.chat.image_token_id)[None].int(),
-        pixel_values=policy.chat.expand_pictures(trajectory.pixel_values) if has_pictures else None,
-        image_grid_thw=trajectory.grids if has_pictures else None,
-    ).logits[0]
-
-
-def _sampled(
-    policy: Policy, seed: int, *, drift: float = 0.0, temperature: float = 1.0
-) -> TokenTrajectory:
-    """A trajectory of up to two pictures with the log-probs of the policy, or ones that drifted."""
-    rng = np.random.default_rng(seed)
-    pictures = [
-        Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8))
-        for _ in range(rng.integers(0, 3))
-    ]
-    turns = ["".join(rng.choice(list("abc {}"), size=rng.integers(1, 9))) for _ in pictures]
-    trajectory = policy.chat.render([*turns, "end"], "red", pictures)
-    with torch.no_grad():
-        scores = torch.log_softmax(_logits(policy, trajectory)[:-1] / temperature, dim=-1)
-    logprobs = torch.zeros(len(trajectory))
-    logprobs[1:] = scores.gather(1, trajectory.ids[1:, None])[:, 0]
-    noise = torch.from_numpy(rng.normal(0, 1, len(trajectory))).float()
-    drifted = (logprobs + drift * noise) * trajectory.policy_mask
-    return replace(trajectory, logprobs=drifted, temperature=temperature)
-
-
-def _groups(
-    policy: Policy, *, drift: float = 0.0, temperatures: Sequence[float] = (1.0,)
-) -> list[GRPOGroup]:
-    """Two groups of different size; the last trajectory of the second stands at the mean."""
-    every = [
-        _sampled(policy, seed, drift=drift, temperature=temperatures[seed % len(temperatures)])
-        for seed in range(7)
-    ]
-    first, second = tuple(every[:4]), tuple(every[4:])
-    return [
-        GRPOGroup(trajectories=first, rewards=(0.7, 0.0, -0.2, 1.0)),
-        GRPOGroup(trajectories=second, rewards=(0.0, 1.0, 0.5)),
-    ]
-
-
-def _gradient(policy: Policy) -> torch.Tensor:
-    return torch.cat(
-        [
-            parameter.grad.flatten()
-            for parameter in policy.model.parameters()
-            if parameter.grad is not None
-        ]
-    )
-
-
 def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -> torch.Tensor:
     """Eq. 4 and 5 written out, one token at a time, on the model's own logits."""
     every = sum(
@@ -92,7 +34,9 @@ def _loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) -
         spread = (sum((r - mean) ** 2 for r in group.rewards) / len(group.rewards)) ** 0.5
         for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
             advantage = (reward - mean) / (spread + 1e-6)
-            scores = torch.log_softmax(_logits(policy, trajectory) / trajectory.temperature, dim=-1)
+            scores = torch.log_softmax(
+                logits_of(policy, trajectory) / trajectory.temperature, dim=-1
+            )
             places = trajectory.policy_mask.nonzero().flatten().tolist()
             surrogate = torch.zeros(())
             for place in places:
@@ -114,16 +58,16 @@ def test_loss_and_gradient_are_those_of_the_equations(
     each: Policy, normalization, temperatures: list[float]
 ):
     config = GRPOConfig(normalization=normalization, clip_low=0.3, clip_high=0.5)
-    groups = _groups(each, drift=0.4, temperatures=temperatures)
+    groups = sampled_groups(each, drift=0.4, temperatures=temperatures)
     update = GRPOUpdate(each, config)
     found = update.accumulate(groups)
-    gradient = _gradient(each)
+    gradient = gradient_of(each)
     each.model.zero_grad(set_to_none=True)
     expected = _loss_by_hand(each, groups, config)
     expected.backward()
     assert found.loss == pytest.approx(expected.item(), abs=1e-5)
     assert gradient.norm() > 0.1
-    torch.testing.assert_close(gradient, _gradient(each), rtol=1e-3, atol=2e-5)
+    torch.testing.assert_close(gradient, gradient_of(each), rtol=1e-3, atol=2e-5)
 
 
 @settings(max_examples=8, deadline=None)
@@ -135,10 +79,10 @@ def test_loss_and_gradient_are_those_of_the_equations(
 def test_micro_batches_and_order_change_nothing(
     policy: Policy, micro_batch_tokens: int, normalization, order: random.Random
 ):
-    groups = _groups(policy, drift=0.4)
+    groups = sampled_groups(policy, drift=0.4)
     config = GRPOConfig(normalization=normalization, micro_batch_tokens=100_000)
     whole = GRPOUpdate(policy, config).accumulate(groups)
-    gradient = _gradient(policy)
+    gradient = gradient_of(policy)
     shuffled = []
     for group in order.sample(groups, len(groups)):
         places = order.sample(range(len(group.rewards)), len(group.rewards))
@@ -151,7 +95,7 @@ def test_micro_batches_and_order_change_nothing(
     cut = replace(config, micro_batch_tokens=micro_batch_tokens)
     parts = GRPOUpdate(policy, cut).accumulate(shuffled)
     assert parts.loss == pytest.approx(whole.loss, abs=1e-6)
-    torch.testing.assert_close(_gradient(policy), gradient, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gradient_of(policy), gradient, rtol=1e-4, atol=1e-6)
     assert parts.statistics.tokens == whole.statistics.tokens
     for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy", "clip_low_fraction"):
         assert getattr(parts.statistics, name) == pytest.approx(
@@ -161,7 +105,7 @@ def test_micro_batches_and_order_change_nothing(
 
 @pytest.mark.parametrize("temperatures", [[1.0], [0.5], [0.5, 1.0, 1.7]])
 def test_on_policy_the_ratio_is_one(each: Policy, temperatures: list[float]):
-    groups = _groups(each, temperatures=temperatures)
+    groups = sampled_groups(each, temperatures=temperatures)
     statistics = GRPOUpdate(each, GRPOConfig()).accumulate(groups).statistics
     assert statistics.ratio_mean == pytest.approx(1, abs=1e-5)
     assert statistics.ratio_max == pytest.approx(1, abs=1e-4)
@@ -172,7 +116,7 @@ def test_on_policy_the_ratio_is_one(each: Policy, temperatures: list[float]):
 def test_greedy_trajectories_are_refused_before_anything_is_learnt(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
     head = policy.head_weight.clone()
-    groups = _groups(policy)
+    groups = sampled_groups(policy)
     first, *others = groups[1].trajectories
     greedy = replace(groups[1], trajectories=(replace(first, temperature=0.0), *others))
     update = GRPOUpdate(policy, GRPOConfig(updates_per_batch=2))
@@ -183,7 +127,7 @@ def test_greedy_trajectories_are_refused_before_anything_is_learnt(tiny_policy_p
     assert torch.equal(policy.head_weight, head)
 
 
-def test_masked_tokens_have_exactly_no_gradient(policy: Policy, monkeypatch: pytest.MonkeyPatch):
+def test_masked_tokens_have_exactly_nogradient(policy: Policy, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     hidden_states = policy.hidden_states
 
@@ -194,7 +138,7 @@ def test_masked_tokens_have_exactly_no_gradient(policy: Policy, monkeypatch: pyt
         return states
 
     monkeypatch.setattr(policy, "hidden_states", watched)
-    GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy, drift=0.1))
+    GRPOUpdate(policy, GRPOConfig()).accumulate(sampled_groups(policy, drift=0.1))
     for states, policy_mask in seen:
         assert states.grad is not None
         predicts = torch.zeros_like(policy_mask)
@@ -205,9 +149,9 @@ def test_masked_tokens_have_exactly_no_gradient(policy: Policy, monkeypatch: pyt
 
 
 def test_what_stands_at_masked_places_is_never_read(policy: Policy):
-    groups = _groups(policy, drift=0.4)
+    groups = sampled_groups(policy, drift=0.4)
     update = GRPOUpdate(policy, GRPOConfig())
-    loss, gradient = update.accumulate(groups).loss, _gradient(policy)
+    loss, gradient = update.accumulate(groups).loss, gradient_of(policy)
     spoilt = [
         replace(
             group,
@@ -222,11 +166,11 @@ def test_what_stands_at_masked_places_is_never_read(policy: Policy):
         for group in groups
     ]
     assert update.accumulate(spoilt).loss == loss
-    assert torch.equal(_gradient(policy), gradient)
+    assert torch.equal(gradient_of(policy), gradient)
 
 
 def test_trajectories_at_the_mean_are_not_run(policy: Policy):
-    found = GRPOUpdate(policy, GRPOConfig()).accumulate(_groups(policy))
+    found = GRPOUpdate(policy, GRPOConfig()).accumulate(sampled_groups(policy))
     assert found.trajectories == 6  # of 7: the reward .5 is the mean of 0, 1 and .5
 
 
@@ -235,20 +179,20 @@ def test_the_vision_tower_stays(each_path: Path):
     visual = policy.model.model.visual
     before = [parameter.clone() for parameter in visual.parameters()]
     head = policy.head_weight.clone()
-    GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2)).update(_groups(policy))
+    GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2)).update(sampled_groups(policy))
     assert all(torch.equal(old, new) for old, new in zip(before, visual.parameters(), strict=True))
     assert not torch.equal(policy.head_weight, head)
 
 
 def test_updates_raise_what_was_rewarded(each_path: Path):
     policy = Policy.load(each_path)
-    good, bad = _sampled(policy, 1), _sampled(policy, 2)
+    good, bad = sampled_attempt(policy, 1), sampled_attempt(policy, 2)
     groups = [GRPOGroup(trajectories=(good, bad), rewards=(1.0, 0.0))]
     update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-3))
 
     def score(trajectory: TokenTrajectory) -> float:
         with torch.no_grad():
-            logits = torch.log_softmax(_logits(policy, trajectory)[:-1], dim=-1)
+            logits = torch.log_softmax(logits_of(policy, trajectory)[:-1], dim=-1)
         chosen = logits.gather(1, trajectory.ids[1:, None])[:, 0]
         return chosen[trajectory.policy_mask[1:]].mean().item()
 
@@ -266,12 +210,12 @@ def test_equal_rewards_leave_the_policy_as_it_is(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
     head = policy.head_weight.clone()
     update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2))
-    update.update(_groups(policy))  # fills Adam's momentum, which must not move it either
+    update.update(sampled_groups(policy))  # fills Adam's momentum, which must not move it either
     moved = policy.head_weight.clone()
     assert not torch.equal(moved, head)
     same = [
         GRPOGroup(trajectories=group.trajectories, rewards=(0.7,) * len(group.rewards))
-        for group in _groups(policy)
+        for group in sampled_groups(policy)
     ]
     report = update.update(same)
     assert torch.equal(policy.head_weight, moved)
@@ -282,10 +226,10 @@ def test_equal_rewards_leave_the_policy_as_it_is(tiny_policy_path: Path):
 @pytest.mark.parametrize(
     ("updates", "epochs", "steps"), [(1, 1, 1), (2, 1, 2), (2, 3, 6), (5, 1, 2)]
 )
-def test_parts_are_whole_groups(tiny_policy_path: Path, updates: int, epochs: int, steps: int):
+def test_parts_are_wholegroups(tiny_policy_path: Path, updates: int, epochs: int, steps: int):
     policy = Policy.load(tiny_policy_path)
     update = GRPOUpdate(policy, GRPOConfig(updates_per_batch=updates, epochs=epochs))
-    report = update.update(_groups(policy))
+    report = update.update(sampled_groups(policy))
     assert report.optimizer_steps == steps
     assert report.trained_trajectories == 6 * epochs
 
@@ -293,7 +237,7 @@ def test_parts_are_whole_groups(tiny_policy_path: Path, updates: int, epochs: in
 def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):
     config = GRPOConfig(learning_rate=1e-3)
     policy = Policy.load(each_path)
-    groups = _groups(policy)
+    groups = sampled_groups(policy)
     update = GRPOUpdate(policy, config)
     update.update(groups)
     update.save(tmp_path)
@@ -332,7 +276,7 @@ def test_settings_that_make_no_sense(changes):
 
 def test_a_reward_for_each_trajectory(policy: Policy):
     with pytest.raises(ValueError, match="1 trajectories and 2 rewards"):
-        GRPOGroup(trajectories=(_sampled(policy, 1),), rewards=(0.0, 1.0))
+        GRPOGroup(trajectories=(sampled_attempt(policy, 1),), rewards=(0.0, 1.0))
 
 
 def test_the_rate_rises_and_then_falls_along_a_line():

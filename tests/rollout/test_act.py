@@ -103,7 +103,18 @@ def test_each_format_error_ends_the_trajectory(act, tiny_policy: Policy, error: 
     assert (broken.ending, broken.error, broken.answer) == ("format_error", error, None)
     assert len(broken.pictures) == len(script) - 1  # the picture drawn before still counts
     assert len(rollouts[0].turns) == len(script)
+    assert rollouts[0].tokens.truncated == (error == "cut_off")
+    assert not rollouts[1].tokens.truncated
     assert rollouts[1].trajectory.ending == "answer"
+
+
+def test_what_is_cut_off_is_known_as_such_where_another_error_comes_first(act, tiny_policy: Policy):
+    chat = tiny_policy.chat
+    script = [[*chat.turn_ids("<think>" + "x" * 80)[:-1]]]
+    script[0][7] = chat.image_token_id
+    (rollout,) = act([script]).rollouts
+    assert rollout.trajectory.error == "vision_token"
+    assert rollout.tokens.truncated
 
 
 def test_a_judgement_before_the_error_is_kept(act):

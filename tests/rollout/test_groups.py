@@ -18,7 +18,7 @@ from genagent_data import (
     Round,
     Trajectory,
 )
-from genagent_policy import TokenTrajectory
+from genagent_policy import RewardScale, TokenTrajectory
 from genagent_rewards import RewardBreakdown, RewardRecord
 from genagent_rollout import (
     GroupConfig,
@@ -69,10 +69,16 @@ class Scorer:
 
 
 def keep_rewarded(
-    attempts: Sequence[Rollout], score, config: GroupConfig, *, seed: int, step: int
+    attempts: Sequence[Rollout],
+    score,
+    config: GroupConfig,
+    *,
+    seed: int,
+    step: int,
+    scale: RewardScale = "group",
 ) -> KeptAttempts:
     """Attempts that end last first, and judges in this process."""
-    groups = RewardedGroups(score, config, seed=seed, step=step)
+    groups = RewardedGroups(score, config, seed=seed, step=step, scale=scale)
     for place, attempt in reversed(list(enumerate(attempts))):
         groups.ended(place, attempt)
     return groups.kept()
@@ -286,3 +292,11 @@ def test_readers_see_every_attempt_with_its_advantage_or_why_it_was_dropped():
     assert sum(advantages) == pytest.approx(0)
     assert advantages == sorted(advantages)  # as the rewards are
     assert sum(a * a for a in advantages) == pytest.approx(3, rel=1e-4)
+
+
+def test_readers_see_the_advantages_of_the_updates_own_scale():
+    attempts = [rollout(number) for number in range(2)]
+    config = GroupConfig(samples=2, keep=2)
+    kept = keep_rewarded(attempts, Scorer(), config, seed=0, step=0, scale="none")
+    [group] = kept.every
+    assert [one.advantage for one in group.attempts] == pytest.approx([-0.05, 0.05])

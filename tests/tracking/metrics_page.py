@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "mlflow.md"
-ELSEWHERE = ("Where no truth is known", "Fine-tuning")
-"""Sections of metrics that an RL run with a truth does not have."""
+ELSEWHERE = ("Where no truth is known", "Fine-tuning", "Options of the update")
+"""Sections of metrics that an RL run with a truth and the default options does not have."""
 
 
 def documented(*, elsewhere: bool = True) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,21 @@ def test_it_is_loading_until_it_is_recorded(tmp_path, monkeypatch):
         with run.recording(Learner()):
             assert heard == ["loading", "over"]
     assert heard == ["loading", "over"]
+
+
+def test_the_seconds_of_a_step_add_up(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with run.recording(learner):
+        for _ in run.steps(1):
+            with run.update():
+                learner.steps += 1
+            for _ in range(3):
+                with run.timed("thinking"):
+                    time.sleep(0.02)
+            run.log()
+    [(step, seconds)] = logged(run, "seconds/thinking")
+    assert step == 1
+    assert 0.06 <= seconds < 10
 
 
 def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys):

@@ -34,7 +34,12 @@ def check_vocabulary(target: Tensor, weight: Tensor) -> None:
 
 
 def check_loss(
-    hidden: Tensor, mask: Tensor, per_token: dict[str, Tensor], clip_low: float, clip_high: float
+    hidden: Tensor,
+    mask: Tensor,
+    per_token: dict[str, Tensor],
+    clip_low: float,
+    clip_high: float,
+    dual_clip: float | None,
 ) -> None:
     """Raises ValueError unless mask and per-token tensors have a value for each row."""
     check_rows("mask", mask, hidden)
@@ -43,6 +48,8 @@ def check_loss(
         check_rows(name, values, hidden)
         check_floating(name, values)
     check_clip(clip_low, clip_high)
+    if dual_clip is not None and not (math.isfinite(dual_clip) and dual_clip > 1):
+        raise ValueError(f"dual_clip is {dual_clip}; wants a number above 1, or None")
 
 
 def check_rows(name: str, values: Tensor, hidden: Tensor) -> None:

@@ -40,6 +40,7 @@ def fused_grpo_loss(
     token_weight: Tensor,
     clip_low: float,
     clip_high: float,
+    dual_clip: float | None,
     temperature: float,
 ) -> GRPOLoss:
     """``reference.grpo_loss`` in memory of one chunk plus the gradients."""
@@ -63,6 +64,7 @@ def fused_grpo_loss(
             head,
             clip_low,
             clip_high,
+            dual_clip,
             temperature,
             torch.is_grad_enabled(),
         )
@@ -96,6 +98,7 @@ class _GRPO(torch.autograd.Function):
         head: Head,
         clip_low: float,
         clip_high: float,
+        dual_clip: float | None,
         temperature: float,
         is_training: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -125,6 +128,7 @@ class _GRPO(torch.autograd.Function):
                 ),
                 clip_low=clip_low,
                 clip_high=clip_high,
+                dual_clip=dual_clip,
                 temperature=temperature,
                 with_gradient=wants_hidden or wants_weight,
                 dtype=hidden.dtype,
@@ -151,7 +155,7 @@ class _GRPO(torch.autograd.Function):
         scaled_weight = None
         if grad_weight is not None:
             scaled_weight = _times(grad_weight, grad_loss, ctx.weight_dtype)
-        return scaled_hidden, scaled_weight, *[None] * 7
+        return scaled_hidden, scaled_weight, *[None] * 8
 
 
 def _times(gradient: Tensor, factor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -72,6 +72,7 @@ class Head(Protocol):
         *,
         clip_low: float,
         clip_high: float,
+        dual_clip: float | None,
         temperature: float,
         with_gradient: bool,
         dtype: torch.dtype,

@@ -42,6 +42,7 @@ class GRPOHead(nn.Module):
         token_weight: Float[Tensor, " rows"],
         clip_low: float = 0.2,
         clip_high: float = 0.2,
+        dual_clip: float | None = None,
     ) -> tuple[Float[Tensor, ""], GRPOLoss]:
         """The loss, and all of ``grpo_loss`` with this head's weight and temperature.
 
@@ -58,6 +59,7 @@ class GRPOHead(nn.Module):
             token_weight=token_weight,
             clip_low=clip_low,
             clip_high=clip_high,
+            dual_clip=dual_clip,
             temperature=self.temperature,
             backend=self.backend,
         )

@@ -59,6 +59,7 @@ def grpo_loss(
     token_weight: Float[Tensor, " rows"],
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    dual_clip: float | None = None,
     temperature: float = 1.0,
     backend: Backend | None = None,
 ) -> GRPOLoss:
@@ -74,6 +75,8 @@ def grpo_loss(
         token_weight: carries the normalisation, ``1 / (groups * G * |o_i|)`` for the mean over
             sequences or ``1 / (all policy tokens)`` for the mean over tokens. With these fixed,
             losses and gradients of micro-batches add up to those of the whole.
+        dual_clip: where the advantage is negative, a ratio above it counts as this and has no
+            gradient (Ye et al. 2020, Eq. 5); more than 1. None: nothing bounds it.
 
     Gradients for ``hidden`` and ``weight`` are formed in the forward pass unless grad mode is off.
 
@@ -83,7 +86,7 @@ def grpo_loss(
     check_head(hidden, weight, target, temperature)
     head = _head(hidden, backend)
     per_token = {"old_logprob": old_logprob, "advantage": advantage, "token_weight": token_weight}
-    check_loss(hidden, mask, per_token, clip_low, clip_high)
+    check_loss(hidden, mask, per_token, clip_low, clip_high, dual_clip)
     check_vocabulary(target[mask], weight)
     return fused_grpo_loss(
         head,
@@ -96,6 +99,7 @@ def grpo_loss(
         token_weight=token_weight,
         clip_low=clip_low,
         clip_high=clip_high,
+        dual_clip=dual_clip,
         temperature=temperature,
     )
 

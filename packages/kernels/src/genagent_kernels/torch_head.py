@@ -66,6 +66,7 @@ class TorchHead:
         *,
         clip_low: float,
         clip_high: float,
+        dual_clip: float | None,
         temperature: float,
         with_gradient: bool,
         dtype: torch.dtype,
@@ -80,7 +81,13 @@ class TorchHead:
             free = ratio * advantage
             clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
             is_free = free <= clipped
-            results.loss[place] = -token_weight * torch.minimum(free, clipped)
+            surrogate = torch.minimum(free, clipped)
+            if dual_clip is not None:
+                bound = dual_clip * advantage
+                is_bounded = (advantage < 0) & (surrogate < bound)
+                surrogate = torch.where(is_bounded, bound, surrogate)
+                is_free &= ~is_bounded
+            results.loss[place] = -token_weight * surrogate
             results.is_effective[place] = is_free
             if with_gradient:
                 # Where it is free, the slope of ratio * A in the log-prob is ratio * A itself.

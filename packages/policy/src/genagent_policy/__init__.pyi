@@ -3,7 +3,7 @@ from .batching import Batch, collate, plan_micro_batches
 from .chat import ChatFormat
 from .config import PolicyConfig
 from .grpo import GRPOUpdate
-from .grpo_config import GRPOConfig, linear_rate
+from .grpo_config import GRPOConfig, RewardScale, linear_rate
 from .grpo_report import GRPOReport
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
@@ -30,6 +30,7 @@ __all__ = [
     "RecordSet",
     "RecordSize",
     "RecordSplit",
+    "RewardScale",
     "SFTConfig",
     "SFTReport",
     "SFTUpdate",

@@ -2,22 +2,24 @@
 
 Each trajectory's advantage is its reward against its group's. The loss is the clipped ratio per
 token the policy chose, against the log-probs it was sampled with, at the temperature it was sampled
-at; pictures and tool text are masked; there is no KL term. Each token carries its share of the mean
-as a weight, so that value and gradient do not depend on how a step is cut into micro-batches.
+at; pictures and tool text are masked; there is no KL term unless one is asked for. Each token
+carries its share of the mean as a weight, so that value and gradient do not depend on how a step is
+cut into micro-batches.
 
 Trajectories whose advantage is exactly zero add nothing to loss or gradient: they are not run
-through the model, and the token statistics are over the others.
+through the model (unless a KL term holds them too), and the token statistics are over the others.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genagent_kernels import grpo_loss
+from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
 from genagent_policy.batching import Batch, collate, plan_micro_batches
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
@@ -30,6 +32,8 @@ from genagent_policy.mismatch import (
 )
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
+from genagent_policy.sequence_ratio import sequence_old_logprobs
 from genagent_policy.token_statistics import TokenStatistics
 from genagent_policy.weighting import GRPOGroup, Weighted, refuse_greedy, weigh
 
@@ -37,9 +41,21 @@ from genagent_policy.weighting import GRPOGroup, Weighted, refuse_greedy, weigh
 class GRPOUpdate:
     """Owns the optimizer; call ``update`` once for each batch of rollouts."""
 
-    def __init__(self, policy: Policy, config: GRPOConfig) -> None:
+    def __init__(
+        self, policy: Policy, config: GRPOConfig, *, reference: Policy | None = None
+    ) -> None:
+        """
+        Args:
+            reference: a policy of its own that stays as it is, which ``kl_beta`` wants.
+
+        Raises:
+            ValueError: it is wanted and not there.
+        """
+        if config.kl_beta and reference is None:
+            raise ValueError(f"kl_beta is {config.kl_beta}; wants a reference, or 0")
         self.policy = policy
         self.config = config
+        self.reference = reference
         policy.freeze_vision(config.freeze_vision)
         self._optimizer = Optimizer(
             policy.trainable_parameters(),
@@ -63,6 +79,10 @@ class GRPOUpdate:
             groups = with_trainer_logprobs(
                 self.policy, groups, max_tokens=self.config.micro_batch_tokens
             )
+        if self.config.kl_beta and self.reference is not None:
+            groups = with_reference_logprobs(
+                self.reference, groups, max_tokens=self.config.micro_batch_tokens
+            )
         steps: list[Gradient] = []
         norms: list[float] = []
         for part in self._parts(groups):
@@ -70,8 +90,13 @@ class GRPOUpdate:
             if gradient.trajectories:
                 norms.append(self._optimizer.step(rate))
                 steps.append(gradient)
-        seconds = time.perf_counter() - started
-        return GRPOReport.of(steps, norms, learning_rate=rate, seconds=seconds)
+        return GRPOReport.of(
+            steps,
+            norms,
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+            masked_trajectories=self._masked(groups),
+        )
 
     def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
         """Loss over ``groups`` as one optimizer step sees it; its gradient waits in the optimizer,
@@ -82,8 +107,8 @@ class GRPOUpdate:
         """
         refuse_greedy(groups)
         self._optimizer.zero_grad()
-        every = weigh(groups, normalization=self.config.normalization)
-        weighted = [item for item in every if item.advantage != 0.0]
+        every = weigh(groups, self.config)
+        weighted = [item for item in every if item.advantage != 0.0 or self.config.kl_beta]
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
         lengths = [len(trajectory) for trajectory in trajectories]
@@ -113,6 +138,11 @@ class GRPOUpdate:
         there already. Raises ValueError where it cannot be read."""
         self._optimizer.load_state_dict(read_optimizer_state(folder)["optimizer"])
 
+    def _masked(self, groups: Sequence[GRPOGroup]) -> int | None:
+        if not self.config.mask_truncated:
+            return None
+        return sum(trajectory.truncated for group in groups for trajectory in group.trajectories)
+
     def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
         parts = min(self.config.updates_per_batch, len(groups))
         for _ in range(self.config.epochs if groups else 0):
@@ -134,26 +164,60 @@ class GRPOUpdate:
         row = batch.policy_mask[:, 1:].nonzero()[:, 0]
         advantage = torch.tensor([item.advantage for item in items], device=policy.device)[row]
         weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
+        share = weight
         old = sampled = batch.logprobs[batch.policy_mask]
         if config.truncate_at is not None:
             old = _trainer_logprobs(items).to(policy.device)
             weight = weight * importance_weights(old, sampled, truncate_at=config.truncate_at)
         states, targets = policy.policy_states(batch)
+        temperature = items[0].trajectory.temperature
+        now = None
+        if config.kl_beta or config.importance_sampling_level == "sequence":
+            with torch.set_grad_enabled(config.kl_beta > 0):
+                now = linear_logprob(
+                    states, policy.head_weight, targets, temperature=temperature
+                ).logprob
+        compared = old
+        if now is not None and config.importance_sampling_level == "sequence":
+            compared = sequence_old_logprobs(now, old, row)
         result = grpo_loss(
             states,
             policy.head_weight,
             targets,
-            old_logprob=old,
+            old_logprob=compared,
             advantage=advantage,
             mask=torch.ones_like(targets, dtype=torch.bool),
             token_weight=weight,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
-            temperature=items[0].trajectory.temperature,
+            dual_clip=config.dual_clip,
+            temperature=temperature,
         )
-        self._optimizer.backward(result.loss)
+        loss, kl = result.loss, None
+        if now is not None and config.kl_beta:
+            kl = kl_estimate(now, _reference_logprobs(items).to(policy.device), config.kl_estimator)
+            loss = loss + config.kl_beta * (share * kl).sum()
+        self._optimizer.backward(loss)
         mismatch = EngineMismatch.of(result.logprob, sampled, turns_of(batch.policy_mask))
-        return float(result.loss.detach()), TokenStatistics.of(result.stats), mismatch
+        statistics = self._statistics(result, old=old, compared=compared, advantage=advantage)
+        if kl is not None:
+            statistics = replace(statistics, reference_kl=float(kl.detach().mean()))
+        return float(loss.detach()), statistics, mismatch
+
+    def _statistics(
+        self, result: GRPOLoss, *, old: Tensor, compared: Tensor, advantage: Tensor
+    ) -> TokenStatistics:
+        """Ratio and clips are those of the loss, the divergences are of tokens."""
+        statistics = TokenStatistics.of(result.stats)
+        everywhere = torch.ones_like(old, dtype=torch.bool)
+        if compared is not old:
+            tokens = logprob_ratio(result.logprob, old, everywhere)
+            statistics = replace(statistics, kl_k1=float(tokens.kl_k1), kl_k3=float(tokens.kl_k3))
+        if self.config.dual_clip is not None:
+            ratio = logprob_ratio(result.logprob, compared, everywhere).ratio
+            is_bounded = (ratio > self.config.dual_clip) & (advantage < 0)
+            statistics = replace(statistics, dual_clip_fraction=float(is_bounded.float().mean()))
+        return statistics
 
 
 def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
@@ -162,4 +226,14 @@ def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
     for trajectory in (item.trajectory for item in items):
         own = trajectory.trainer_logprobs
         parts.append((trajectory.logprobs if own is None else own)[trajectory.policy_mask])
+    return torch.cat(parts)
+
+
+def _reference_logprobs(items: Sequence[Weighted]) -> Tensor:
+    """Of the tokens that the policy chose, row by row."""
+    parts = []
+    for trajectory in (item.trajectory for item in items):
+        if trajectory.reference_logprobs is None:
+            raise ValueError("a trajectory has no reference_logprobs; kl_beta wants them")
+        parts.append(trajectory.reference_logprobs[trajectory.policy_mask])
     return torch.cat(parts)

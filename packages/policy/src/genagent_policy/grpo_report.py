@@ -35,6 +35,12 @@ class GRPOReport:
     """Nats per token of the policy as it is being updated."""
     kl_k1: float
     kl_k3: float
+    dual_clip_fraction: float | None = None
+    """None: no dual clip."""
+    reference_kl: float | None = None
+    """Nats per token, by the estimate that is in the loss. None: no reference."""
+    masked_trajectories: int | None = None
+    """Cut off, and therefore out of the loss. None: none is taken out."""
     policy_tokens: int
     optimizer_steps: int
     """Fewer than asked for where all advantages of a part were zero."""
@@ -51,8 +57,9 @@ class GRPOReport:
         """Its figures by metric name."""
         others = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps", "mismatch")
         figures = asdict(self)
+        shown = {n: v for n, v in figures.items() if n not in others and v is not None}
         return {
-            **{f"policy/{name}": float(v) for name, v in figures.items() if name not in others},
+            **{f"policy/{name}": float(value) for name, value in shown.items()},
             **self.mismatch.metrics(),
             "seconds/update": self.seconds,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
@@ -66,6 +73,7 @@ class GRPOReport:
         *,
         learning_rate: float,
         seconds: float,
+        masked_trajectories: int | None = None,
     ) -> "GRPOReport":
         """The report on all optimizer steps of an update."""
         pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
@@ -79,6 +87,9 @@ class GRPOReport:
             entropy=pooled.entropy,
             kl_k1=pooled.kl_k1,
             kl_k3=pooled.kl_k3,
+            dual_clip_fraction=pooled.dual_clip_fraction if steps else None,
+            reference_kl=pooled.reference_kl if steps else None,
+            masked_trajectories=masked_trajectories,
             policy_tokens=pooled.tokens,
             optimizer_steps=len(steps),
             trained_trajectories=sum(gradient.trajectories for gradient in steps),

@@ -17,9 +17,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from genagent_kernels import logprob_ratio
-from genagent_policy.batching import collate, plan_micro_batches
 from genagent_policy.model import Policy
-from genagent_policy.tokens import TokenTrajectory
+from genagent_policy.scoring import score
 from genagent_policy.weighting import GRPOGroup
 
 
@@ -102,25 +101,11 @@ def with_trainer_logprobs(
         if is_wanted
         for trajectory in group.trajectories
     ]
-    scored: list[TokenTrajectory] = list(every)
-    for indices in plan_micro_batches(
-        [len(trajectory) for trajectory in every],
-        max_tokens=max_tokens,
-        temperatures=[trajectory.temperature for trajectory in every],
-    ):
-        batch = collate(
-            every,
-            indices,
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
-        with torch.no_grad():
-            logprobs = policy.logprobs(batch, every[indices[0]].temperature).cpu()
-        for row, index in enumerate(indices):
-            own = logprobs[row, : len(every[index])].clone()
-            scored[index] = replace(every[index], trainer_logprobs=own)
-    rest = iter(scored)
+    scored = score(policy, every, max_tokens=max_tokens)
+    rest = iter(
+        replace(trajectory, trainer_logprobs=own)
+        for trajectory, own in zip(every, scored, strict=True)
+    )
     return [
         replace(group, trajectories=tuple(next(rest) for _ in group.trajectories))
         if is_wanted

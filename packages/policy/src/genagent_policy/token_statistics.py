@@ -26,6 +26,10 @@ class TokenStatistics:
     """Mean of ``ratio - 1 - log ratio``: never negative."""
     entropy: float
     """Nats per token."""
+    dual_clip_fraction: float | None = None
+    """Tokens of a negative advantage whose ratio is above the dual clip; None: there is none."""
+    reference_kl: float | None = None
+    """Mean of the estimate that is in the loss; None: there is no reference."""
 
     @classmethod
     def of(cls, stats: GRPOStats) -> "TokenStatistics":
@@ -50,6 +54,9 @@ class TokenStatistics:
                 return math.nan
             return sum(getattr(part, name) * part.tokens for part in parts) / tokens
 
+        def known(name: str) -> float | None:
+            return mean(name) if all(getattr(part, name) is not None for part in parts) else None
+
         return cls(
             tokens=tokens,
             ratio_mean=mean("ratio_mean"),
@@ -59,4 +66,6 @@ class TokenStatistics:
             kl_k1=mean("kl_k1"),
             kl_k3=mean("kl_k3"),
             entropy=mean("entropy"),
+            dual_clip_fraction=known("dual_clip_fraction"),
+            reference_kl=known("reference_kl"),
         )

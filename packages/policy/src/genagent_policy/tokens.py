@@ -28,6 +28,10 @@ class TokenTrajectory:
     """Patches in time, height and width of each picture."""
     trainer_logprobs: Float[Tensor, " tokens"] | None = None
     """The same under the trainer's own policy before it learns; None: nobody has asked."""
+    reference_logprobs: Float[Tensor, " tokens"] | None = None
+    """The same under a frozen reference; None: there is none."""
+    truncated: bool = False
+    """Whether a limit of length cut it off."""
     temperature: float = 1.0
     """What it was sampled at: 0 where each token is the likeliest, 1 where it was rendered."""
 

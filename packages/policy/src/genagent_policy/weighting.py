@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from genagent_policy.advantages import group_advantages
-from genagent_policy.grpo_config import Normalization
+from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.tokens import TokenTrajectory
 
 
@@ -34,27 +34,44 @@ class Weighted:
     token_weight: float
 
 
-def weigh(groups: Sequence[GRPOGroup], *, normalization: Normalization) -> list[Weighted]:
-    """The trajectories in which the policy chose something.
+def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig) -> list[Weighted]:
+    """The trajectories in which the policy chose something that counts.
 
-    ``sequence`` is the mean over a trajectory's tokens, then over its group, then over groups;
-    ``token`` the mean over all tokens.
+    A token's weight is one over
+
+    - ``sequence``: groups x G x own tokens, the mean over a trajectory's tokens, then over its
+      group, then over groups;
+    - ``token``: the tokens of the step, the mean over all of them (DAPO, Yu et al. 2025, arXiv
+      2503.14476, Eq. 12);
+    - ``constant``: groups x G x ``constant_length``, so that a long trajectory's token counts for
+      as much as a short one's (Dr. GRPO, Liu et al. 2025, arXiv 2503.20783, listing 1).
+
+    With ``mask_truncated`` a trajectory that was cut off has no token that counts (DAPO, section
+    3.4). Its reward stays in its group's mean and spread, and it stays one of the G.
     """
-    counts = [[item.num_policy_tokens for item in group.trajectories] for group in groups]
+    counts = [[_tokens_that_count(item, config) for item in group.trajectories] for group in groups]
     every = sum(sum(tokens) for tokens in counts)
     weighted = []
     for group, tokens in zip(groups, counts, strict=True):
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
-        advantages = group_advantages(rewards).tolist()
+        advantages = group_advantages(rewards, scale=config.scale_rewards).tolist()
         for trajectory, advantage, own in zip(group.trajectories, advantages, tokens, strict=True):
             if own == 0:
                 continue
-            shares = len(groups) * len(tokens) * own
-            weight = 1 / (shares if normalization == "sequence" else every)
+            if config.normalization == "token":
+                shares = every
+            else:
+                shares = len(groups) * len(tokens) * (config.constant_length or own)
             weighted.append(
-                Weighted(trajectory=trajectory, advantage=advantage, token_weight=weight)
+                Weighted(trajectory=trajectory, advantage=advantage, token_weight=1 / shares)
             )
     return weighted
+
+
+def _tokens_that_count(trajectory: TokenTrajectory, config: GRPOConfig) -> int:
+    if config.mask_truncated and trajectory.truncated:
+        return 0
+    return trajectory.num_policy_tokens
 
 
 def refuse_greedy(groups: Sequence[GRPOGroup]) -> None:

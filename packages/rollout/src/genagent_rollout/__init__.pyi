@@ -3,6 +3,7 @@ from .agents import RolloutBatch, require_pictures, run_agents
 from .answer_folder import AnswerFolder, answer_kept
 from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
+from .dynamic_sampling import DynamicSample, sample_dynamically
 from .engine_config import EngineConfig
 from .evaluation import evaluate
 from .given_pictures import given_answers
@@ -45,6 +46,7 @@ __all__ = [
     "ChatRewriter",
     "ChatVerifier",
     "Conversation",
+    "DynamicSample",
     "Engine",
     "EngineConfig",
     "EngineCounts",
@@ -84,6 +86,7 @@ __all__ = [
     "resample_by_rounds",
     "rollout_metrics",
     "run_agents",
+    "sample_dynamically",
     "sample_groups",
     "score_answers",
     "score_cell",

@@ -105,6 +105,8 @@ class _Attempt:
     answer: str | None = None
     error: str | None = None
     tool_syntax: ToolSyntax = "hermes"
+    truncated: bool = False
+    """A limit of length cut its last turn off, whatever else is wrong with it."""
 
     @property
     def pictures(self) -> int:
@@ -120,6 +122,7 @@ class _Attempt:
             syntax=sampled.tool_syntax,
         )
         self.tool_syntax = sampled.tool_syntax
+        self.truncated = sampled.cut_off
         self.turns.append(sampled.text)
         if self.rounds and turn.judgement is not None:
             self.rounds[-1] = replace(self.rounds[-1], judgement=turn.judgement)
@@ -154,7 +157,7 @@ class _Attempt:
         )
         return Rollout(
             trajectory=trajectory,
-            tokens=tokens,
+            tokens=replace(tokens, truncated=self.truncated),
             turns=tuple(self.turns),
             seed=self.seed,
             tool_syntax=self.tool_syntax,

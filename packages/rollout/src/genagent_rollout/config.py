@@ -57,6 +57,10 @@ class GroupConfig:
     """G: attempts that are kept, rounds as even as possible."""
     max_rounds: int = 3
     """Pictures the agent may draw in training."""
+    dynamic_sampling: int = 0
+    """Up to so many times a step, groups whose rewards are all equal, from which nothing can be
+    learnt, are replaced by attempts at other requests (DAPO); 0: never. Each time costs their
+    pictures and verdicts."""
     draw_batch: int | None = None
     """Pictures that a tool in this process draws at once, while the agent goes on with others;
     None: all that are asked for until no turn is being sampled. Servers batch themselves."""
@@ -65,6 +69,8 @@ class GroupConfig:
         for name in ("requests_per_step", "samples", "keep", "max_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if self.dynamic_sampling < 0:
+            raise ValueError(f"dynamic_sampling is {self.dynamic_sampling}; wants 0 or more")
         if self.draw_batch is not None and self.draw_batch < 1:
             raise ValueError(f"draw_batch is {self.draw_batch}; wants 1 or more, or None")
         if self.samples < self.keep:

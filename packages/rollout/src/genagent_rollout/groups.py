@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from genagent_data import PictureStore, Request, derive_seed, reward_case
-from genagent_policy import GRPOGroup, group_advantages
+from genagent_policy import GRPOGroup, RewardScale, group_advantages
 from genagent_rewards import RewardCase, RewardRecord
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import RolloutBatch, require_pictures, run_agents
@@ -48,17 +48,22 @@ class KeptAttempts:
         """What judges were asked about them."""
         return [_case(rollout) for rollout in self.rollouts]
 
-    def learnable(self) -> list[GRPOGroup]:
-        """Tokens and rewards of each group that is not empty."""
+    def by_request(self) -> list[GRPOGroup | None]:
+        """Tokens and rewards of each request's group; None where it is empty."""
         rewards = iter(r.breakdown.total for r in self.records if r.breakdown is not None)
         return [
             GRPOGroup(
                 trajectories=tuple(rollout.tokens for rollout in group),
                 rewards=tuple(next(rewards) for _ in group),
             )
-            for group in self.groups
             if group
+            else None
+            for group in self.groups
         ]
+
+    def learnable(self) -> list[GRPOGroup]:
+        """Tokens and rewards of each group that is not empty."""
+        return [group for group in self.by_request() if group is not None]
 
 
 def sample_groups(
@@ -105,10 +110,18 @@ class RewardedGroups:
     """
 
     def __init__(
-        self, score: Score, config: GroupConfig, *, seed: int, step: int, at_once: bool = False
+        self,
+        score: Score,
+        config: GroupConfig,
+        *,
+        seed: int,
+        step: int,
+        at_once: bool = False,
+        scale: RewardScale = "group",
     ) -> None:
         """
         Args:
+            scale: of the advantages that readers are shown; the update's own.
             at_once: judges are asked about a group as soon as its last attempt has ended, on a
                 thread, while others still run; for judges behind endpoints. One in this process
                 answers all groups together, at the end.
@@ -117,6 +130,7 @@ class RewardedGroups:
         self._config = config
         self._seed = seed
         self._step = step
+        self._scale: RewardScale = scale
         self._ended: dict[int, dict[int, Rollout]] = {}
         self._groups: dict[int, _Group] = {}
         self._threads = ThreadPoolExecutor(JUDGED_AT_ONCE) if at_once else None
@@ -156,7 +170,7 @@ class RewardedGroups:
             groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
             records=tuple(group.records[index] for group in groups for index in group.kept),
             asked=tuple(asked),
-            every=tuple(group.recorded() for group in groups),
+            every=tuple(group.recorded(self._scale) for group in groups),
         )
 
     def _judge(self, groups: Sequence["_Group"]) -> list[RewardRecord]:
@@ -206,13 +220,14 @@ class _Group:
         self._others = [index for index in self._others if index not in filled]
         self.kept = sorted(present + filled)
 
-    def recorded(self) -> GroupRecord:
+    def recorded(self, scale: RewardScale) -> GroupRecord:
         """What became of each attempt."""
         rewards = [_total(self.records[index]) for index in self.kept]
         advantages: dict[int, float] = {}
         if rewards:
             exact = torch.tensor(rewards, dtype=torch.float64)
-            advantages = dict(zip(self.kept, group_advantages(exact).tolist(), strict=True))
+            found = group_advantages(exact, scale=scale).tolist()
+            advantages = dict(zip(self.kept, found, strict=True))
         return GroupRecord(
             attempts=tuple(
                 AttemptRecord(

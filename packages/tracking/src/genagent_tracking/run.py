@@ -208,10 +208,11 @@ class Run:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Count the seconds inside as ``seconds/<name>`` of this step."""
+        """Count the seconds inside as ``seconds/<name>`` of this step, all times together."""
         started = time.perf_counter()
         yield
-        self._seconds[f"seconds/{name}"] = time.perf_counter() - started
+        before = self._seconds.get(f"seconds/{name}", 0.0)
+        self._seconds[f"seconds/{name}"] = before + time.perf_counter() - started
 
     def log(self, *parts: Mapping[str, float]) -> None:
         """Record the figures of the step that has just been taken."""

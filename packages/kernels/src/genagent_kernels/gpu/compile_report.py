@@ -90,25 +90,28 @@ def variants(architecture: int) -> Iterator[Variant]:
         loose=("rows", "spans"),
     )
     row_results = ("old_logprob", "advantage", "token_weight", "logprob", "entropy", "loss")
-    yield Variant(
-        name="grpo_rows bf16",
-        kernel=head_gradient.grpo_rows,
-        constants={
-            "CLIP_LOW": 0.2,
-            "CLIP_HIGH": 0.2,
-            "TEMPERATURE": 1.0,
-            "BLOCK": head_gradient.GPU_BLOCK["BLOCK"],
-            "WITH_GRADIENT": True,
-        },
-        pointers={
-            "logits": "fp32",
-            "gradient": "bf16",
-            "target": "i64",
-            "is_effective": "i8",
-            **{key: "fp32" for key in row_results},
-        },
-        num_warps=head_gradient.GPU_BLOCK["num_warps"],
-    )
+    for with_dual_clip in (False, True):
+        yield Variant(
+            name=f"grpo_rows bf16{' dual clip' * with_dual_clip}",
+            kernel=head_gradient.grpo_rows,
+            constants={
+                "CLIP_LOW": 0.2,
+                "CLIP_HIGH": 0.2,
+                "DUAL_CLIP": 3.0,
+                "TEMPERATURE": 1.0,
+                "BLOCK": head_gradient.GPU_BLOCK["BLOCK"],
+                "WITH_GRADIENT": True,
+                "WITH_DUAL_CLIP": with_dual_clip,
+            },
+            pointers={
+                "logits": "fp32",
+                "gradient": "bf16",
+                "target": "i64",
+                "is_effective": "i8",
+                **{key: "fp32" for key in row_results},
+            },
+            num_warps=head_gradient.GPU_BLOCK["num_warps"],
+        )
     yield Variant(
         name="logprob_rows bf16 entropy",
         kernel=head_gradient.logprob_rows,

@@ -48,6 +48,7 @@ class TritonHead:
         *,
         clip_low: float,
         clip_high: float,
+        dual_clip: float | None,
         temperature: float,
         with_gradient: bool,
         dtype: torch.dtype,
@@ -69,6 +70,7 @@ class TritonHead:
             is_effective=results.is_effective,
             clip_low=clip_low,
             clip_high=clip_high,
+            dual_clip=dual_clip,
             temperature=temperature,
         )
         return gradient

@@ -92,9 +92,11 @@ def grpo_rows(
     vocabulary,
     CLIP_LOW: tl.constexpr,
     CLIP_HIGH: tl.constexpr,
+    DUAL_CLIP: tl.constexpr,
     TEMPERATURE: tl.constexpr,
     BLOCK: tl.constexpr,
     WITH_GRADIENT: tl.constexpr,
+    WITH_DUAL_CLIP: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     logits_row = logits + row * vocabulary
@@ -107,12 +109,18 @@ def grpo_rows(
     free = ratio * gain
     clipped = tl.minimum(tl.maximum(ratio, 1.0 - CLIP_LOW), 1.0 + CLIP_HIGH) * gain
     share = tl.load(token_weight + row)
+    surrogate = tl.minimum(free, clipped)
+    is_free = free <= clipped
+    if WITH_DUAL_CLIP:
+        is_bounded = (gain < 0) & (surrogate < DUAL_CLIP * gain)
+        surrogate = tl.where(is_bounded, DUAL_CLIP * gain, surrogate)
+        is_free = is_free & (is_bounded == 0)
     # The slope of ratio * A in the log-prob is ratio * A itself; a clipped row has none.
-    slope = tl.where(free <= clipped, -share * free, 0.0)
+    slope = tl.where(is_free, -share * free, 0.0)
     tl.store(logprob + row, now)
     tl.store(entropy + row, row_entropy)
-    tl.store(loss + row, -share * tl.minimum(free, clipped))
-    tl.store(is_effective + row, (free <= clipped).to(tl.int8))
+    tl.store(loss + row, -share * surrogate)
+    tl.store(is_effective + row, is_free.to(tl.int8))
     if WITH_GRADIENT:
         write_gradient(
             logits_row,
@@ -184,6 +192,7 @@ def launch_grpo_rows(
     is_effective: Tensor,
     clip_low: float,
     clip_high: float,
+    dual_clip: float | None,
     temperature: float,
 ) -> None:
     """Fill the per-row results of a chunk, and ``gradient`` unless it is None."""
@@ -204,8 +213,10 @@ def launch_grpo_rows(
         vocabulary,
         CLIP_LOW=clip_low,
         CLIP_HIGH=clip_high,
+        DUAL_CLIP=dual_clip or 1.0,
         TEMPERATURE=temperature,
         WITH_GRADIENT=gradient is not None,
+        WITH_DUAL_CLIP=dual_clip is not None,
         **row_block(),
     )
 

@@ -41,12 +41,16 @@ def grpo_loss(
     token_weight: Float[Tensor, " rows"],
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    dual_clip: float | None = None,
     temperature: float = 1.0,
 ) -> GRPOLoss:
     """The clipped surrogate of GRPO without a KL term (Eq. 5 of the paper)::
 
         ratio = exp(logprob - old_logprob)
         loss  = -sum_mask token_weight * min(ratio * A, clip(ratio, 1 - low, 1 + high) * A)
+
+    With ``dual_clip`` c the surrogate of a negative advantage is no less than ``c * A`` (Ye et al.
+    2020, Eq. 5), so that a token that has become far likelier cannot push without bound.
 
     Rows outside the mask are left out before anything is computed, so whatever they hold reaches
     neither the loss nor a gradient.
@@ -62,8 +66,14 @@ def grpo_loss(
     ratio = (now.logprob - old).exp()
     free = ratio * advantages
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantages
-    loss = -(weights * torch.minimum(free, clipped)).sum()
-    is_effective = (free <= clipped) & (advantages != 0) & (weights != 0)
+    surrogate = torch.minimum(free, clipped)
+    is_free = free <= clipped
+    if dual_clip is not None:
+        is_bounded = (advantages < 0) & (surrogate < dual_clip * advantages)
+        surrogate = torch.where(is_bounded, dual_clip * advantages, surrogate)
+        is_free &= ~is_bounded
+    loss = -(weights * surrogate).sum()
+    is_effective = is_free & (advantages != 0) & (weights != 0)
     assert now.entropy is not None
     return GRPOLoss(
         loss=loss,
