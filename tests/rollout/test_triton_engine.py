@@ -15,6 +15,7 @@ pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@pytest.mark.slow
 def test_two_rounds_with_a_picture_by_the_kernels_are_those_by_torch(
     each_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -15,6 +15,10 @@ class Config:
 
     steps: int
     """Batches."""
+    checkpoint_every_so_many_steps_of_the_learner: int = 1
+    """Batches of rollouts, as many as there shall be: the first part of a help whose source breaks
+    where
+    nobody who reads it would."""
 
 
 def test_prose_and_items_are_folded_and_commands_are_not():
@@ -49,6 +53,11 @@ def test_help_is_usage_then_prose_then_options(
     assert usage < title < option
     assert sum(line.count("usage:") for line in lines) == 1
     assert sum(line.count("word") for line in lines) == 40
+    assert [line.strip("│ ") for line in lines[option + 2 : option + 5]] == [
+        "Batches of rollouts, as many as there shall be: the first part of",
+        "a help whose source breaks where nobody who reads it would.",
+        "(default: 1)",
+    ]
 
 
 def test_what_is_required_has_no_default():

@@ -10,15 +10,21 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
+from itertools import groupby
 from typing import TypeVar, cast
 
 import tyro
+from rich.console import Console
+from rich.text import Text
 
 Part = TypeVar("Part")
 _HELP = {"-h", "--help"}
 _WIDEST = 100
 """Columns of prose, however wide the terminal is: longer lines are hard to read."""
 _ITEM = re.compile(r"\d+\. ")
+_END = len(" │")
+_TOLD = re.compile(r"[│ ] {7,}(?=\S)")
+"""Begins a line of help in its box, which has no sides where the terminal has no such letters."""
 
 
 class _Heard(io.TextIOWrapper):
@@ -64,7 +70,46 @@ def parse(
         print()
         print(folded(sys.modules["__main__"].__doc__ or "", width))
         # Behind a usage in one line, however long.
-        print(heard.text().partition("\n\n")[2], end="")
+        options = heard.text().partition("\n\n")[2]
+        console = Console(soft_wrap=True, highlight=False)
+        for line in refolded(options):
+            console.print(line)
+
+
+def refolded(text: str) -> Iterator[Text]:
+    """The boxes of options with each help folded as one paragraph, its colours kept: tyro also
+    breaks it where its source does."""
+    for is_told, group in groupby(map(Text.from_ansi, text.splitlines()), _is_told):
+        lines = list(group)
+        if not is_told:
+            yield from lines
+            continue
+        margin, end = lines[0][: _margin(lines[0])], _END * _has_sides(lines[0])
+        border = lines[0][len(lines[0]) - end :]
+        room = len(lines[0]) - len(margin) - end
+        for line in Text(" ").join(map(_words, lines)).wrap(Console(), room):
+            line.pad_right(room - len(line))
+            yield Text.assemble(margin, line, border)
+
+
+def _margin(line: Text) -> int:
+    """Columns before an option's help; 0 where the line holds none."""
+    found = _TOLD.match(line.plain)
+    return 0 if found is None else found.end()
+
+
+def _is_told(line: Text) -> bool:
+    return _margin(line) > 0
+
+
+def _words(line: Text) -> Text:
+    words = line[_margin(line) : len(line) - _END * _has_sides(line)]
+    words.rstrip()
+    return words
+
+
+def _has_sides(line: Text) -> bool:
+    return line.plain.endswith("│")
 
 
 def folded(text: str, width: int) -> str:
