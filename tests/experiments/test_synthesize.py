@@ -19,6 +19,7 @@ from tests.http_server import LoopbackServer
 from tests.judge_server import Answer, pictures_in, serving, words_in
 from tests.picture_server import answering, right
 from tests.small_disk import small_disk
+from tests.tracking.metrics_page import undocumented
 
 from genagent_data import RecordFolder
 
@@ -208,6 +209,7 @@ def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Pat
     assert "time: hard" in done.stdout
     _, logged = only_run(tmp_path, "synthesize")
     assert logged.data.metrics["funnel/balance/kept"] == summary["records"]
+    assert undocumented(logged.data.metrics) == set()
     other = run(SCRIPT, tmp_path, "smoke", "--requests", "24", "--out", "made", "--seed", "1")
     assert other.returncode != 0
     assert other.stderr.startswith("error: made was begun with seed '0', now it is '1'")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "mlflow.md"
-ELSEWHERE = ("Where no truth is known", "Fine-tuning", "Options of the update")
+ELSEWHERE = ("Where no truth is known", "Fine-tuning", "Options of the update", "Making records")
 """Sections of metrics that an RL run with a truth and the default options does not have."""
 
 
@@ -21,7 +21,7 @@ def documented(*, elsewhere: bool = True) -> list[str]:
 
 def undocumented(logged: Iterable[str]) -> set[str]:
     """Metrics that the page has no line for; those of the machine are MLflow's own."""
-    lines = [re.sub(r"<\w+>", r"\\w+", re.escape(n).replace(r"\<", "<")) for n in documented()]
+    lines = [re.sub(r"<\\?\w+>", lambda _: r"\w+(/\w+)*", re.escape(name)) for name in documented()]
     return {
         name
         for name in logged
