@@ -7,6 +7,7 @@
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 import tyro
@@ -17,7 +18,7 @@ from genagent_policy import Policy
 from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, run_agents
 
 
-def ask(prompt: str, run: Path | None = None, /, *, out: Path = Path("asked.png")) -> None:
+def ask(prompt: str, run: Path | None = None, /, *, out: Path = Path("runs/asked.png")) -> None:
     """Draws PROMPT as the policy of the folder RUN does, rounds on the terminal."""
     folder = weights("sft") if run is None else run
     policy = Policy.load(folder / "policy" if (folder / "policy").is_dir() else folder)
@@ -29,7 +30,8 @@ def ask(prompt: str, run: Path | None = None, /, *, out: Path = Path("asked.png"
     )
     [trajectory] = batch.trajectories
     for round in trajectory.rounds:
-        print(f"asks for: {round.tool_prompt}\nsees:     {round.judgement}")
+        for name, said in (("asks for", round.tool_prompt), ("sees", round.judgement)):
+            print(textwrap.fill(f"{name + ':':10}{said}", 80, subsequent_indent=" " * 10))
     if not trajectory.pictures:
         raise ValueError(f"no picture ({trajectory.ending}: {trajectory.error})")
     trajectory.pictures[-1].image.resize((384, 384)).save(out)

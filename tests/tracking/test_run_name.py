@@ -50,5 +50,5 @@ def test_changes_are_against_the_nearest_preset(job: Job, said: str):
 
 
 def test_a_name_begins_with_the_folders():
-    assert run_name("job-20261129-0912", "steps 8") == "job-20261129-0912 · steps 8"
+    assert run_name("job-20261129-0912", "steps 8") == "steps 8 · job-20261129-0912"
     assert run_name("job-20261129-0912", "") == "job-20261129-0912"

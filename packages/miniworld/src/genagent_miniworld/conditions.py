@@ -186,7 +186,8 @@ def parse_hints(hints: Sequence[str]) -> Spec:
                 "'exactly 3 red circles' and 'red circle left of blue square'"
             )
     if not any(isinstance(condition, Count) for condition in conditions):
-        raise ValueError(f"hints {tuple(hints)} name nothing to count")
+        said = "there are no hints" if not hints else f"hints {tuple(hints)} name nothing to count"
+        raise ValueError(f"{said}; the verifier wants some such as 'exactly 2 red circles'")
     return Spec(conditions=tuple(conditions))
 
 

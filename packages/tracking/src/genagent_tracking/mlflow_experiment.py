@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "results"
 _COLUMNS = (
-    *(
-        f"metrics.`{kind}_{when}`"
-        for kind in ("success", "judged_success")
-        for when in ("before", "after")
-    ),
     "tags.`changed`",
+    *(
+        f"metrics.`{figure}`"
+        for kind in ("success", "judged_success")
+        for figure in (f"{kind}_before", f"{kind}_after", f"first_{kind}_after")
+    ),
     "tags.`seed`",
 )
 """As MLflow names columns; those that no run has are not shown."""

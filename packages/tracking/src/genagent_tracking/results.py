@@ -54,10 +54,16 @@ def success_line(outcomes: Sequence[Outcome]) -> str:
 
 
 def success_metric(outcomes: Sequence[Outcome], when: str) -> dict[str, float]:
-    """Success for the list of runs. Example: ``{"success_before": 0.75}``"""
-    known = rate([outcome.success for outcome in outcomes])
+    """Success by the last and by the first picture, for the list of runs.
+
+    Example: ``{"success_before": 0.75, "first_success_before": 0.5}``
+    """
     name = success_name(outcomes[0].source)
-    return {f"{name}_{when}": known.value} if known.trials else {}
+    known = {
+        f"{name}_{when}": rate([outcome.success for outcome in outcomes]),
+        f"first_{name}_{when}": rate([outcome.first_success for outcome in outcomes]),
+    }
+    return {name: share.value for name, share in known.items() if share.trials}
 
 
 def headline(before: Sequence[Outcome], after: Sequence[Outcome]) -> str:

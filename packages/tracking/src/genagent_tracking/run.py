@@ -162,6 +162,7 @@ class Run:
         learns = learner is not None
         self._journal = Journal(self.name, self.folder, self.tracker, learns=learns, kept=self.kept)
         self._loading.close()
+        self.say(run_name(self.folder.name, self._changes))
         status: RunStatus = "failed"
         try:
             yield

@@ -1,6 +1,7 @@
-"""What a run is called in MLflow: its folder's name, and the options that differ from the preset's.
+"""What a run is called: the options that differ from the preset's, and its folder's name.
 
-Example: ``rl_flux-20261129-091107 · smoke, steps 8, grpo.learning-rate 0.0001``
+Example: ``smoke, steps 8, grpo.learning-rate 0.0001 · rl_flux-20261129-091107``. Lists cut names,
+and folders begin alike.
 """
 
 import json
@@ -41,7 +42,7 @@ def changed_options(document: object, presets: Mapping[str, object]) -> str:
 
 def run_name(folder: str, changes: str) -> str:
     """Example: ``run_name("rl_flux-20261129-091107", "steps 8")``"""
-    return f"{folder} · {changes}" if changes else folder
+    return f"{changes} · {folder}" if changes else folder
 
 
 def _leaves(config: object) -> dict[str, Any]:
