@@ -90,8 +90,8 @@ def run_cells(
                         pace.took(cell, kept)
                         left = _left(pace, waiting, running, parallel)
                         print_line(f"{cell.title}: {clock(kept)}; {left}")
-                names = ", ".join(cell.title for cell in running)
-                show(done + ended, f"{_left(pace, waiting, running, parallel)}  {names}")
+                names = "; ".join(cell.title for cell in running)
+                show(done + ended, f"{_left(pace, waiting, running, parallel)}: {names}")
                 time.sleep(_LOOK)
         except BaseException:
             _stop(list(running.values()))

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 from genagent_data import PictureStore
-from genagent_rollout import AnswerFolder
 from genagent_study.cell import Made
 from genagent_tracking.step_figures import read_figures
 from genagent_worlds import Outcome, read_outcomes
@@ -105,6 +104,8 @@ class Result:
         return Answers.of(read_outcomes(path, PictureStore(self.folder / "pictures")))
 
     def _scored(self, digest: str) -> Answers:
+        from genagent_rollout import AnswerFolder  # torch comes with it: seconds
+
         out = self.cell_folder / "out"
         [report] = (out / "cells").glob(f"{digest}-*.json")
         rows = json.loads(report.read_text(encoding="utf-8"))["requests"]
