@@ -22,6 +22,8 @@ def pattern(*values: float) -> Pattern:
         ((0.3, -0.1), "does not show"),  # of two none may be
         ((0.3,), "shows weakly"),
         ((0.0, 0.0, 0.0), "does not show"),
+        ((0.1, 0.1, 0.1, 0.1, 0.1), "shows weakly"),  # alike, as by signs 1 of 16
+        ((0.1,) * 6, "shows"),
     ],
     ids=str,
 )
@@ -45,9 +47,8 @@ def test_the_sentence_says_what_chance_would_take():
     assert known.sentence() == (
         "It helps: shows, +11.3 points [+5.1, +17.6] over 3 seeds, above 0 in 3 of them. "
         "Of 3 requests 2 were won and 1 lost (exact McNemar p = 1, given these trainings). "
-        "To be chance, there would have to be no difference at all and 3 seeds would still have to "
-        "average 11.3 points or more to one side, 7.8 standard errors from 0 (p = 0.016), and all "
-        "3 to fall to that side (p = 0.25)."
+        "To be chance, there is no difference at all, and yet 3 seeds average that much or more to "
+        "one side (p = 0.016), and all 3 of them lie on it (p = 0.25)."
     )
 
 

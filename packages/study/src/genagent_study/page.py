@@ -65,7 +65,7 @@ def write_page(
         title=title,
         study=study,
         sections=[(section, shown.get(section.name), seeds[section.name]) for section in sections],
-        patterns=len(patterns),
+        counts={mark: n for mark in MARKS if (n := sum(one.verdict == mark for one in patterns))},
         by_chance=f"{len(patterns) / 40:.1f}",
         failures=failures,
         marks=MARKS,

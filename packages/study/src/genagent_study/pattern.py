@@ -13,9 +13,10 @@ Verdict = Literal["shows", "shows weakly", "does not show", "shows the opposite"
 class Pattern:
     """A claim that one figure is above another.
 
-    - shows: the 95 % interval over seeds is above 0.
-    - shows weakly: it is not, but the mean is, and at most one seed of three or more is not.
-    - shows the opposite: the interval is below 0.
+    - shows: the mean is above 0, and so is its 95 % interval over seeds. Where all seeds are alike
+      the interval is a point and proves nothing: then p of the signs has to be below .05.
+    - shows weakly: not so, but the mean is, and at most one seed of three or more is not.
+    - shows the opposite: the claim turned around shows.
     - does not show: anything else.
 
     Example: ``Pattern(claim="The agent beats the tool alone", measured=difference.by_seed)``
@@ -33,14 +34,12 @@ class Pattern:
 
     @property
     def verdict(self) -> Verdict:
-        low, high = self.measured.interval
-        if low > 0:
-            return "shows"
-        if high < 0:
-            return "shows the opposite"
-        against = self.measured.n - self.measured.agreeing(1)
-        allowed = 1 if self.measured.n > 2 else 0
-        return "shows weakly" if self.measured.value > 0 and against <= allowed else "does not show"
+        measured = self.measured
+        if measured.p_value < 0.05:
+            return "shows" if measured.value > 0 else "shows the opposite"
+        against = measured.n - measured.agreeing(1)
+        allowed = 1 if measured.n > 2 else 0
+        return "shows weakly" if measured.value > 0 and against <= allowed else "does not show"
 
     @property
     def figure(self) -> str:
@@ -56,25 +55,19 @@ class Pattern:
         measured, n = self.measured, self.measured.n
         if n < 2:
             return "One seed cannot tell it from chance."
-        mean, high = self._number(abs(measured.value)), self._number(measured.interval[1])
-        unit = " points" if self.in_percent else ""
+        high = measured.interval[1]
         if self.verdict == "does not show":
-            return (
-                f"A true difference of up to {high}{unit} could have hidden from {n} seeds by "
-                "chance; a larger one not."
-                if measured.interval[1] > 0
-                else ""
+            unit = " points" if self.in_percent else ""
+            hidden = (
+                f"A true difference of up to {self._number(high)}{unit} could have hidden from {n} "
+                "seeds by chance; a larger one could not."
             )
+            return hidden if high > 0 else ""
         side = 1 if measured.value > 0 else -1
-        said = (
-            f"To be chance, there would have to be no difference at all and {n} seeds would still "
-            f"have to average {mean.lstrip('+')}{unit} or more to one side, "
-            f"{abs(measured.value) / max(measured.error, 1e-12):.1f} standard errors from 0 "
-            f"(p = {_p(measured.p_value)})"
-        )
+        how = [f"{n} seeds average that much or more to one side (p = {_p(measured.p_value)})"]
         if measured.agreeing(side) == n:
-            said += f", and all {n} to fall to that side (p = {_p(measured.sign_p_value)})"
-        return f"{said}."
+            how.append(f"all {n} of them lie on it (p = {_p(measured.sign_p_value)})")
+        return f"To be chance, there is no difference at all, and yet {', and '.join(how)}."
 
     @property
     def requests(self) -> str:

@@ -74,12 +74,14 @@ class Section:
 
 
 def percent(figure: OverSeeds) -> str:
-    """Example: ``76.4 [74.0, 78.8]``"""
-    return number(OverSeeds(values=tuple(100 * one for one in figure.values)), digits=1)
+    """Of shares. Example: ``76.4 [74.0, 78.8]``"""
+    low, high = figure.interval
+    interval = f" [{100 * max(low, 0):.1f}, {100 * min(high, 1):.1f}]" if figure.n > 1 else ""
+    return f"{100 * figure.value:.1f}{interval}"
 
 
 def points(figure: OverSeeds) -> str:
-    """The same of a difference. Example: ``+12.3 [+8.0, +16.6]``"""
+    """Of differences of shares. Example: ``+12.3 [+8.0, +16.6]``"""
     return number(OverSeeds(values=tuple(100 * v for v in figure.values)), digits=1, sign="+")
 
 
