@@ -7,8 +7,8 @@
 
 Five seeds are about 35 cells: 80 minutes on two cores, half of it where they have AVX-512;
 ``--quick`` takes ten minutes with two seeds, and proves nothing. Cells are kept in ``--out``: the
-same command goes on after any end, and another does only what changed. Words after ``--`` are
-options of every cell.
+same command goes on after any end, and another does only what changed. Words after ``--`` are a
+preset and options of every cell, which both scripts know.
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -82,8 +82,10 @@ class ReproduceConfig:
     """Held-out requests of an evaluation; 270, with --quick 81."""
     reward: tuple[str, ...] = ("zero",)
     """How the agent is trained that the page calls rl: what a single picture earns as pair reward
-    (zero is the paper's words), and other options of --reward as name=value or, without one,
+    (zero is the paper's words), and other options of --reward as name=value or, without one, as
     name= (if_passed lambda-failed=0.2)."""
+    training: tuple[str, ...] = ()
+    """Options of rl_flux.py for every training, likewise (lr=1e-4 samples=16)."""
     parallel: int = 2
     """Cells side by side, one thread each."""
     out: Path = Path("reproduced")
@@ -114,16 +116,26 @@ class ReproduceConfig:
             seeds=tuple(range(self.seeds or seeds)),
             steps=self.steps or steps,
             held_out=self.held_out or held_out,
-            reward=tuple(word for told in self.reward for word in _option(told)),
+            reward=_options(
+                *(
+                    f"reward.{told}" if "=" in told else f"reward.single-round={told}"
+                    for told in self.reward
+                )
+            ),
+            training=_options(*self.training),
             quick=self.quick,
         )
 
 
-def _option(told: str) -> tuple[str, ...]:
-    name, equals, value = told.partition("=")
-    if not equals:
-        return "--reward.single-round", told
-    return (f"--reward.{name}", value) if value else (f"--reward.{name}",)
+def _options(*told: str) -> tuple[str, ...]:
+    """``name=value`` as a command line has it, and ``name=`` as a flag."""
+    words: list[str] = []
+    for one in told:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise ValueError(f"training is {one!r}; wants name=value, or name= for a flag")
+        words += [f"--{name}", value] if value else [f"--{name}"]
+    return tuple(words)
 
 
 def main(config: ReproduceConfig, options: Sequence[str]) -> int:

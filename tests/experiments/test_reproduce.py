@@ -39,12 +39,21 @@ def test_a_second_run_does_only_what_changed(tmp_path: Path):
     assert json.loads(summary.read_text())["tables"] == figures["tables"]
     assert starts(tmp_path) == [1, 1]
 
-    planned = run("reproduce.py", tmp_path, *SMALL, "--plan", "--", "smoke", "--lr", "1e-3")
+    planned = run(
+        "reproduce.py", tmp_path, *SMALL, "--plan", "--training", "lr=1e-3", "--", "smoke"
+    )
     assert "2 cells: 0 kept, 2 to run" in planned.stdout  # what the first makes is another
 
 
-def test_bad_input_is_a_line(tmp_path: Path):
-    done = run("reproduce.py", tmp_path, "--seeds", "0")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: seeds is 0; wants 1 or more\n"
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--seeds", "0"), "seeds is 0; wants 1 or more"),
+        (("--training", "lr"), "training is 'lr'; wants name=value, or name= for a flag"),
+    ],
+    ids=["seeds", "training"],
+)
+def test_bad_input_is_a_line(tmp_path: Path, words: tuple[str, str], line: str):
+    done = run("reproduce.py", tmp_path, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
     assert list(tmp_path.iterdir()) == []

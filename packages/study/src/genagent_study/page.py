@@ -121,6 +121,7 @@ def _about(study: Study, used: Mapping[Cell, Result], code: str) -> dict[str, st
         "seeds": ", ".join(map(str, study.seeds)),
         "steps of RL": str(study.steps),
         "held-out requests a seed": str(study.held_out),
+        "options of every training": " ".join(study.training) or "none",
         "options of every cell": " ".join((*study.subject.preset, *study.subject.options))
         or "none",
     }

@@ -45,6 +45,8 @@ class Study:
     reward: tuple[str, ...] = ("--reward.single-round", "zero")
     """Options of the reward that *rl* is trained by; by default the paper's words, by which one
     picture earns no pair reward."""
+    training: tuple[str, ...] = ()
+    """Options of every training besides."""
     quick: bool = False
     """Too small to prove anything; the page says so."""
 
@@ -73,7 +75,7 @@ class Study:
         minutes = 0.3 + 0.27 * self.steps + 2 * 0.95 * self.held_out / 450
         return Cell(
             script="rl_flux.py",
-            options=(*words, *options, *subject.options),
+            options=(*words, *self.training, *options, *subject.options),
             seed=seed,
             title=f"{name}, seed {seed}",
             minutes=minutes,
