@@ -83,8 +83,8 @@ def keep_evaluation(
         for one in found:
             row = {"trajectory": trajectory_to_row(one.trajectory), "turns": [], "seed": 0}
             answers.append(json.dumps(row | {"seconds": 0.1}))
-            counts = max(one.passed) if strategy == "best-of" else one.passed[-1]
-            scores = ", ".join(f"{passed:g}" for passed in one.passed)
+            counts = True in one.passed if strategy == "best-of" else one.passed[-1] is True
+            scores = ", ".join("1" if right else "0" for right in one.passed)
             rows.append({"id": one.request.id, "score": float(counts), "all scores": scores})
         (out / "cells" / digest / "answers.jsonl").write_text("\n".join(answers) + "\n")
         (out / "cells" / f"{digest}-judge.json").write_text(json.dumps({"requests": rows}))

@@ -11,7 +11,6 @@ folder, and the old one waits for the change to be taken back.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from genagent_data import write_text
 from genagent_study.cell import Cell, Here, Made
 from genagent_study.machine import processor
 from genagent_study.result import Result
+from genagent_tracking.provenance import source_tags
 
 RUNS = "runs"
 
@@ -137,16 +137,12 @@ class CellStore:
         return commit()
 
 
-def commit(directory: Path | None = None) -> str:
-    """Of the working directory, with ``+`` where something in it is not committed; empty where
-    there is none."""
-    said = []
-    for words in (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "-uno"]):
-        done = subprocess.run(["git", *words], cwd=directory, capture_output=True, text=True)
-        if done.returncode:
-            return ""
-        said.append(done.stdout.strip())
-    return said[0] + ("+" if said[1] else "")
+def commit() -> str:
+    """Of the code that runs, with ``+`` where something in it is not committed; empty where that is
+    not known."""
+    tags = source_tags(Path(__file__).parent)
+    known = tags.get("mlflow.source.git.commit", "")[:10]
+    return known + "+" * (tags.get("git.dirty") == "true")
 
 
 def _finished(folder: Path) -> str:
