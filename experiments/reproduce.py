@@ -36,7 +36,7 @@ from genagent_tracking import (
 )
 
 SectionName = Literal[
-    "table1", "strategies", "table5", "figure4", "figure5", "figure6", "withholding"
+    "table1", "strategies", "table5", "figure4", "figure5", "figure6", "withholding", "rewards"
 ]
 PAPER: tuple[SectionName, ...] = (
     "table1",
@@ -86,6 +86,9 @@ class ReproduceConfig:
     name= (if_passed lambda-failed=0.2)."""
     training: tuple[str, ...] = ()
     """Options of rl_flux.py for every training, likewise (lr=1e-4 samples=16)."""
+    variants: tuple[str, ...] = ("none", "if_passed", "literal", "zero")
+    """Rewards of the section rewards, options of one with commas (zero,lambda-failed=0.2); each is
+    held against the first."""
     parallel: int = 2
     """Cells side by side, one thread each."""
     out: Path = Path("reproduced")
@@ -100,6 +103,8 @@ class ReproduceConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wants 1 or more")
+        if not self.variants or len(set(self.variants)) < len(self.variants):
+            raise ValueError(f"variants is {self.variants}; wants one or more, each once")
         if not self.sections or len(set(self.sections)) < len(self.sections):
             raise ValueError(f"sections is {self.sections}; wants one or more, each once")
 
@@ -116,15 +121,16 @@ class ReproduceConfig:
             seeds=tuple(range(self.seeds or seeds)),
             steps=self.steps or steps,
             held_out=self.held_out or held_out,
-            reward=_options(
-                *(
-                    f"reward.{told}" if "=" in told else f"reward.single-round={told}"
-                    for told in self.reward
-                )
-            ),
+            reward=_reward(*self.reward),
+            variants={told: _reward(*told.split(",")) for told in self.variants},
             training=_options(*self.training),
             quick=self.quick,
         )
+
+
+def _reward(*told: str) -> tuple[str, ...]:
+    """Options of a reward; a bare word says what a single picture earns."""
+    return _options(*(f"reward.{one if '=' in one else f'single-round={one}'}" for one in told))
 
 
 def _options(*told: str) -> tuple[str, ...]:
@@ -150,6 +156,7 @@ def main(config: ReproduceConfig, options: Sequence[str]) -> int:
             study_of.FIGURE5,
             study_of.FIGURE6,
             study_of.WITHHOLDING,
+            study_of.REWARDS,
         )
     }
     study, sections = config.study(options), [known[name] for name in config.sections]
@@ -162,6 +169,7 @@ def main(config: ReproduceConfig, options: Sequence[str]) -> int:
     if config.plan:
         return 0
     config.out.mkdir(parents=True, exist_ok=True)
+    page = config.out / "reproduce.html"
     with lock_folder(config.out):
         failures = study_of.run_cells(
             plan.missing,
@@ -171,12 +179,19 @@ def main(config: ReproduceConfig, options: Sequence[str]) -> int:
             parallel=config.parallel,
             done=len(plan.kept),
         )
-        page, results = config.out / "reproduce.html", store.results(list(plan.cells))
-        title = "GenAgent in the miniature"
-        figures = study_of.write_page(
-            page, study, sections, results, failures, title=title, code=code
-        )
-        write_text(config.out / "summary.json", json.dumps(figures, indent=2))
+        try:
+            figures = study_of.write_page(
+                page,
+                study,
+                sections,
+                store.results(list(plan.cells)),
+                failures,
+                title="GenAgent in the miniature",
+                code=code,
+            )
+            write_text(config.out / "summary.json", json.dumps(figures, indent=2))
+        except (ValueError, OSError) as error:
+            stop([error], 1)
     for section in sections:
         for pattern in figures["patterns"].get(section.name, ()):
             print_line(f"{section.name}: {pattern['claim']}: {pattern['verdict']}")

@@ -26,6 +26,8 @@ def test_a_second_run_does_only_what_changed(tmp_path: Path):
         "Two rounds beat one",
         "Three rounds beat two",
     ]
+    # The same requests in the training's evaluation and in evaluate.py's.
+    assert all("Of 9 requests" in one["sentence"] for one in figures["patterns"]["figure5"])
     [table] = figures["tables"]["figure5"]
     drawn = [float(row["pictures drawn"]) for row in table["rows"]]
     assert drawn[0] <= 1 <= drawn[1] <= drawn[2] <= 3

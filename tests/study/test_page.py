@@ -13,6 +13,7 @@ from genagent_study import (
     FIGURE4,
     FIGURE5,
     FIGURE6,
+    REWARDS,
     STRATEGIES,
     TABLE1,
     TABLE5,
@@ -26,13 +27,19 @@ from genagent_study import (
     write_page,
 )
 
-SECTIONS = (TABLE1, STRATEGIES, TABLE5, FIGURE4, FIGURE5, FIGURE6, WITHHOLDING)
+SECTIONS = (TABLE1, STRATEGIES, TABLE5, FIGURE4, FIGURE5, FIGURE6, WITHHOLDING, REWARDS)
 CODE = "c0de0001"
 
 
 def study_of(*seeds: int, quick: bool = False) -> Study:
     subject = Subject(base="base", cold_start="sft", tool="flux-mini", other_tools=("sana-mini",))
-    return Study(subject=subject, seeds=seeds, steps=4, held_out=8, quick=quick)
+    variants = {"none": reading("none"), "zero, harsh": (*reading("zero"), "--reward.format", "-1")}
+    sizes = {"seeds": seeds, "steps": 4, "held_out": 8, "quick": quick}
+    return Study(subject=subject, variants=variants, **sizes)
+
+
+def reading(name: str) -> tuple[str, str]:
+    return "--reward.single-round", name
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +89,15 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "rl without the pair reward 83.3 [65.4, 100.0]",
         "Under zero the bonus goes to failed first pictures, not to passed ones: shows, +0.2",
         "0.210 [0.185, 0.235] 0.010",
+        "zero, harsh: better first pictures than none: does not show, -37.5 points",
+        # 5 of 6, 5 of 5 and 5 of 5, against 1 of 3, 1 of 2 and 1 of 2.
+        "zero, harsh: more failed first pictures mended than by none: shows weakly, +50.0 points",
         "c0de0001",
         "x86_64",
     ):
         assert words in page.text, words
-    assert len(page.all("table")) == 12
-    assert len(page.all("img")) == 7
+    assert len(page.all("table")) == 13
+    assert len(page.all("img")) == 8
     assert [one.get("id") for one in page.all("section")] == [one.name for one in SECTIONS]
     assert "quick" not in page.text and "other code" not in page.text
     [claim] = [one for one in figures["patterns"]["strategies"] if "tool alone" in one["claim"]]
@@ -115,7 +125,7 @@ def test_a_quick_page_says_so_everywhere(kept, tmp_path):
 def test_what_is_missing_is_said_and_the_rest_is_shown(kept, tmp_path):
     study = study_of(0, 1, 2, 3)
     plan = make_plan(study, SECTIONS, kept, parallel=1)
-    assert plan.line().startswith("36 cells: 27 kept, 9 to run, 1 side by side; about ")
+    assert plan.line().startswith("40 cells: 30 kept, 10 to run, 1 side by side; about ")
     failed = Failure(cell=plan.missing[0], why="<script>no disk</script>")
     how = {"failures": [failed], "code": "c0de0002"}
     page, figures = page_of(kept, study, tmp_path / "page.html", TABLE1, **how)
@@ -124,7 +134,7 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(kept, tmp_path):
     assert "6 of the cells were computed by other code than this page" in page.text
     assert figures["failed"] == [{"cell": failed.cell.title, "why": failed.why}]
     nothing, _ = page_of(kept, study_of(7), tmp_path / "nothing.html")
-    assert nothing.text.count("No seed has all of its cells: there is nothing to show.") == 7
+    assert nothing.text.count("No seed has all of its cells: there is nothing to show.") == 8
 
 
 def test_one_seed_has_no_interval(kept, tmp_path):
@@ -141,7 +151,7 @@ def test_a_browser_shows_it_with_all_its_pictures(whole):
         page.on("request", lambda request: said.append(request.url))
         page.goto(path.as_uri())
         widths = page.evaluate("[...document.images].map(one => one.naturalWidth)")
-        assert len(widths) == 7 and min(widths) > 600
+        assert len(widths) == 8 and min(widths) > 600
         beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(beyond) == 0
         page.set_viewport_size({"width": 390, "height": 800})

@@ -8,7 +8,7 @@ from .pattern import Pattern
 from .plan import Plan, make_plan
 from .queue import Failure, run_cells
 from .result import Answers, Result
-from .sections import FIGURE4, FIGURE5, FIGURE6, STRATEGIES, TABLE1, TABLE5, WITHHOLDING
+from .sections import FIGURE4, FIGURE5, FIGURE6, REWARDS, STRATEGIES, TABLE1, TABLE5, WITHHOLDING
 from .shown import Example, Plot, Section, Shown, Table
 from .store import CellStore
 from .study import Study, Subject
@@ -17,6 +17,7 @@ __all__ = [
     "FIGURE4",
     "FIGURE5",
     "FIGURE6",
+    "REWARDS",
     "STRATEGIES",
     "TABLE1",
     "TABLE5",

@@ -33,9 +33,9 @@ class Answers:
 
     @property
     def rounds(self) -> float:
-        """Pictures an attempt."""
+        """Pictures an attempt, of those that no failed tool has ended."""
         drawn = [len(one.passed) for one in self.outcomes.values() if not one.tool_failed]
-        return sum(drawn) / len(drawn)
+        return sum(drawn) / max(len(drawn), 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Who and what is studied, and how much of it; sections take their cells from it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from genagent_study.cell import Cell, Here, Made
 
@@ -47,6 +48,9 @@ class Study:
     picture earns no pair reward."""
     training: tuple[str, ...] = ()
     """Options of every training besides."""
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Options of rewards to set side by side, by name; the first is what others are held
+    against."""
     quick: bool = False
     """Too small to prove anything; the page says so."""
 
