@@ -11,7 +11,12 @@ COMMANDS = [
     *(["rl_flux.py"], ["rl_flux.py", "flux-7b"], ["sft.py"], ["sft.py", "qwen2.5-vl-7b"]),
     *(["synthesize.py"], ["synthesize.py", "qwen-teachers"], ["evaluate.py"]),
     *(["evaluate.py", "flux-7b"], ["generate.py"], ["generate.py", "flux-7b"], ["serve_agent.py"]),
-    *(["serve_agent.py", "flux-7b"], ["build_miniworld.py"], ["convert_records.py"]),
+    *(
+        ["serve_agent.py", "flux-7b"],
+        ["build_miniworld.py"],
+        ["convert_records.py"],
+        ["reproduce.py"],
+    ),
 ]
 
 

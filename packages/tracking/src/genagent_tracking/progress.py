@@ -248,6 +248,14 @@ def answer_progress(title: str, total: int | None = None) -> Iterator[Callable[[
 
 
 @contextmanager
+def work_progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int, str], None]]:
+    """Shows how many parts of some work are done while the block runs, and what is said of them;
+    of unequal parts who runs them knows better than a count how long the rest will take."""
+    with _shown(title, total, done=done, clocked=False) as bar:
+        yield lambda done, said: bar.update(done, total, said)
+
+
+@contextmanager
 def funnel_progress(total: int | None) -> Iterator[Callable[[Funnel], None]]:
     """Shows, stage by stage, how many have come through and why others have not; without a
     terminal, a plain line every tenth of the way.

@@ -1,0 +1,56 @@
+"""Two ways to answer the same requests, seed by seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_worlds import PairedDifference, paired_difference, rate
+
+Marks = Mapping[str, bool | None]
+"""By request, whether it was answered rightly; None where that is not known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """How much more often one is right than the other on the same requests."""
+
+    by_seed: OverSeeds
+    requests: PairedDifference
+    """Of the requests of all seeds: exact for these requests and these trainings, and blind to how
+    other trainings would differ."""
+
+    @property
+    def requests_p_value(self) -> float:
+        """Exact McNemar test, two-sided."""
+        from scipy.stats import binomtest
+
+        won, lost = self.requests.second_only, self.requests.first_only
+        return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference:
+    """Second minus first of each seed, on the requests that both know an end of.
+
+    Raises:
+        ValueError: a seed's two share no request.
+    """
+    seeds = []
+    for one, other in pairs:
+        shared = [(one[id], other[id]) for id in one if id in other]
+        if not (known := paired_difference(shared)).trials:
+            raise ValueError("a paired difference wants requests that both have answered")
+        seeds.append(known)
+    return Difference(
+        by_seed=over_seeds([known.value for known in seeds]),
+        requests=PairedDifference(
+            both=sum(known.both for known in seeds),
+            first_only=sum(known.first_only for known in seeds),
+            second_only=sum(known.second_only for known in seeds),
+            neither=sum(known.neither for known in seeds),
+        ),
+    )
+
+
+def share(marks: Marks) -> float:
+    """Of those that are right among those that are known."""
+    return rate(list(marks.values())).value

@@ -1,0 +1,21 @@
+"""The sections of studies, one file each."""
+
+from genagent_study.sections.figure4 import FIGURE4
+from genagent_study.sections.figure5 import FIGURE5
+from genagent_study.sections.figure6 import FIGURE6
+from genagent_study.sections.rewards import REWARDS
+from genagent_study.sections.strategies import STRATEGIES
+from genagent_study.sections.table1 import TABLE1
+from genagent_study.sections.table5 import TABLE5
+from genagent_study.sections.withholding import WITHHOLDING
+
+__all__ = [
+    "FIGURE4",
+    "FIGURE5",
+    "FIGURE6",
+    "REWARDS",
+    "STRATEGIES",
+    "TABLE1",
+    "TABLE5",
+    "WITHHOLDING",
+]

@@ -1,0 +1,109 @@
+"""Rewards side by side: what each makes of the agent, against the first of them."""
+
+from collections.abc import Sequence
+
+from genagent_study.cell import Cell
+from genagent_study.over_seeds import over_seeds
+from genagent_study.paired import difference, share
+from genagent_study.pattern import Pattern
+from genagent_study.plots import draw_points
+from genagent_study.result import Answers
+from genagent_study.sections.strategies import against, in_percent
+from genagent_study.sections.table5 import minus
+from genagent_study.sections.withholding import repair
+from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
+from genagent_study.study import Study
+from genagent_worlds import conduct, rate
+
+ABOUT = (
+    "Trainings that differ in the reward alone, each against the first one on the same requests. "
+    "Repair is success on the requests whose own first picture failed; agreement is how often the "
+    "agent, by what it did next, was right about a picture."
+)
+
+
+def cells(study: Study, seed: int) -> list[Cell]:
+    return [
+        study.trained(f"rl, {name}", *options, seed=seed)
+        for name, options in study.variants.items()
+    ]
+
+
+def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
+    trained = {seed: dict(zip(study.variants, cells(study, seed), strict=True)) for seed in seeds}
+    after = {name: [results[trained[s][name]].after for s in seeds] for name in study.variants}
+    usual, *others = after
+    answers = {
+        study.subject.cold_start: [results[trained[s][usual]].before for s in seeds],
+        **after,
+    }
+    mended = {name: over_seeds(list(map(repair, found))) for name, found in answers.items()}
+    patterns = []
+    for name in others:
+        firsts = difference(
+            [(a.first, b.first) for a, b in zip(after[usual], after[name], strict=True)]
+        )
+        patterns += [
+            against(after[usual], after[name], f"{name}: better last pictures than {usual}"),
+            Pattern(
+                claim=f"{name}: better first pictures than {usual}",
+                measured=firsts.by_seed,
+                pairs=firsts,
+            ),
+            Pattern(
+                claim=f"{name}: more failed first pictures mended than by {usual}",
+                measured=minus(mended[name], mended[usual]),
+            ),
+        ]
+    return Shown(
+        about=ABOUT,
+        patterns=patterns,
+        plots=[
+            Plot(
+                title="success by reward",
+                png=draw_points(
+                    {
+                        name: {
+                            "the last picture": in_percent(
+                                over_seeds([share(a.success) for a in found])
+                            ),
+                            "the first picture": in_percent(
+                                over_seeds([share(a.first) for a in found])
+                            ),
+                            "repair": in_percent(mended[name]),
+                        }
+                        for name, found in answers.items()
+                    },
+                    unit="percent",
+                ),
+            )
+        ],
+        tables=[
+            Table(
+                title=f"with {study.subject.tool}, percent",
+                rows=[
+                    {
+                        "reward": name,
+                        "last picture": percent(over_seeds([share(a.success) for a in found])),
+                        "first picture": percent(over_seeds([share(a.first) for a in found])),
+                        "repair": percent(mended[name]),
+                        "over-reflection": percent(over_seeds(list(map(_spoilt, found)))),
+                        "agreement": percent(over_seeds(list(map(_agreement, found)))),
+                        "pictures": number(over_seeds([a.rounds for a in found])),
+                    }
+                    for name, found in answers.items()
+                ],
+            )
+        ],
+    )
+
+
+def _spoilt(answers: Answers) -> float:
+    return conduct(list(answers.outcomes.values())).over_reflection.value
+
+
+def _agreement(answers: Answers) -> float:
+    return rate([said for one in answers.outcomes.values() for said in one.agreements]).value
+
+
+REWARDS = Section(name="rewards", title="Rewards side by side", cells=cells, show=show)

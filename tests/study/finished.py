@@ -1,0 +1,163 @@
+"""Cells as runs and evaluations leave them, made by hand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from genagent_data import PictureStore, Request, Round, Trajectory, trajectory_to_row
+from genagent_study import Cell, CellStore, Made, Study
+from genagent_tracking.step_figures import StepFigures
+from genagent_worlds import Outcome, write_outcomes
+
+Passed = Sequence[Sequence[bool]]
+"""Of each request, whether each of its pictures is right."""
+
+
+def outcomes(
+    pictures: PictureStore, passed: Passed, *, words: str = "", broken: int = 0
+) -> list[Outcome]:
+    """Of requests 0, 1, …; the first ``broken`` of them end with words that break the protocol.
+
+    Args:
+        words: what the agent asks the tool for; the request itself by default.
+    """
+    picture = pictures.put(Image.new("RGB", (8, 8), (90, 120, 200)))
+    found = []
+    for number, right in enumerate(passed):
+        prompt = f"<b>{number}</b> red circles"
+        rounds = tuple(
+            Round(thinking="t", tool_prompt=words or prompt, picture=picture, judgement="j")
+            for _ in right
+        )
+        trajectory = Trajectory(
+            request=Request(id=f"held-out-{number}", prompt=prompt, task="count"),
+            rounds=rounds,
+            answer="done",
+            ending="format_error" if number < broken else "answer",
+        )
+        found.append(Outcome(trajectory=trajectory, passed=tuple(right), source="truth"))
+    return found
+
+
+def keep_run(
+    store: CellStore,
+    cell: Cell,
+    *,
+    before: Passed,
+    after: Passed,
+    figures: Mapping[str, Sequence[float]],
+) -> None:
+    """A cell of ``rl_flux.py`` that has finished."""
+    run = store.path(cell) / "runs" / "rl_flux-1"
+    pictures = PictureStore(run / "pictures")
+    steps = len(next(iter(figures.values())))
+    write_outcomes(run / "evaluation-000000.jsonl", outcomes(pictures, before))
+    after_learning = outcomes(pictures, after, words="circles, each of them in a place of its own")
+    write_outcomes(run / f"evaluation-{steps:06d}.jsonl", after_learning)
+    kept = StepFigures(run)
+    for step in range(steps):
+        kept.add({name: values[step] for name, values in figures.items()}, step + 1)
+    kept.close()
+    _finish(store, cell, run, {"steps": steps})
+
+
+def keep_evaluation(
+    store: CellStore, cell: Cell, ways: Mapping[tuple[str | None, str, str, int], Passed]
+) -> None:
+    """A cell of ``evaluate.py`` that has finished.
+
+    Args:
+        ways: by policy, tool, strategy and rounds.
+    """
+    out = store.path(cell) / "out"
+    cells = []
+    for number, ((policy, tool, strategy, rounds), passed) in enumerate(ways.items()):
+        digest = f"digest{number}"
+        found = outcomes(
+            PictureStore(out / "pictures"), passed, broken=2 if policy == "base" else 0
+        )
+        (out / "cells" / digest).mkdir(parents=True)
+        answers, rows = [], []
+        for one in found:
+            row = {"trajectory": trajectory_to_row(one.trajectory), "turns": [], "seed": 0}
+            answers.append(json.dumps(row | {"seconds": 0.1}))
+            counts = True in one.passed if strategy == "best-of" else one.passed[-1] is True
+            scores = ", ".join("1" if right else "0" for right in one.passed)
+            rows.append({"id": one.request.id, "score": float(counts), "all scores": scores})
+        (out / "cells" / digest / "answers.jsonl").write_text("\n".join(answers) + "\n")
+        (out / "cells" / f"{digest}-judge.json").write_text(json.dumps({"requests": rows}))
+        about = {"policy": policy, "tool": tool, "strategy": strategy, "rounds": rounds}
+        cells.append(about | {"answers": digest})
+    _finish(store, cell, store.path(cell) / "runs" / "evaluate-1", {"cells": cells})
+
+
+def _finish(store: CellStore, cell: Cell, run: Path, figures: Mapping[str, object]) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    summary = run / "summary.json"
+    summary.write_text(json.dumps({"status": "finished", "seconds": 60.0, **figures}))
+    store.keep(cell, summary, seconds=1.0)
+
+
+RIGHT, MENDED, WRONG, SPOILT = (True,), (False, True), (False, False), (True, False)
+
+
+def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> None:
+    """Each of these cells with figures of its kind, a request more or less right by seed.
+
+    Of 8 requests base gets 2 right, the cold start 5 (2 at once), rl 6 (1 at once) and rl without
+    pairs 6 (5 at once), and seeds from 1 on one request more in ``after`` than seed 0.
+    """
+    base = [RIGHT, RIGHT, *[WRONG] * 6]
+    cold_start = [RIGHT, RIGHT, *[MENDED] * 3, *[WRONG] * 3]
+    for cell in cells:
+        more = [RIGHT] if cell.seed else [WRONG]
+        paid = [MENDED, RIGHT, *[MENDED] * 4, SPOILT, *more]
+        unpaid = [RIGHT, *[RIGHT] * 4, MENDED, WRONG, *more]
+        options = [one for one in cell.options if isinstance(one, str)]
+        made = any(isinstance(one, Made) for one in cell.options)
+        if cell.script == "rl_flux.py":
+            is_paid = options[options.index("--reward.single-round") + 1] == "zero"
+            figures = {
+                "agent/reward": [0.2, 0.3, 0.4, 0.5 + 0.1 * cell.seed],
+                "agent/rounds": [1.5, 1.5, 1.6, 1.8 if is_paid else 1.2],
+                "agent/success": [0.5, 0.6, 0.7, 0.8],
+                "agent/first_success": [0.4, 0.4, 0.3, 0.2 if is_paid else 0.7],
+                "reward/pair_after_failed_first": [0.05, 0.1, 0.1, 0.2 + 0.01 * cell.seed],
+                "reward/pair_after_passed_first": [0.01, 0.01, 0.01, 0.01],
+            }
+            after = paid if is_paid else unpaid
+            keep_run(store, cell, before=cold_start, after=after, figures=figures)
+            continue
+        words = dict(_lists(options))
+        ways = {}
+        for tool in words["--tools"]:
+            for strategy in words["--strategy"]:
+                for rounds in map(
+                    int, words["--rounds"] if strategy in ("agent", "workflow") else "1"
+                ):
+                    policy = None
+                    if strategy == "agent":
+                        policy = "/kept/policy" if made else words["--policies"][0]
+                    passed = {
+                        "plain": [RIGHT, *[(False,)] * 7],
+                        "rewrite": [RIGHT, RIGHT, *[(False,)] * 6],
+                        "best-of": [RIGHT, (True, False), *[WRONG] * 6],
+                        "workflow": [RIGHT, *[MENDED] * 3, SPOILT, *[WRONG] * 3],
+                        "agent": base if policy == "base" else paid if rounds > 1 else cold_start,
+                    }[strategy]
+                    number = 2 if strategy == "best-of" else rounds
+                    ways[policy, tool, strategy, number] = passed
+        keep_evaluation(store, cell, ways)
+
+
+def _lists(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Each option with the values behind it."""
+    found: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            found.append((word, []))
+        else:
+            found[-1][1].append(word)
+    return found

@@ -1,0 +1,159 @@
+"""The page of a study whose cells were made by hand, read as a browser reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.browser import browsing
+from tests.study.cells import store
+from tests.study.finished import keep_everything
+from tests.tracking.test_report import Parsed
+
+from genagent_study import (
+    FIGURE4,
+    FIGURE5,
+    FIGURE6,
+    REWARDS,
+    STRATEGIES,
+    TABLE1,
+    TABLE5,
+    WITHHOLDING,
+    CellStore,
+    Failure,
+    Section,
+    Study,
+    Subject,
+    make_plan,
+    write_page,
+)
+
+SECTIONS = (TABLE1, STRATEGIES, TABLE5, FIGURE4, FIGURE5, FIGURE6, WITHHOLDING, REWARDS)
+CODE = "c0de0001"
+
+
+def study_of(*seeds: int, quick: bool = False) -> Study:
+    subject = Subject(base="base", cold_start="sft", tool="flux-mini", other_tools=("sana-mini",))
+    variants = {"none": reading("none"), "zero, harsh": (*reading("zero"), "--reward.format", "-1")}
+    sizes = {"seeds": seeds, "steps": 4, "held_out": 8, "quick": quick}
+    return Study(subject=subject, variants=variants, **sizes)
+
+
+def reading(name: str) -> tuple[str, str]:
+    return "--reward.single-round", name
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> CellStore:
+    """All cells of seeds 0 to 2."""
+    kept, study = store(tmp_path_factory.mktemp("study")), study_of(0, 1, 2)
+    keep_everything(kept, study, make_plan(study, SECTIONS, kept, parallel=1).missing)
+    return kept
+
+
+def page_of(
+    kept: CellStore, study: Study, path: Path, *sections: Section, **given
+) -> tuple[Parsed, dict]:
+    wanted = sections or SECTIONS
+    plan = make_plan(study, wanted, kept, parallel=1)
+    known = {"failures": [], "title": "A study", "code": CODE} | given
+    figures = write_page(path, study, wanted, plan.kept, **known)
+    json.dumps(figures)
+    return Parsed(path.read_text(encoding="utf-8")), figures
+
+
+@pytest.fixture(scope="module")
+def whole(kept: CellStore) -> tuple[Path, Parsed, dict]:
+    """The page of all sections, and its figures."""
+    path = kept.folder.parent / "page.html"
+    return path, *page_of(kept, study_of(0, 1, 2), path)
+
+
+def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
+    _, page, figures = whole
+    for words in (
+        # base: 8 requests, 2 of one picture and 6 of two; 2 of the 22 turns break the protocol.
+        "base 9.1 [9.1, 9.1]",
+        # Of 8 requests: 6, 7 and 7.
+        "The agent beats the tool alone: shows, +70.8 points [+52.9, +88.8]",
+        "The paper: .561 and .325 on GenEval++.",
+        "best of 2 25.0 [25.0, 25.0] 25.0 [25.0, 25.0] 1.88 [1.88, 1.88]",
+        "Of 24 requests 17 were won and 0 lost (exact McNemar p = 2e-5, given these trainings).",
+        "3 seeds average that much or more to one side (p = 0.0034), and all 3 of them lie on it",
+        "The pair reward makes the last picture better: does not show, +0.0 points",
+        "its agent with FLUX.1-dev .561 .69 6.825",
+        "With the pair reward, the first picture is worse: shows weakly, +37.5 points",  # all alike
+        "The agent beats sana-mini alone, which it never met: shows",
+        "Two rounds beat one",
+        "The reward rises in training: shows, +0.4 [+0.152, +0.648]",
+        "Attempts have more pictures as training goes on: shows weakly, +0.3",
+        "rl without the pair reward 83.3 [65.4, 100.0]",
+        "Under zero the bonus goes to failed first pictures, not to passed ones: shows, +0.2",
+        "0.210 [0.185, 0.235] 0.010",
+        "zero, harsh: better first pictures than none: does not show, -37.5 points",
+        # 5 of 6, 5 of 5 and 5 of 5, against 1 of 3, 1 of 2 and 1 of 2.
+        "zero, harsh: more failed first pictures mended than by none: shows weakly, +50.0 points",
+        "c0de0001",
+        "x86_64",
+    ):
+        assert words in page.text, words
+    assert len(page.all("table")) == 13
+    assert len(page.all("img")) == 8
+    assert [one.get("id") for one in page.all("section")] == [one.name for one in SECTIONS]
+    assert "quick" not in page.text and "other code" not in page.text
+    [claim] = [one for one in figures["patterns"]["strategies"] if "tool alone" in one["claim"]]
+    assert claim["seeds"] == (0.625, 0.75, 0.75)
+    assert claim["verdict"] == "shows"
+
+
+def test_examples_are_chosen_by_rule_and_words_are_words(whole):
+    path, page, _ = whole
+    # The only request right before, at once, wrong after zero and right after none.
+    assert page.text.count("after zero: circles, each of them in a place of its own") == 1
+    assert "<b>0</b> red circles before: <b>0</b> red circles after none:" in page.text
+    assert "&lt;b&gt;" in path.read_text(encoding="utf-8")
+
+
+def test_a_quick_page_says_so_everywhere(kept, tmp_path):
+    study = study_of(0, 1, quick=True)
+    page, figures = page_of(kept, study, tmp_path / "page.html", TABLE1, FIGURE5)
+    assert figures["quick"] is True
+    assert "Quick: 2 seeds, 4 steps of RL and 8 requests an evaluation" in page.text
+    assert page.text.count("(quick)") == len(page.all("table")) == 2
+    assert page.text.count("learning quick") == page.text.count("rounds quick") == 1
+
+
+def test_what_is_missing_is_said_and_the_rest_is_shown(kept, tmp_path):
+    study = study_of(0, 1, 2, 3)
+    plan = make_plan(study, SECTIONS, kept, parallel=1)
+    assert plan.line().startswith("40 cells: 30 kept, 10 to run, 1 side by side; about ")
+    failed = Failure(cell=plan.missing[0], why="<script>no disk</script>")
+    how = {"failures": [failed], "code": "c0de0002"}
+    page, figures = page_of(kept, study, tmp_path / "page.html", TABLE1, **how)
+    assert "Of 4 seeds only 0, 1, 2 have all of their cells" in page.text
+    assert "<script>no disk</script>" in page.text and not page.all("script")
+    assert "6 of the cells were computed by other code than this page" in page.text
+    assert figures["failed"] == [{"cell": failed.cell.title, "why": failed.why}]
+    nothing, _ = page_of(kept, study_of(7), tmp_path / "nothing.html")
+    assert nothing.text.count("No seed has all of its cells: there is nothing to show.") == 8
+
+
+def test_one_seed_has_no_interval(kept, tmp_path):
+    page, _ = page_of(kept, study_of(1), tmp_path / "page.html", STRATEGIES)
+    assert "The agent beats the tool alone: shows weakly, +75.0 points." in page.text
+    assert "One seed cannot tell it from chance." in page.text and "inf" not in page.text
+
+
+def test_a_browser_shows_it_with_all_its_pictures(whole):
+    path, _, _ = whole
+    with browsing() as page:
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(path.as_uri())
+        widths = page.evaluate("[...document.images].map(one => one.naturalWidth)")
+        assert len(widths) == 8 and min(widths) > 600
+        beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(beyond) == 0
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate(beyond) == 0
+    assert [one for one in said if not one.startswith(("data:", path.as_uri()))] == []
