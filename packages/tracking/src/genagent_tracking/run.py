@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
@@ -68,6 +68,19 @@ from genagent_worlds import (
     write_outcomes,
 )
 
+Value = TypeVar("Value")
+
+
+class Ranks(Protocol):
+    """The processes of a run, as ``genagent_policy`` has them."""
+
+    rank: int
+    size: int
+
+    def first(self, make: Callable[[], Value]) -> Value:
+        """What the first of them makes, on all of them."""
+        ...
+
 
 class Run:
     """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
@@ -103,6 +116,13 @@ class Run:
         self._seconds: dict[str, float] = {}
         self._learner_is_whole = True
         self._loading = ExitStack()
+        self._ranks: Ranks | None = None
+
+    def join(self, ranks: Ranks) -> None:
+        """It is run by several processes, of which the first says where its folder is."""
+        if ranks.size > 1:
+            self._ranks = ranks
+            self._resumed = Path(ranks.first(lambda: str(self.folder)))
 
     @cached_property
     def folder(self) -> Path:
@@ -171,7 +191,8 @@ class Run:
             if learner is None:
                 print_line("stopped; the same command goes on")
             else:
-                if self._learner_is_whole:
+                # Several processes stop at different places, and a state takes all of them.
+                if self._learner_is_whole and self._ranks is None:
                     self._keep_state()
                 print_line(
                     f"stopped after step {self.kept}; the same command with --resume goes on"
@@ -243,7 +264,7 @@ class Run:
                 many, have been answered.
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
-        if path.exists():
+        if self._first(path.exists):
             outcomes = read_outcomes(path, self.pictures)
             self._journal.evaluated_before(outcomes, step)
             return outcomes
@@ -366,6 +387,9 @@ class Run:
         if self.step > self.kept:
             notes = {"step": self.step, "seconds": self._run_seconds}
             keep_state(self.folder / "state", self.step, self._learner, notes)
+
+    def _first(self, make: Callable[[], Value]) -> Value:
+        return make() if self._ranks is None else self._ranks.first(make)
 
     @property
     def _run_seconds(self) -> float:
