@@ -92,8 +92,11 @@ class Job(Ranks):
         for gradient in gradients:
             dist.all_reduce(gradient)
 
-    def leave(self) -> None:
+    def part(self) -> None:
         self.watch.end()
+
+    def leave(self) -> None:
+        self.part()
         # A rank that leaves while another still talks to it aborts that one.
         dist.barrier(group=self._talk)
         dist.destroy_process_group()

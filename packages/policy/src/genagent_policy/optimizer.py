@@ -92,6 +92,7 @@ class Optimizer:
 
     def step(self, learning_rate: float) -> float:
         """Take a step; returns the gradient's norm before clipping."""
+        self._gradients()
         norm = torch.nn.utils.clip_grad_norm_(self._stepped, self.config.max_grad_norm)
         for group in self._adamw.param_groups:
             group["lr"] = learning_rate
@@ -99,6 +100,16 @@ class Optimizer:
         self._round()
         self.zero_grad()
         return float(norm)
+
+    def _gradients(self) -> list[Tensor]:
+        """Of every weight. Where no pass has reached one, in the vision tower by a batch without a
+        picture, it is zero and momentum goes on, as it does under ZeRO."""
+        gradients = []
+        for weights in self._stepped:
+            if weights.grad is None:
+                weights.grad = torch.zeros_like(weights)
+            gradients.append(weights.grad)
+        return gradients
 
     def state_dict(self) -> dict[str, Any]:
         """AdamW's state and the masters, in the parameters' order; not copied."""

@@ -51,8 +51,11 @@ class Ranks:
     def sum_gradients(self, gradients: "Sequence[Tensor]") -> None:
         """Let each be the sum over all ranks, in place."""
 
+    def part(self) -> None:
+        """This rank stops by itself: nobody need miss it."""
+
     def leave(self) -> None:
-        """The job is over: nobody misses this rank from here on."""
+        """The job is done, by all ranks together."""
 
 
 ALONE = Ranks()

@@ -81,12 +81,7 @@ class SummedOptimizer(Optimizer):
         self._ranks = ranks
 
     def step(self, learning_rate: float) -> float:
-        gradients = []
-        for weights in self._stepped:
-            if weights.grad is None:  # of the vision tower's, where this rank had no picture
-                weights.grad = torch.zeros_like(weights)
-            gradients.append(weights.grad)
-        self._ranks.sum_gradients(gradients)
+        self._ranks.sum_gradients(self._gradients())
         return super().step(learning_rate)
 
 

@@ -27,9 +27,9 @@ def gathered(parameter: nn.Parameter) -> Iterator[None]:
     if not _is_part(parameter):
         yield
         return
-    from deepspeed.zero import GatheredParameters
+    import deepspeed
 
-    with GatheredParameters([parameter]):
+    with deepspeed.zero.GatheredParameters([parameter]):
         yield
 
 

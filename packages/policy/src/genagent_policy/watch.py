@@ -18,6 +18,8 @@ import torch.distributed as dist
 
 EVERY = 1.0
 """Seconds between two looks."""
+GRACE = 15.0
+"""Seconds in which a rank may still write how far it came, when another one has died."""
 DIED = 1
 """Exit code of a rank that ends because another one has."""
 
@@ -59,7 +61,7 @@ class Watch:
     def end(self) -> None:
         """This rank has done its part; who still works no longer waits for its signs."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(GRACE)
         with suppress(RuntimeError):  # the store goes with the rank that holds it
             self._store.set(f"done {self._rank}", "")
 
@@ -99,13 +101,12 @@ class Watch:
 
 
 def end_process(reason: str) -> None:
-    """Say it on standard error, if there is anything to say, and end this process at once: its main
-    thread may wait in a collective that no exception reaches."""
+    """Say it on standard error, if there is anything to say. What the main thread has not ended by
+    itself after a while, ends here: it may wait in a collective that no exception reaches."""
     if reason:
         sys.stderr.write(f"error: {reason}\n")
         sys.stderr.flush()
-    else:
-        time.sleep(EVERY)  # the launcher ends everybody on the first exit: let the line come first
+    time.sleep(GRACE)
     os._exit(DIED)
 
 

@@ -41,7 +41,12 @@ class FollowingRun(Run):
                 self.step = self._kept = read_notes(self.state)["step"]
         self._begin()
         self._loading.close()
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._ranks is not None:
+                self._ranks.part()
+            raise
 
     def log(self, *parts: Mapping[str, float]) -> None:
         for part in parts:

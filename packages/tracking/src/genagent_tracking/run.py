@@ -81,6 +81,10 @@ class Ranks(Protocol):
         """What the first of them makes, on all of them."""
         ...
 
+    def part(self) -> None:
+        """This one stops by itself."""
+        ...
+
 
 class Run:
     """See the module; ``run_experiment`` makes it and an experiment's ``main`` is given it."""
@@ -188,6 +192,8 @@ class Run:
             status = "finished"
         except KeyboardInterrupt as stopped:
             status = "killed"
+            if self._ranks is not None:
+                self._ranks.part()
             if learner is None:
                 print_line("stopped; the same command goes on")
             else:
