@@ -7,48 +7,24 @@ the mean, losses and norms to float accuracy.
 """
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.launching import launch
 from tests.policy.learning_together import fine_tune, reinforce
 
 from genagent_policy import ALONE, DistributedConfig, Policy
 
-ROOT = Path(__file__).parents[2]
 STAGES = ("0", "2", "3", "2b")
 """Of ZeRO; b: in bfloat16."""
-
-
-def launch(
-    processes: int, folder: Path, *command: str, timeout: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """A module under torchrun, to its end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)),
-            *("--master-addr", "127.0.0.1", "--master-port", str(port), "-m", *command),
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-    )
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory, tiny_policy_path: Path) -> Path:
     out = tmp_path_factory.mktemp("together")
     script = "tests.policy.learning_together"
-    done = launch(2, ROOT, script, str(tiny_policy_path), str(out), *STAGES)
+    done = launch(2, "-m", script, str(tiny_policy_path), str(out), *STAGES)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -69,6 +69,6 @@ def evaluate(
         place: replace(one, trajectory=light_trajectory(one.trajectory, pictures))
         for place, one in (own.items() if ranks.size > 1 else ())
     }
-    if progress is not None:
+    if progress is not None and ranks.size > 1:
         progress(len(requests), len(requests))
     return pool(ranks, own, light)

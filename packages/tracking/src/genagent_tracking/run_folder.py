@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-
 MAY_DIFFER = ("steps", "distributed")
 """Options with which a run goes on all the same: how far, and by how many processes."""
 
