@@ -10,29 +10,23 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from tests.experiments.running import ENVIRONMENT, EXPERIMENTS, only_run, run, summary_of, wait_for
 
-from genagent_policy import Policy
-
+ZERO = ("--distributed.zero", "2")
 SMALL = [
     *("smoke", "--held-out", "6", "--requests-per-step", "4", "--samples", "4", "--keep", "3"),
-    *("--steps", "2", "--grpo.updates-per-batch", "2"),
+    *("--grpo.updates-per-batch", "2"),
 ]
 
 
-def command(processes: int, script: str, *options: str) -> list[str]:
+def start_together(processes: int, script: str, folder: Path, *options: str):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [sys.executable, *launcher, str(EXPERIMENTS / script), *options]
-
-
-def together(processes: int, script: str, folder: Path, *options: str):
-    return subprocess.run(
-        command(processes, script, *options),
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(EXPERIMENTS / script), *options],
         cwd=folder,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=500,
         env=os.environ | ENVIRONMENT,
     )
 
@@ -49,61 +43,47 @@ def process_of_rank(rank: int, launcher: int) -> int:
     return found
 
 
-def figures(folder: Path, name: str) -> list[float]:
+def first_step(folder: Path) -> dict[str, float]:
+    """Figures of the first step, rewards and losses."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [row[name] for row in map(json.loads, lines) if name in row]
+    rows = [row for row in map(json.loads, lines) if "policy/loss" in row]
+    names = ("policy/loss", "policy/grad_norm", "policy/entropy", "agent/reward", "agent/rounds")
+    return {name: rows[0][name] for name in names}
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_run_of_one_and_another_number_goes_on_with_it(tmp_path):
+def test_two_processes_make_the_run_of_one_name_who_dies_and_one_goes_on_with_it(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    alone = run("rl_flux.py", one, *SMALL)
+    alone = run("rl_flux.py", one, *SMALL, "--steps", "1")
     assert alone.returncode == 0, alone.stderr
-    done = together(2, "rl_flux.py", two, *SMALL, "--distributed.zero", "2")
-    assert done.returncode == 0, done.stderr
-    expected, folder = summary_of(alone.stdout, one)
-    found, other = summary_of(done.stdout, two)
-    assert found["steps"] == 2 and found["status"] == "finished"
-    assert found["before"]["success"] == expected["before"]["success"]
-    for name in ("policy/loss", "policy/grad_norm", "policy/entropy", "agent/reward"):
-        assert figures(other, name) == pytest.approx(figures(folder, name), rel=2e-3, abs=2e-4)
-    heads = [Policy.load(place / "policy").head_weight for place in (folder, other)]
-    start = Policy.load(Path(expected["policy"])).head_weight
-    assert start.shape == heads[0].shape
-    torch.testing.assert_close(*heads, atol=2e-4, rtol=0)
-    # One folder, one MLflow run, and only rank 0 speaks.
-    assert len(list((two / "runs").iterdir())) == 1
-    assert only_run(two)[1].info.status == "FINISHED"
-    assert done.stdout.count("evaluating after 0 steps: ") == 1
-    more = run("rl_flux.py", two, *SMALL, "--steps", "3", "--resume")
-    assert more.returncode == 0, more.stderr
-    assert f"going on with {other.relative_to(two)}" in more.stdout
-    assert summary_of(more.stdout, two)[0]["steps"] == 3
-
-
-@pytest.mark.slow
-def test_a_rank_that_is_killed_ends_the_job_and_is_named(tmp_path):
-    process = subprocess.Popen(
-        command(2, "rl_flux.py", *SMALL, "--steps", "500"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-    )
+    process = start_together(2, "rl_flux.py", two, *SMALL, "--steps", "500", *ZERO)
     try:
-        wait_for("runs/*/state/step-*[1-9]", tmp_path, process)
+        wait_for("runs/*/state/step-*[1-9]", two, process)
         rank = process_of_rank(1, process.pid)
         began = time.monotonic()
         os.kill(rank, signal.SIGKILL)
-        output, errors = process.communicate(timeout=90)
+        output, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert time.monotonic() - began < 60
     assert process.returncode != 0
     assert f"rank 1 (process {rank} on {socket.gethostname()}) has died" in errors, output
+    # Only rank 0 speaks, and what both have learnt from is what one would have.
+    assert output.count("evaluating after 0 steps: ") == 1
+    [folder] = (two / "runs").iterdir()
+    expected, reference = summary_of(alone.stdout, one)
+    assert first_step(folder) == pytest.approx(first_step(reference), rel=2e-3, abs=2e-4)
+    [state] = folder.glob("state/step-*")
+    steps = int(state.name.removeprefix("step-")) + 1
+    more = run("rl_flux.py", two, *SMALL, "--steps", str(steps), "--resume")
+    assert more.returncode == 0, more.stderr
+    assert f"going on with {folder.relative_to(two)}" in more.stdout
+    summary, _ = summary_of(more.stdout, two)
+    assert (summary["steps"], summary["status"]) == (steps, "finished")
+    assert summary["before"]["success"] == expected["before"]["success"]
+    assert only_run(two)[1].info.status == "FINISHED"
 
 
 @pytest.mark.parametrize(

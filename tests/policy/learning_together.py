@@ -18,7 +18,7 @@ from genagent_policy.ranks import Ranks
 from genagent_policy.shared_weights import gathered
 from genagent_policy.tokens import TokenTrajectory
 
-STEPS = 3
+STEPS = 2
 DONE = "<judge>j</judge><answer>done</answer>"
 
 
@@ -41,19 +41,37 @@ def fine_tune(
     *,
     frozen: bool = False,
 ) -> dict[str, Any]:
-    """Steps on batches of which the last has fewer trajectories than ranks have micro-batches."""
+    """Steps on many trajectories and on two without a picture; and one more, by this update and by
+    one that goes on from its state."""
     policy = Policy.load(path, dtype=dtype)
     config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
     update = SFTUpdate(policy, config, total_steps=STEPS + 1, ranks=ranks, distributed=distributed)
     every = attempts(Policy.load(path))
     plain = policy.chat.render([DONE], "no picture", [])
-    batches = [every, every[:3], [plain, plain]][:STEPS]
+    batches = [every, [plain, plain]]
     reports = [
         asdict(update.step([one for place, one in enumerate(batch) if is_mine(ranks, place)]))
         for batch in batches
     ]
     update.save(out)
-    return {"reports": reports}
+    ranks.gather(None)  # it is there
+    resumed = resume(out, ranks, distributed, frozen=frozen)
+    last = [one for place, one in enumerate(every[3:]) if is_mine(ranks, place)]
+    next_steps = [asdict(own.step(last)) for own in (update, resumed)]
+    apart = weights(update.policy) - weights(resumed.policy)
+    return {"reports": reports, "next": next_steps, "apart": float(apart.abs().max())}
+
+
+def resume(
+    folder: Path, ranks: Ranks, distributed: DistributedConfig, *, frozen: bool
+) -> SFTUpdate:
+    """The update that ``fine_tune`` has left there."""
+    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
+    policy = Policy.load(folder / "policy")
+    team = {"ranks": ranks, "distributed": distributed}
+    update = SFTUpdate(policy, config, total_steps=STEPS + 1, **team)
+    update.restore(folder)
+    return update
 
 
 def reinforce(

@@ -178,7 +178,9 @@ class Policy:
         ``copy_weights`` fills it in. The vision tower, which is whole, is the same one."""
         kind = cast("Any", type(self.model))
         with torch.device(self.device):
-            model = kind._from_config(deepcopy(self.model.config), dtype=self.dtype)
+            # Whatever the vision tower runs with; the copy's language model samples with its own.
+            how = {"dtype": self.dtype, "attn_implementation": "sdpa"}
+            model = kind._from_config(deepcopy(self.model.config), **how)
         model.model.visual = self.model.model.visual
         whole = copy(self)
         whole.model = model.eval().requires_grad_(False)
