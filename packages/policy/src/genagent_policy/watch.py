@@ -20,6 +20,7 @@ EVERY = 1.0
 """Seconds between two looks."""
 GRACE = 15.0
 """Seconds in which a rank may still write how far it came, when another one has died."""
+ALL_GONE = "the process that holds the job together is gone; the job ends"
 DIED = 1
 """Exit code of a rank that ends because another one has."""
 
@@ -40,7 +41,7 @@ class Watch:
         Args:
             store: a connection of its own: one that waits in it keeps others waiting.
             silence: seconds without a sign after which a rank is taken for dead.
-            give_up: told who has died; by default it says so and ends the process.
+            give_up: told who has died, when that is said; by default it ends the process.
         """
         self._store = store
         self._rank = rank
@@ -59,53 +60,78 @@ class Watch:
         self._thread.start()
 
     def end(self) -> None:
-        """This rank has done its part; who still works no longer waits for its signs."""
+        """This rank stops by itself, and nobody need miss it; it is the last to look who has died,
+        whose launcher may have stopped it before the next look."""
         self._over.set()
         self._thread.join(GRACE)
         with suppress(RuntimeError):  # the store goes with the rank that holds it
             self._store.set(f"done {self._rank}", "")
+            for other in self._others:
+                if self._is_missed(other) and self._is_gone(other):
+                    self._say_once(f"{self._named(other)} has died; the job ends")
 
     def _look_after(self) -> None:
         while not self._over.wait(EVERY):
             try:
                 self._store.add(f"alive {self._rank}", 1)
                 dead = next(filter(None, map(self._what_became_of, self._others)), None)
-                first = dead is not None and self._store.add(f"said {dead}", 1) == 1
+                if dead is not None:
+                    self._say_once(dead)
             except RuntimeError:
                 if not self._over.is_set():
-                    self._give_up("the process that holds the job together is gone; the job ends")
+                    say(ALL_GONE)
+                    self._give_up(ALL_GONE)
                 return
             if dead is not None and not self._over.is_set():
-                self._give_up(dead if first else "")
+                self._give_up(dead)
                 return
 
     def _what_became_of(self, other: int) -> str | None:
         """None where it lives or has done its part, or has not begun yet."""
-        if not self._store.check([f"who {other}"]) or self._store.check([f"done {other}"]):
+        if not self._is_missed(other):
             return None
         count, now = self._store.add(f"alive {other}", 0), time.monotonic()
         if self._signs.get(other, (-1, 0.0))[0] != count:
             self._signs[other] = count, now
-        host, process = self._store.get(f"who {other}").decode().rsplit(" ", 1)
         silent = now - self._signs[other][1]
-        gone = host == socket.gethostname() and not _runs(int(process))
         # A moment, so that one that has just ended by itself may have said so.
-        if gone and silent > 2 * EVERY:
-            return f"rank {other} (process {process} on {host}) has died; the job ends"
+        if silent > 2 * EVERY and self._is_gone(other):
+            return f"{self._named(other)} has died; the job ends"
         if silent > self._silence:
-            return (
-                f"rank {other} (process {process} on {host}) has not been heard of for "
-                f"{silent:.0f} s; the job ends"
-            )
+            heard = f"has not been heard of for {silent:.0f} s; the job ends"
+            return f"{self._named(other)} {heard}"
         return None
+
+    def _is_missed(self, other: int) -> bool:
+        return self._store.check([f"who {other}"]) and not self._store.check([f"done {other}"])
+
+    def _where(self, other: int) -> tuple[str, int]:
+        host, process = self._store.get(f"who {other}").decode().rsplit(" ", 1)
+        return host, int(process)
+
+    def _named(self, other: int) -> str:
+        host, process = self._where(other)
+        return f"rank {other} (process {process} on {host})"
+
+    def _is_gone(self, other: int) -> bool:
+        host, process = self._where(other)
+        return host == socket.gethostname() and not _runs(process)
+
+    def _say_once(self, line: str) -> None:
+        """Of all ranks that see it the first one says it."""
+        if self._store.add(f"said {line}", 1) == 1:
+            say(line)
+
+
+def say(line: str) -> None:
+    """On standard error."""
+    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.flush()
 
 
 def end_process(reason: str) -> None:
-    """Say it on standard error, if there is anything to say. What the main thread has not ended by
-    itself after a while, ends here: it may wait in a collective that no exception reaches."""
-    if reason:
-        sys.stderr.write(f"error: {reason}\n")
-        sys.stderr.flush()
+    """What the main thread has not ended by itself after a while, ends here: it may wait in a
+    collective that no exception reaches."""
     time.sleep(GRACE)
     os._exit(DIED)
 

@@ -43,7 +43,7 @@ class FollowingRun(Run):
         self._loading.close()
         try:
             yield
-        except KeyboardInterrupt:
+        except (Exception, KeyboardInterrupt):
             if self._ranks is not None:
                 self._ranks.part()
             raise

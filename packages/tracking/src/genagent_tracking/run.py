@@ -32,7 +32,12 @@ from typing import Any, Protocol, TypeVar
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
+from genagent_tracking.interrupt import (
+    TERMINATED,
+    Terminated,
+    go_on_when_terminated,
+    raise_on_interrupt,
+)
 from genagent_tracking.journal import Journal
 from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
@@ -207,6 +212,9 @@ class Run:
             if isinstance(stopped, Terminated):
                 raise SystemExit(TERMINATED) from None
         except Exception as error:
+            if self._ranks is not None:
+                go_on_when_terminated()
+                self._ranks.part()
             print_line(self._journal.failed(error, self.step, kept=self.kept))
             raise
         finally:
