@@ -1,40 +1,15 @@
 """Who learns from what: laws of the dealing, and ranks as threads that trade what they hold."""
 
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.policy.ranks_in_threads import Thread, as_ranks
 
-from genagent_policy import ALONE, BatchPlan, Ranks, RecordSize, SFTConfig
+from genagent_policy import ALONE, BatchPlan, RecordSize, SFTConfig
 from genagent_policy.sharing import deal, in_step, share_out
 
 COSTS = st.lists(st.integers(1, 50), max_size=30)
-
-
-class Thread(Ranks):
-    """A rank in this process; all of them meet in ``desk``."""
-
-    def __init__(self, rank: int, size: int, desk: list, meeting: Barrier) -> None:
-        self.rank, self.size = rank, size
-        self._desk, self._meeting = desk, meeting
-
-    def gather(self, value):
-        self._desk[self.rank] = value
-        self._meeting.wait()
-        every = list(self._desk)
-        self._meeting.wait()
-        return every
-
-    def exchange(self, parcels):
-        return [item for sent in self.gather(parcels) for item in sent[self.rank]]
-
-
-def as_ranks(size: int, work) -> list:
-    """What each of so many ranks makes of ``work``."""
-    desk, meeting = [None] * size, Barrier(size)
-    with ThreadPoolExecutor(size) as threads:
-        return list(threads.map(lambda rank: work(Thread(rank, size, desk, meeting)), range(size)))
 
 
 @given(costs=COSTS, ranks=st.integers(1, 6))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -48,7 +48,7 @@ class Job(Ranks):
                 world_size=self.size,
                 timeout=limit,
             )
-            self._talk = dist.new_group(backend="gloo", timeout=limit)
+            self._talk = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=limit))
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"the processes of the job do not find each other: {error}") from error
         self._handed_out = 0

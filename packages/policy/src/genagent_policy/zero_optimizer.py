@@ -99,7 +99,9 @@ class ZeroOptimizer:
             found: dict[str, Tensor] = {}
             if steps is not None:
                 for name in MOMENTS:
-                    found[name] = safe_get_full_optimizer_state(parameter, name)
+                    moment = safe_get_full_optimizer_state(parameter, name)
+                    assert moment is not None
+                    found[name] = moment
             master = safe_get_full_fp32_param(parameter) if self._has_masters else None
             if self._ranks.rank:  # it has given its part
                 continue
@@ -227,5 +229,5 @@ def _engine(passes: _Passes, adamw: torch.optim.Optimizer, settings: dict[str, A
     engine, *_ = deepspeed.initialize(
         model=passes, optimizer=adamw, config=settings, dist_init_required=False
     )
-    engine.module.eval()
+    passes.eval()
     return engine
