@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def launch(
-    processes: int, *command: str, folder: Path = ROOT, timeout: float = 500
+    processes: int, *command: str, folder: Path = ROOT, timeout: float = 560
 ) -> subprocess.CompletedProcess[str]:
     """``-m module …`` or a script with its options, by so many processes, to its end."""
     with socket.socket() as free:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def start_together(processes: int, script: str, folder: Path, *options: str):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | ENVIRONMENT,
+        start_new_session=True,  # so that the ranks can be ended with their launcher
     )
 
 
@@ -66,7 +68,8 @@ def test_two_processes_make_the_run_of_one_name_who_dies_and_one_goes_on_with_it
         os.kill(rank, signal.SIGKILL)
         output, errors = process.communicate(timeout=120)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert time.monotonic() - began < 60
     assert process.returncode != 0
     assert f"rank 1 (process {rank} on {socket.gethostname()}) has died" in errors, output
