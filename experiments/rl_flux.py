@@ -28,7 +28,7 @@ import genagent_policy  # what loads torch is taken from these two when it is ne
 import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
-from genagent_policy import GRPOConfig, PolicyConfig, linear_rate
+from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, Ranks, linear_rate
 from genagent_rewards import Reward, RewardConfig, reward_metrics
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
@@ -58,6 +58,7 @@ class RLConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     run: Flat[RunConfig] = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -111,30 +112,44 @@ PRESETS = {
 
 def main(config: RLConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
-    problems = [*config.policy.problems(config.world.policies), *config.world.problems()]
-    problems += reward_problems(config.reward)
-    refuse([*problems, *config.engine.problems(config.sampling)])
+    ranks = config.distributed.join(config.policy.device)
+    ranks.first(lambda: refuse(problems(config)))
+    run.join(ranks)
     world = config.world.open(run.folder, seed=config.run.seed)
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
-    engine = config.engine.open(policy, config.sampling, run.folder)
     reference = None
     if config.grpo.kl_beta:  # where the run began, also when it goes on
         reference = config.policy.load(world.policies, words=world.words)
-    update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference)
+    team = {"ranks": ranks, "distributed": config.distributed}
+    update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference, **team)
+    engine = config.engine.open(policy, config.sampling, run.folder, ranks)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
-        shown = {"pictures": run.pictures, "progress": progress}
+        shown = {"pictures": run.pictures, "progress": progress, "ranks": ranks}
         return rollout.evaluate(engine, world, requests, **how, **shown)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
-            learn(config, run, world, reward, engine, update, step)
+            learn(config, run, world, reward, engine, update, step, ranks)
         after = run.evaluate(config.steps, world, held_out, look)
         run.conclude(before, after, asking=config.world.asking)
+        ranks.leave()
+
+
+def problems(config: RLConfig) -> list[str]:
+    """What keeps it from running, a line each; nothing is loaded."""
+    freeze = config.grpo.freeze_vision
+    return [
+        *config.distributed.problems(device=config.policy.device, freeze_vision=freeze),
+        *config.policy.problems(config.world.policies),
+        *config.world.problems(),
+        *reward_problems(config.reward),
+        *config.engine.problems(config.sampling),
+    ]
 
 
 def learn(
@@ -145,6 +160,7 @@ def learn(
     engine: "rollout.Engine",
     update: "genagent_policy.GRPOUpdate",
     step: int,
+    ranks: Ranks,
 ) -> None:
     """One step: sample, keep, reward, learn."""
     groups = config.groups
@@ -168,10 +184,11 @@ def learn(
             groups,
             pictures=run.pictures,
             ended=attempts.ended,
+            ranks=ranks,
             **draws,
         )
         with run.timed("reward"):
-            return batch, attempts.kept()
+            return batch, attempts.kept(ranks, batch)
 
     sample = rollout.sample_dynamically(draw, groups)
     kept = sample.kept

@@ -27,7 +27,7 @@ import genagent_rollout as rollout
 from genagent_building.training import COLD_START, HELD_OUT_SHARE
 from genagent_data import RecordFolder, Request
 from genagent_miniworld import Miniature
-from genagent_policy import PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, PolicyConfig, SFTConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
 from genagent_worlds import NEAR, FilesAndEndpoints, Outcome, conduct, conduct_rows
@@ -52,6 +52,7 @@ class ColdStartConfig:
     )
     policy: Flat[PolicyConfig] = field(default_factory=lambda: PolicyConfig(policy="base"))
     sft: SFTConfig = field(default_factory=SFTConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -102,8 +103,9 @@ def main(config: ColdStartConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
     # No training request is asked for, so that none need be given.
     asked = replace(config.world, train=config.world.train or config.world.held_out)
-    problems = [*config.problems(), *config.policy.problems(asked.policies), *asked.problems()]
-    refuse([*problems, *config.engine.problems(config.sampling)])
+    ranks = config.distributed.join(config.policy.device)
+    ranks.first(lambda: refuse(problems(config, asked)))
+    run.join(ranks)
     records = RecordFolder(config.data)
     split = policies.split_records(records, held_out=config.held_out_share)
     config.sft.total_steps(len(split.taught))
@@ -113,21 +115,22 @@ def main(config: ColdStartConfig, run: Run) -> None:
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     learnt = policies.RecordSet(policy, records, split.taught, config.sft)
     foretold = policies.RecordSet(policy, records, split.held_out, config.sft)
-    plan = policies.BatchPlan(learnt.sizes, config.sft, seed=config.run.seed)
+    plan = policies.BatchPlan(learnt.sizes, config.sft, seed=config.run.seed, ranks=ranks)
     print_line(f"learning from {learnt}, in {plan}; held out are {foretold}")
-    update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps)
-    engine = config.engine.open(policy, config.sampling, run.folder)
+    team = {"ranks": ranks, "distributed": config.distributed}
+    update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps, **team)
+    engine = config.engine.open(policy, config.sampling, run.folder, ranks)
     held_out = world.held_out[: config.evaluation.held_out]
 
     def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         engine.publish()
         how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
-        shown = {"pictures": run.pictures, "progress": progress}
+        shown = {"pictures": run.pictures, "progress": progress, "ranks": ranks}
         return rollout.evaluate(engine, world, requests, **how, **shown)
 
     def foretell() -> "policies.HeldOutLoss":
-        tokens = config.sft.micro_batch_tokens
-        return policies.evaluate_loss(policy, foretold, micro_batch_tokens=tokens)
+        how = {"micro_batch_tokens": config.sft.micro_batch_tokens, "ranks": ranks}
+        return policies.evaluate_loss(policy, foretold, lockstep=update.lockstep, **how)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
@@ -146,9 +149,22 @@ def main(config: ColdStartConfig, run: Run) -> None:
         run.table("conduct", title, conduct_rows(*ways.values()))
         figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
         if config.out is not None:
-            policy.save(config.out)
+            policy.save(config.out, ranks)
         figures |= {name: way.figures() for name, way in ways.items()}
         run.conclude(before, after, figures, asking=config.world.asking)
+        ranks.leave()
+
+
+def problems(config: ColdStartConfig, asked: Miniature | FilesAndEndpoints) -> list[str]:
+    """What keeps it from running, a line each; nothing is loaded."""
+    freeze = config.sft.freeze_vision
+    return [
+        *config.distributed.problems(device=config.policy.device, freeze_vision=freeze),
+        *config.problems(),
+        *config.policy.problems(asked.policies),
+        *asked.problems(),
+        *config.engine.problems(config.sampling),
+    ]
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.policy.ranks_in_threads import as_ranks
 
 from genagent_data import Picture, PictureStore, Record, Request, Turn, render_turn
 from genagent_policy import (
     BatchPlan,
+    HeldOutLoss,
     Policy,
     PolicyConfig,
+    Ranks,
     RecordSet,
     SFTConfig,
     SFTUpdate,
@@ -170,6 +173,13 @@ def test_held_out_loss_is_the_mean_over_the_agents_tokens(tiny_policy: Policy):
         assert found.loss == pytest.approx(nats / tokens, rel=1e-5)
         assert found.token_accuracy == right / tokens
         assert found.policy_tokens == tokens
+
+    def part(ranks: Ranks) -> HeldOutLoss:
+        return evaluate_loss(tiny_policy, records, micro_batch_tokens=500, ranks=ranks)
+
+    for found in as_ranks(3, part):
+        assert found.loss == pytest.approx(nats / tokens, rel=1e-5)
+        assert (found.token_accuracy, found.policy_tokens) == (right / tokens, tokens)
     assert all(parameter.grad is None for parameter in tiny_policy.model.parameters())
 
 

@@ -2,11 +2,14 @@ from .advantages import group_advantages
 from .batching import Batch, collate, plan_micro_batches
 from .chat import ChatFormat
 from .config import PolicyConfig
+from .distributed import DistributedConfig
 from .grpo import GRPOUpdate
 from .grpo_config import GRPOConfig, RewardScale, linear_rate
 from .grpo_report import GRPOReport
+from .job import Job
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
+from .ranks import ALONE, FirstRankFailed, Ranks
 from .sft import SFTReport, SFTUpdate
 from .sft_batches import BatchPlan
 from .sft_config import SFTConfig
@@ -17,16 +20,21 @@ from .tokens import TokenTrajectory, no_pictures
 from .weighting import GRPOGroup
 
 __all__ = [
+    "ALONE",
     "Batch",
     "BatchPlan",
     "ChatFormat",
+    "DistributedConfig",
+    "FirstRankFailed",
     "GRPOConfig",
     "GRPOGroup",
     "GRPOReport",
     "GRPOUpdate",
     "HeldOutLoss",
+    "Job",
     "Policy",
     "PolicyConfig",
+    "Ranks",
     "RecordSet",
     "RecordSize",
     "RecordSplit",

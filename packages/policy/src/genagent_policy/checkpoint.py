@@ -51,10 +51,18 @@ def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple
     return model, processor
 
 
-def save_checkpoint(model: "Model", processor: "Processor", path: Path) -> None:
+def save_checkpoint(
+    model: "Model",
+    processor: "Processor",
+    path: Path,
+    weights: "dict[str, torch.Tensor] | None" = None,
+) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
     Older releases of transformers can read it too.
+
+    Args:
+        weights: whole, by name, of a model whose own are shared out.
 
     Raises:
         OSError: it cannot be written; ``path`` is as it was.
@@ -65,7 +73,7 @@ def save_checkpoint(model: "Model", processor: "Processor", path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with _quiet():
-                model.save_pretrained(partial)
+                model.save_pretrained(partial, state_dict=weights)
                 processor.save_pretrained(partial)
             write_legacy_keys(partial, family_of(model.config.model_type))
         except SafetensorError as error:

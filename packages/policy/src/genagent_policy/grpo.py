@@ -6,6 +6,9 @@ at; pictures and tool text are masked; there is no KL term unless one is asked f
 carries its share of the mean as a weight, so that value and gradient do not depend on how a step is
 cut into micro-batches.
 
+Of several ranks each learns from its part of the trajectories; what they learn together, and what
+they report, are those of one rank with all of them.
+
 Trajectories whose advantage is exactly zero add nothing to loss or gradient: they are not run
 through the model (unless a KL term holds them too), and the token statistics are over the others.
 """
@@ -13,6 +16,7 @@ through the model (unless a KL term holds them too), and the token statistics ar
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +25,11 @@ from torch import Tensor
 
 from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
 from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.distributed import DistributedConfig
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
+from genagent_policy.lockstep import LockStep
 from genagent_policy.mismatch import (
     EngineMismatch,
     importance_weights,
@@ -31,9 +37,12 @@ from genagent_policy.mismatch import (
     with_trainer_logprobs,
 )
 from genagent_policy.model import Policy
-from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.optimizer import AdamWConfig
+from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
 from genagent_policy.sequence_ratio import sequence_old_logprobs
+from genagent_policy.shared_optimizer import open_optimizer
+from genagent_policy.sharing import share_out
 from genagent_policy.token_statistics import TokenStatistics
 from genagent_policy.weighting import GRPOGroup, Weighted, refuse_greedy, weigh
 
@@ -42,11 +51,19 @@ class GRPOUpdate:
     """Owns the optimizer; call ``update`` once for each batch of rollouts."""
 
     def __init__(
-        self, policy: Policy, config: GRPOConfig, *, reference: Policy | None = None
+        self,
+        policy: Policy,
+        config: GRPOConfig,
+        *,
+        reference: Policy | None = None,
+        ranks: Ranks = ALONE,
+        distributed: DistributedConfig | None = None,
     ) -> None:
         """
         Args:
             reference: a policy of its own that stays as it is, which ``kl_beta`` wants.
+            ranks: who learns together; each of them has the same policy.
+            distributed: how they share its training state.
 
         Raises:
             ValueError: it is wanted and not there.
@@ -57,27 +74,35 @@ class GRPOUpdate:
         self.config = config
         self.reference = reference
         policy.freeze_vision(config.freeze_vision)
-        self._optimizer = Optimizer(
-            policy.trainable_parameters(),
+        self._ranks = ranks
+        self._optimizer = open_optimizer(
+            policy,
             AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
+            ranks,
+            distributed or DistributedConfig(),
         )
+        self._lockstep = LockStep(policy, self._optimizer, ranks)
 
     def update(self, groups: Sequence[GRPOGroup], learning_rate: float | None = None) -> GRPOReport:
         """Learn from a batch of groups.
 
         Args:
-            groups: of any sizes; a group may have lost trajectories whose reward is absent.
+            groups: of any sizes; a group may have lost trajectories whose reward is absent. Of
+                several ranks all give all groups, in the same order, and one has each group here.
             learning_rate: overrides the configured one, for schedules.
 
         Raises:
             ValueError: a trajectory was sampled greedily; nothing is learnt.
         """
-        refuse_greedy(groups)
+        refuse_greedy(_held(groups))
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
         if self.config.truncate_at is not None:
             groups = with_trainer_logprobs(
-                self.policy, groups, max_tokens=self.config.micro_batch_tokens
+                self.policy,
+                groups,
+                max_tokens=self.config.micro_batch_tokens,
+                lockstep=self._lockstep,
             )
         if self.config.kl_beta and self.reference is not None:
             groups = with_reference_logprobs(
@@ -105,33 +130,42 @@ class GRPOUpdate:
         Raises:
             ValueError: a trajectory was sampled greedily.
         """
-        refuse_greedy(groups)
+        held = _held(groups)
+        refuse_greedy(held)
         self._optimizer.zero_grad()
-        every = weigh(groups, self.config)
-        weighted = [item for item in every if item.advantage != 0.0 or self.config.kl_beta]
+        every = weigh(held, self.config, self._ranks)
+        counting = [item for item in every if item.advantage != 0.0 or self.config.kl_beta]
+        costs = [len(item.trajectory) for item in counting]
+        weighted = share_out(self._ranks, counting, costs)
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
         lengths = [len(trajectory) for trajectory in trajectories]
-        for indices in plan_micro_batches(
+        plan = plan_micro_batches(
             lengths,
             max_tokens=self.config.micro_batch_tokens,
             temperatures=[trajectory.temperature for trajectory in trajectories],
-        ):
-            share, part, mismatch = self._micro_batch([weighted[index] for index in indices])
+        )
+        for indices in self._lockstep.parts(plan):
+            items = [weighted[index] for index in indices]
+            blanks = self._lockstep.blanks([item.trajectory for item in items])
+            items += [Weighted(trajectory=one, advantage=0.0, token_weight=0.0) for one in blanks]
+            share, (part, mismatch) = self._optimizer.learn(partial(self._micro_batch, items))
             loss += share
             statistics.append(part)
             mismatches.append(mismatch)
-        return Gradient(
+        own = Gradient(
             loss=loss,
             statistics=TokenStatistics.pool(statistics),
             mismatch=EngineMismatch.pool(mismatches),
             trajectories=len(trajectories),
             tokens=sum(lengths),
         )
+        return Gradient.pool(self._ranks.gather(own))
 
     def save(self, folder: Path) -> None:
         """Write all that going on needs. Raises OSError where it cannot be written."""
-        save_learning_state(folder, self.policy, {"optimizer": self._optimizer.state_dict()})
+        state = {"optimizer": self._optimizer.state_dict()}
+        save_learning_state(folder, self.policy, state, self._ranks)
 
     def restore(self, folder: Path) -> None:
         """Put the optimizer where it was when ``save`` wrote ``folder``; the policy comes from
@@ -141,7 +175,8 @@ class GRPOUpdate:
     def _masked(self, groups: Sequence[GRPOGroup]) -> int | None:
         if not self.config.mask_truncated:
             return None
-        return sum(trajectory.truncated for group in groups for trajectory in group.trajectories)
+        own = [one.truncated for group in _held(groups) for one in group.trajectories]
+        return int(self._ranks.total(sum(own)))
 
     def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
         parts = min(self.config.updates_per_batch, len(groups))
@@ -151,7 +186,7 @@ class GRPOUpdate:
 
     def _micro_batch(
         self, items: Sequence[Weighted]
-    ) -> tuple[float, TokenStatistics, EngineMismatch]:
+    ) -> tuple[Tensor, tuple[TokenStatistics, EngineMismatch]]:
         """Loss and statistics of trajectories of one temperature."""
         policy, config = self.policy, self.config
         batch: Batch = collate(
@@ -197,12 +232,11 @@ class GRPOUpdate:
         if now is not None and config.kl_beta:
             kl = kl_estimate(now, _reference_logprobs(items).to(policy.device), config.kl_estimator)
             loss = loss + config.kl_beta * (share * kl).sum()
-        self._optimizer.backward(loss)
         mismatch = EngineMismatch.of(result.logprob, sampled, turns_of(batch.policy_mask))
         statistics = self._statistics(result, old=old, compared=compared, advantage=advantage)
         if kl is not None:
             statistics = replace(statistics, reference_kl=float(kl.detach().mean()))
-        return float(loss.detach()), statistics, mismatch
+        return loss, (statistics, mismatch)
 
     def _statistics(
         self, result: GRPOLoss, *, old: Tensor, compared: Tensor, advantage: Tensor
@@ -218,6 +252,10 @@ class GRPOUpdate:
             is_bounded = (ratio > self.config.dual_clip) & (advantage < 0)
             statistics = replace(statistics, dual_clip_fraction=float(is_bounded.float().mean()))
         return statistics
+
+
+def _held(groups: Sequence[GRPOGroup]) -> list[GRPOGroup]:
+    return [group for group in groups if group.is_here]
 
 
 def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:

@@ -18,6 +18,19 @@ class Gradient:
     trajectories: int
     tokens: int
 
+    @classmethod
+    def pool(cls, parts: Sequence["Gradient"]) -> "Gradient":
+        """That of all ranks together; one by itself stays as it is, to the last bit."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            loss=sum(part.loss for part in parts),
+            statistics=TokenStatistics.pool([part.statistics for part in parts]),
+            mismatch=EngineMismatch.pool([part.mismatch for part in parts]),
+            trajectories=sum(part.trajectories for part in parts),
+            tokens=sum(part.tokens for part in parts),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GRPOReport:

@@ -6,11 +6,17 @@ from typing import Any, cast
 import torch
 
 from genagent_policy.model import Policy
+from genagent_policy.ranks import ALONE, Ranks
 
 
-def save_learning_state(folder: Path, policy: Policy, state: dict[str, Any]) -> None:
-    """Write ``policy/`` and ``optimizer.pt``. Raises OSError where they cannot be written."""
-    policy.save(folder / "policy")
+def save_learning_state(
+    folder: Path, policy: Policy, state: dict[str, Any], ranks: Ranks = ALONE
+) -> None:
+    """Write ``policy/`` and ``optimizer.pt``: whole, by the first rank, and all take part. Raises
+    OSError where they cannot be written."""
+    policy.save(folder / "policy", ranks)
+    if ranks.rank:
+        return
     try:
         torch.save(state, folder / "optimizer.pt")
     except RuntimeError as error:  # torch's writer

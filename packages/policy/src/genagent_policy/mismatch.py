@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from genagent_kernels import logprob_ratio
+from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
 from genagent_policy.scoring import score
 from genagent_policy.weighting import GRPOGroup
@@ -86,22 +87,28 @@ def turns_of(policy_mask: Bool[Tensor, "rows tokens"]) -> Int64[Tensor, " chosen
 
 
 def with_trainer_logprobs(
-    policy: Policy, groups: Sequence[GRPOGroup], *, max_tokens: int
+    policy: Policy,
+    groups: Sequence[GRPOGroup],
+    *,
+    max_tokens: int,
+    lockstep: LockStep | None = None,
 ) -> list[GRPOGroup]:
     """The same groups, in which each trajectory that can teach something knows what the policy, as
-    it is now, makes of its tokens; from equal rewards nothing is learnt.
+    it is now, makes of its tokens; from equal rewards nothing is learnt. Those that are not
+    here stay as they are.
 
     Args:
         max_tokens: padded tokens run through the model at once.
+        lockstep: of the ranks that run the policy together.
     """
-    teaches = [len(set(group.rewards)) > 1 for group in groups]
+    teaches = [group.is_here and len(set(group.rewards)) > 1 for group in groups]
     every = [
         trajectory
         for group, is_wanted in zip(groups, teaches, strict=True)
         if is_wanted
         for trajectory in group.trajectories
     ]
-    scored = score(policy, every, max_tokens=max_tokens)
+    scored = score(policy, every, max_tokens=max_tokens, lockstep=lockstep)
     rest = iter(
         replace(trajectory, trainer_logprobs=own)
         for trajectory, own in zip(every, scored, strict=True)

@@ -6,9 +6,12 @@ made here, so that training and the generation engine run the very same code, no
 tokens that need them (by ``genagent_kernels``).
 """
 
+from collections import deque
+from collections.abc import Iterator
 from contextlib import nullcontext
+from copy import copy, deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -25,6 +28,12 @@ from genagent_policy.config import Attention
 from genagent_policy.families import family_of
 from genagent_policy.families.family import Embedded
 from genagent_policy.patches import limit_size, portions
+from genagent_policy.ranks import ALONE, Ranks
+from genagent_policy.shared_weights import (
+    gathered,
+    is_shared_out,
+    whole_shape,
+)
 
 if TYPE_CHECKING:
     # Three seconds of imports that a command line's --help does not need.
@@ -130,13 +139,59 @@ class Policy:
         model.set_attn_implementation(kernels_of_parts(kernel))
         return policy
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, ranks: Ranks = ALONE) -> None:
         """Write a checkpoint folder, whole or not at all; an older one there is replaced.
+
+        Args:
+            ranks: who has the policy; the first one writes, and all take part.
 
         Raises:
             OSError: it cannot be written; what was at ``path`` before is still there.
         """
-        save_checkpoint(self.model, self.processor, Path(path))
+        whole = self.weights()
+        if ranks.rank == 0:
+            self.write(path, whole)
+        elif is_shared_out(self.model):
+            deque(whole, maxlen=0)
+
+    def write(self, path: Path | str, whole: Iterator[tuple[str, Tensor]]) -> None:
+        """``save``, by one of several ranks that all go through ``whole``, their ``weights``."""
+        weights = None
+        if is_shared_out(self.model):
+            # In the machine's memory: on no GPU is more than one of them whole.
+            weights = {name: tensor.cpu().clone() for name, tensor in whole}
+            every = self.model.named_parameters(remove_duplicate=False)
+            names = {parameter: name for name, parameter in self.model.named_parameters()}
+            weights |= {name: weights[names[parameter]] for name, parameter in every}  # a tied head
+        save_checkpoint(self.model, self.processor, Path(path), weights)
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and whole tensor of each parameter, in the same order every time. Where ZeRO 3 has
+        shared them out, all ranks go through them together, and each tensor is there until the next
+        one is asked for."""
+        for name, parameter in self.model.named_parameters():
+            with gathered(parameter):
+                yield name, parameter.detach()
+
+    def whole_copy(self) -> "Policy":
+        """One with whole weights of its own, whatever those are, where ZeRO 3 has shared out these;
+        ``copy_weights`` fills it in. The vision tower, which is whole, is the same one."""
+        kind = cast("Any", type(self.model))
+        with torch.device(self.device):
+            # Whatever the vision tower runs with; the copy's language model samples with its own.
+            how = {"dtype": self.dtype, "attn_implementation": "sdpa"}
+            model = kind._from_config(deepcopy(self.model.config), **how)
+        model.model.visual = self.model.model.visual
+        whole = copy(self)
+        whole.model = model.eval().requires_grad_(False)
+        return whole
+
+    def shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
+        """Name, dtype and shape of each of ``weights``."""
+        return [
+            (name, parameter.dtype, whole_shape(parameter))
+            for name, parameter in self.model.named_parameters()
+        ]
 
     @property
     def device(self) -> torch.device:

@@ -1,12 +1,14 @@
-"""The optimizer behind one small class, so that another engine can take its place."""
+"""The optimizer of one process; ``shared_optimizer`` has those of many, which take its place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+Rest = TypeVar("Rest")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,8 @@ class Optimizer:
     Bytes a parameter: 2 + 4 master + 8 Adam + 4 gradient in bfloat16, 4 + 8 + 4 in float32.
     """
 
+    is_lockstep = False
+
     def __init__(self, parameters: Sequence[torch.nn.Parameter], config: AdamWConfig) -> None:
         if not parameters:
             raise ValueError("no parameter is trainable; unfreeze one")
@@ -59,6 +63,17 @@ class Optimizer:
         for weights in (*self.parameters, *self._stepped):
             weights.grad = None
 
+    def learn(self, loss: Callable[[], tuple[Tensor, Rest]]) -> tuple[float, Rest]:
+        """Run a pass, add the gradient of its share of the loss, and return that share's value with
+        whatever else the pass has found."""
+        share, rest = loss()
+        self.backward(share)
+        return float(share.detach()), rest
+
+    def look(self, work: Callable[[], Rest]) -> Rest:
+        """Run a pass of the policy that nothing is learnt from."""
+        return work()
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of one micro-batch's share of the loss: to the masters' ``.grad`` where
         there are masters, whose parameters are left without, and to the parameters' elsewhere."""
@@ -77,6 +92,7 @@ class Optimizer:
 
     def step(self, learning_rate: float) -> float:
         """Take a step; returns the gradient's norm before clipping."""
+        self._gradients()
         norm = torch.nn.utils.clip_grad_norm_(self._stepped, self.config.max_grad_norm)
         for group in self._adamw.param_groups:
             group["lr"] = learning_rate
@@ -84,6 +100,16 @@ class Optimizer:
         self._round()
         self.zero_grad()
         return float(norm)
+
+    def _gradients(self) -> list[Tensor]:
+        """Of every weight. Where no pass has reached one, in the vision tower by a batch without a
+        picture, it is zero and momentum goes on, as it does under ZeRO."""
+        gradients = []
+        for weights in self._stepped:
+            if weights.grad is None:
+                weights.grad = torch.zeros_like(weights)
+            gradients.append(weights.grad)
+        return gradients
 
     def state_dict(self) -> dict[str, Any]:
         """AdamW's state and the masters, in the parameters' order; not copied."""

@@ -45,12 +45,13 @@ def kl_estimate(
 def with_reference_logprobs(
     reference: Policy, groups: Sequence[GRPOGroup], *, max_tokens: int
 ) -> list[GRPOGroup]:
-    """The same groups, in which each trajectory knows what the reference makes of its tokens.
+    """The same groups, in which each trajectory knows what the reference makes of its tokens, where
+    it is here.
 
     Args:
         max_tokens: padded tokens run through the model at once.
     """
-    every = [trajectory for group in groups for trajectory in group.trajectories]
+    every = [one for group in groups if group.is_here for one in group.trajectories]
     scored = iter(score(reference, every, max_tokens=max_tokens))
     return [
         replace(
@@ -60,5 +61,7 @@ def with_reference_logprobs(
                 for trajectory in group.trajectories
             ),
         )
+        if group.is_here
+        else group
         for group in groups
     ]

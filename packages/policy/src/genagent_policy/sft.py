@@ -2,15 +2,23 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from genagent_policy.batching import plan_micro_batches
+from genagent_policy.distributed import DistributedConfig
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
+from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
-from genagent_policy.optimizer import AdamWConfig, Optimizer
+from genagent_policy.optimizer import AdamWConfig
+from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.sft_config import SFTConfig, cosine_rate
 from genagent_policy.sft_loss import score
+from genagent_policy.shared_optimizer import open_optimizer
+from genagent_policy.sharing import share_out
 from genagent_policy.tokens import TokenTrajectory
 
 
@@ -46,7 +54,21 @@ class SFTReport:
 class SFTUpdate:
     """Owns the optimizer and the schedule; call ``step`` once for each batch."""
 
-    def __init__(self, policy: Policy, config: SFTConfig, *, total_steps: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        config: SFTConfig,
+        *,
+        total_steps: int,
+        ranks: Ranks = ALONE,
+        distributed: DistributedConfig | None = None,
+    ) -> None:
+        """
+        Args:
+            total_steps: of the schedule.
+            ranks: who learns together; each of them has the same policy.
+            distributed: how they share its training state.
+        """
         if total_steps < 1:
             raise ValueError(f"total_steps is {total_steps}; the schedule wants its length")
         self.policy = policy
@@ -54,22 +76,28 @@ class SFTUpdate:
         self.total_steps = total_steps
         self.steps_taken = 0
         policy.freeze_vision(config.freeze_vision)
-        self._optimizer = Optimizer(
-            policy.trainable_parameters(),
+        self._ranks = ranks
+        self._optimizer = open_optimizer(
+            policy,
             AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
+            ranks,
+            distributed or DistributedConfig(),
         )
+        self.lockstep = LockStep(policy, self._optimizer, ranks)
 
     def step(self, trajectories: Sequence[TokenTrajectory]) -> SFTReport:
-        """Learn from one batch, of any size.
+        """Learn from one batch, of any size; of several ranks each gives its own part of it.
 
         Raises:
             ValueError: the batch holds no token of the agent.
         """
-        lengths = [len(trajectory) for trajectory in trajectories]
+        costs = [len(trajectory) for trajectory in trajectories]
+        shared = share_out(self._ranks, trajectories, costs)
+        lengths = [len(trajectory) for trajectory in shared]
         plan = plan_micro_batches(lengths, max_tokens=self.config.micro_batch_tokens)
-        parts = ([trajectories[index] for index in indices] for indices in plan)
-        tokens = sum(trajectory.num_policy_tokens for trajectory in trajectories)
-        return self.step_in_parts(parts, policy_tokens=tokens)
+        parts = ([shared[index] for index in indices] for indices in self.lockstep.parts(plan))
+        tokens = sum(trajectory.num_policy_tokens for trajectory in shared)
+        return self.step_in_parts(parts, policy_tokens=int(self._ranks.total(tokens)))
 
     def step_in_parts(
         self, parts: Iterable[Sequence[TokenTrajectory]], *, policy_tokens: int
@@ -78,7 +106,8 @@ class SFTUpdate:
         is held.
 
         Args:
-            policy_tokens: the agent's tokens in the whole batch.
+            parts: this rank's, as many as the others have; one may be empty.
+            policy_tokens: the agent's tokens in the whole batch, those of other ranks included.
 
         Raises:
             ValueError: the batch holds no token of the agent, or another number of them.
@@ -87,34 +116,40 @@ class SFTUpdate:
             raise ValueError("the batch holds no token of the agent; leave it out")
         started = time.perf_counter()
         self._optimizer.zero_grad()
-        loss, right, seen, tokens, padded = 0.0, 0, 0, 0, 0
+        done = _Done()
         for part in parts:
-            nats, hits = score(self.policy, part)
-            share = nats / policy_tokens
-            self._optimizer.backward(share)
-            loss, right = loss + float(share.detach()), right + hits
-            seen += sum(trajectory.num_policy_tokens for trajectory in part)
-            lengths = [len(trajectory) for trajectory in part]
-            tokens, padded = tokens + sum(lengths), padded + len(part) * max(lengths)
-        if seen != policy_tokens:
-            raise ValueError(f"the batch holds {seen} tokens of the agent, not {policy_tokens}")
+            every = [*part, *self.lockstep.blanks(part)]
+            if every:
+                share, hits = self._optimizer.learn(partial(self._share, every, policy_tokens))
+                done.add(part, share, hits)
+        done = _Done.pool(self._ranks.gather(done))
+        if done.policy_tokens != policy_tokens:
+            raise ValueError(
+                f"the batch holds {done.policy_tokens} tokens of the agent, not {policy_tokens}"
+            )
         rate = cosine_rate(self.steps_taken, self.total_steps, self.config)
         norm = self._optimizer.step(rate)
         self.steps_taken += 1
         return SFTReport(
-            loss=loss,
-            token_accuracy=right / policy_tokens,
+            loss=done.loss,
+            token_accuracy=done.right / policy_tokens,
             grad_norm=norm,
             learning_rate=rate,
             policy_tokens=policy_tokens,
-            padding=1 - tokens / padded,
-            tokens_per_second=tokens / (time.perf_counter() - started),
+            padding=1 - done.tokens / done.padded,
+            tokens_per_second=done.tokens / (time.perf_counter() - started),
         )
+
+    def _share(
+        self, trajectories: Sequence[TokenTrajectory], policy_tokens: int
+    ) -> tuple[Tensor, int]:
+        nats, hits = score(self.policy, trajectories)
+        return nats / policy_tokens, hits
 
     def save(self, folder: Path) -> None:
         """Write all that going on needs. Raises OSError where it cannot be written."""
         state = {"optimizer": self._optimizer.state_dict(), "steps_taken": self.steps_taken}
-        save_learning_state(folder, self.policy, state)
+        save_learning_state(folder, self.policy, state, self._ranks)
 
     def restore(self, folder: Path) -> None:
         """Put optimizer and schedule where they were when ``save`` wrote ``folder``; the policy
@@ -122,3 +157,28 @@ class SFTUpdate:
         state = read_optimizer_state(folder)
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps_taken = state["steps_taken"]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Done:
+    """What has been learnt from of a batch."""
+
+    loss: float = 0.0
+    right: int = 0
+    policy_tokens: int = 0
+    tokens: int = 0
+    padded: int = 0
+
+    def add(self, part: Sequence[TokenTrajectory], share: float, hits: int) -> None:
+        lengths = [len(trajectory) for trajectory in part]
+        self.loss, self.right = self.loss + share, self.right + hits
+        self.policy_tokens += sum(trajectory.num_policy_tokens for trajectory in part)
+        self.tokens += sum(lengths)
+        self.padded += len(part) * max(lengths, default=0)
+
+    @classmethod
+    def pool(cls, parts: Sequence["_Done"]) -> "_Done":
+        """That of all ranks together."""
+        return cls(
+            **{key.name: sum(getattr(one, key.name) for one in parts) for key in fields(cls)}
+        )

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from genagent_policy.batching import plan_micro_batches
+from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.sft_config import SFTConfig
 from genagent_policy.sft_records import RecordSize
+from genagent_policy.sharing import deal
 
 
 class BatchPlan:
@@ -19,14 +21,20 @@ class BatchPlan:
     with 50 of them.
     """
 
-    def __init__(self, sizes: Sequence[RecordSize], config: SFTConfig, *, seed: int) -> None:
+    def __init__(
+        self, sizes: Sequence[RecordSize], config: SFTConfig, *, seed: int, ranks: Ranks = ALONE
+    ) -> None:
         """
+        Args:
+            ranks: who learns from each batch together.
+
         Raises:
             ValueError: a batch is larger than the data.
         """
         self._sizes = sizes
         self._config = config
         self._seed = seed
+        self._ranks = ranks
         self._places = math.ceil(config.epochs * len(sizes))
         self.total_steps = config.total_steps(len(sizes))
         self._group: tuple[int, list[list[int]]] = (-1, [])
@@ -37,8 +45,10 @@ class BatchPlan:
 
     @cached_property
     def padding(self) -> float:
-        """Share of all that will be run through the model that is padding."""
-        parts = [[self._sizes[place].tokens for place in part] for part in self.parts_from(0)]
+        """Share of all that this rank will run through the model that is padding."""
+        parts = [
+            [self._sizes[place].tokens for place in part] for part in self.parts_from(0) if part
+        ]
         return 1 - sum(map(sum, parts)) / sum(len(part) * max(part) for part in parts)
 
     def batch(self, step: int) -> list[int]:
@@ -49,11 +59,18 @@ class BatchPlan:
         return self._group[1][number]
 
     def parts(self, step: int) -> list[list[int]]:
-        """The step's batch in micro-batches."""
+        """This rank's share of the step's batch in micro-batches, as many as the others have; empty
+        ones at the end where its records are fewer."""
         batch = self.batch(step)
-        lengths = [self._sizes[place].tokens for place in batch]
+        dealt = deal([self._sizes[place].tokens for place in batch], self._ranks.size)
+        plans = [self._micro_batches([batch[index] for index in share]) for share in dealt]
+        own, most = plans[self._ranks.rank], max(len(plan) for plan in plans)
+        return [*own, *([[]] * (most - len(own)))]
+
+    def _micro_batches(self, records: Sequence[int]) -> list[list[int]]:
+        lengths = [self._sizes[place].tokens for place in records]
         cut = plan_micro_batches(lengths, max_tokens=self._config.micro_batch_tokens)
-        return [[batch[index] for index in part] for part in cut]
+        return [[records[index] for index in part] for part in cut]
 
     def parts_from(self, step: int) -> Iterator[list[int]]:
         """Every micro-batch from the beginning of that step to the end."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,8 +10,11 @@ from torch import Tensor
 
 from genagent_kernels import linear_logprob
 from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
+from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.sft_records import RecordSet
+from genagent_policy.sharing import deal
 from genagent_policy.tokens import TokenTrajectory
 
 ACCURACY_ROWS = 4096
@@ -33,8 +37,20 @@ class HeldOutLoss:
 
 
 @torch.no_grad()
-def evaluate_loss(policy: Policy, records: RecordSet, *, micro_batch_tokens: int) -> HeldOutLoss:
+def evaluate_loss(
+    policy: Policy,
+    records: RecordSet,
+    *,
+    micro_batch_tokens: int,
+    ranks: Ranks = ALONE,
+    lockstep: LockStep | None = None,
+) -> HeldOutLoss:
     """Mean over all of the agent's tokens in the records.
+
+    Args:
+        micro_batch_tokens: padded tokens run through the model at once.
+        ranks: who measures together, each a part of the records.
+        lockstep: of an update whose ranks run the policy together.
 
     Raises:
         ValueError: there are no records.
@@ -42,12 +58,18 @@ def evaluate_loss(policy: Policy, records: RecordSet, *, micro_batch_tokens: int
     tokens = sum(size.policy_tokens for size in records.sizes)
     if tokens == 0:
         raise ValueError(f"{len(records.sizes)} held-out records hold no token of the agent")
-    lengths = [size.tokens for size in records.sizes]
+    share = deal([size.tokens for size in records.sizes], ranks.size)[ranks.rank]
+    lengths = [records.sizes[place].tokens for place in share]
+    plan = plan_micro_batches(lengths, max_tokens=micro_batch_tokens)
+    cut = plan if lockstep is None else lockstep.parts(plan)
     loss, right = 0.0, 0
-    with records.rendering(plan_micro_batches(lengths, max_tokens=micro_batch_tokens)) as parts:
+    with records.rendering([[share[index] for index in part] for part in cut]) as parts:
         for part in parts:
-            share, hits = score(policy, part)
-            loss, right = loss + float(share) / tokens, right + hits
+            part += [] if lockstep is None else lockstep.blanks(part)
+            run = partial(score, policy, part)
+            nats, hits = run() if lockstep is None else lockstep.look(run)
+            loss, right = loss + float(nats) / tokens, right + hits
+    loss, right = ranks.total(loss), int(ranks.total(right))
     return HeldOutLoss(loss=loss, token_accuracy=right / tokens, policy_tokens=tokens)
 
 

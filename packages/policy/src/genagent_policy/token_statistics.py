@@ -47,6 +47,7 @@ class TokenStatistics:
     @classmethod
     def pool(cls, parts: Sequence["TokenStatistics"]) -> "TokenStatistics":
         """The statistics of all tokens together; NaN where there is no token."""
+        parts = [part for part in parts if part.tokens]  # the others' means are of nothing
         tokens = sum(part.tokens for part in parts)
 
         def mean(name: str) -> float:

@@ -7,6 +7,7 @@ import torch
 
 from genagent_policy.advantages import group_advantages
 from genagent_policy.grpo_config import GRPOConfig
+from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.tokens import TokenTrajectory
 
 
@@ -16,6 +17,9 @@ class GRPOGroup:
 
     trajectories: tuple[TokenTrajectory, ...]
     rewards: tuple[float, ...]
+    is_here: bool = True
+    """Whether this rank holds it. Of others' it knows the rewards; their trajectories lack their
+    pictures."""
 
     def __post_init__(self) -> None:
         if not self.trajectories or len(self.trajectories) != len(self.rewards):
@@ -34,10 +38,10 @@ class Weighted:
     token_weight: float
 
 
-def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig) -> list[Weighted]:
+def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE) -> list[Weighted]:
     """The trajectories in which the policy chose something that counts.
 
-    A token's weight is one over
+    A token's weight, in which groups and tokens are those of all ranks, is one over
 
     - ``sequence``: groups x G x own tokens, the mean over a trajectory's tokens, then over its
       group, then over groups;
@@ -50,7 +54,8 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig) -> list[Weighted]:
     3.4). Its reward stays in its group's mean and spread, and it stays one of the G.
     """
     counts = [[_tokens_that_count(item, config) for item in group.trajectories] for group in groups]
-    every = sum(sum(tokens) for tokens in counts)
+    every = ranks.total(sum(sum(tokens) for tokens in counts))
+    of_all = ranks.total(len(groups))
     weighted = []
     for group, tokens in zip(groups, counts, strict=True):
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
@@ -61,7 +66,7 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig) -> list[Weighted]:
             if config.normalization == "token":
                 shares = every
             else:
-                shares = len(groups) * len(tokens) * (config.constant_length or own)
+                shares = of_all * len(tokens) * (config.constant_length or own)
             weighted.append(
                 Weighted(trajectory=trajectory, advantage=advantage, token_weight=1 / shares)
             )

@@ -35,6 +35,8 @@ class Rollout:
     seed: int
     tool_syntax: ToolSyntax = "hermes"
     """In which they call the tool."""
+    is_here: bool = True
+    """Whether this process has acted; another's comes without its pictures' pixels."""
 
 
 class Watcher(Protocol):

@@ -7,7 +7,7 @@ from genagent_data import PictureStore, Request, Trajectory
 from genagent_rollout.act import Rollout, act
 from genagent_rollout.conversation import Engine
 from genagent_rollout.drawing import Drawing
-from genagent_rollout.side_by_side import RolloutTimings, side_by_side
+from genagent_rollout.side_by_side import Handed, RolloutTimings, side_by_side
 from genagent_tools import AsyncImageTool, ImageTool, ToolError
 
 
@@ -47,6 +47,7 @@ def run_agents(
     store: PictureStore,
     batch: int | None = None,
     ended: Callable[[int, Rollout], None] | None = None,
+    handed: Handed | None = None,
 ) -> RolloutBatch:
     """Let the agent answer each request once.
 
@@ -58,6 +59,7 @@ def run_agents(
         batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
         ended: told of each rollout as it ends, by its place among the requests, while others still
             run.
+        handed: which of the requests this process answers, see ``side_by_side``.
 
     Raises:
         ValueError: not one seed for each request, or a limit below 1.
@@ -69,5 +71,7 @@ def run_agents(
     async def one(request: Request, seed: int, drawing: Drawing) -> Rollout:
         return await act(engine, drawing, request, seed=seed, max_rounds=max_rounds)
 
-    done = side_by_side(one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended)
+    done = side_by_side(
+        one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended, handed=handed
+    )
     return RolloutBatch(rollouts=done.results, timings=done.timings)

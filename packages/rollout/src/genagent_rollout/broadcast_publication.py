@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from genagent_rollout.collective import Collective
@@ -45,15 +46,20 @@ class BroadcastPublication:
         self,
         parameters: Callable[[], Iterable[tuple[str, Tensor]]],
         collective: Callable[[int], Collective],
+        *,
+        shapes: Callable[[], Iterable[tuple[str, torch.dtype, Sequence[int]]]] | None = None,
     ) -> None:
         """
         Args:
             parameters: name and whole tensor of each, by the names of a checkpoint, in the same
                 order every time.
             collective: for a group of so many members, of which the trainer is the first.
+            shapes: name, dtype and shape of each, where going through them is dear; None: as they
+                are.
         """
         self._parameters = parameters
         self._collective = collective
+        self._shapes = shapes
         self._group: _Group | None = None
 
     def model(self, version: str) -> str | None:
@@ -131,7 +137,10 @@ class BroadcastPublication:
         """The weights as they are now, to all members."""
         assert self._group is not None
         collective = self._group.collective
-        known = [(name, tensor.dtype, tensor.shape) for name, tensor in self._parameters()]
+        if self._shapes is None:
+            known = [(name, tensor.dtype, tensor.shape) for name, tensor in self._parameters()]
+        else:
+            known = list(self._shapes())
         update = {
             "names": [name for name, _, _ in known],
             "dtype_names": [str(dtype).removeprefix("torch.") for _, dtype, _ in known],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genagent_policy import ALONE, Ranks
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.vllm_config import VllmConfig, Way
 
@@ -58,8 +59,18 @@ class EngineConfig:
 
         return vllm_problems(self._servers(), sampling)
 
-    def open(self, policy: "Policy", sampling: SamplingConfig, run_folder: Path) -> "Engine":
-        """The engine, which samples with the policy as it is now.
+    def open(
+        self,
+        policy: "Policy",
+        sampling: SamplingConfig,
+        run_folder: Path,
+        ranks: Ranks = ALONE,
+    ) -> "Engine":
+        """The engine, which samples with the policy as it is now. It is opened when the update is
+        there, whose optimizer may lay the weights anew.
+
+        Args:
+            ranks: who samples together, each with an engine of its own.
 
         Raises:
             ValueError: the cache holds not even one page, or the policy's weights cannot be
@@ -67,13 +78,17 @@ class EngineConfig:
             EngineError: no server has taken the weights.
         """
         if not self.urls:
+            from genagent_policy.shared_weights import is_shared_out
+            from genagent_rollout.gathering_engine import GatheringEngine
             from genagent_rollout.local_engine import LocalEngine
 
+            if is_shared_out(policy.model):
+                return GatheringEngine(policy, sampling, self)
             return LocalEngine(policy, sampling, self)
         from genagent_rollout.served_policy import ServedPolicy
 
         weights = self.weights or run_folder / "weights"
-        return ServedPolicy(policy, sampling, self._servers(), weights)
+        return ServedPolicy(policy, sampling, self._servers(), weights, ranks)
 
     def _servers(self) -> VllmConfig:
         return VllmConfig(

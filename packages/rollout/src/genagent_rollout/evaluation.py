@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from genagent_data import PictureStore, Request, derive_seed
+from genagent_policy import ALONE, Ranks
 from genagent_rollout.act import Rollout
-from genagent_rollout.agents import require_pictures, run_agents
+from genagent_rollout.agents import require_pictures
 from genagent_rollout.conversation import Engine
 from genagent_rollout.groups import JUDGED_AT_ONCE
+from genagent_rollout.over_ranks import light_trajectory, pool, run_over_ranks
 from genagent_worlds import Outcome, World, measure
 
 
@@ -20,6 +23,7 @@ def evaluate(
     max_rounds: int,
     pictures: PictureStore,
     progress: Callable[[int, int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[Outcome]:
     """Let the agent answer each request once, and see what became of it.
 
@@ -27,7 +31,9 @@ def evaluate(
     same noise.
 
     Args:
-        progress: told how many requests have been answered, and how many there are.
+        progress: told how many requests have been answered, and how many there are; of several
+            ranks each tells of its own.
+        ranks: who answers and judges together; each is given all outcomes.
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     at_once = world.truth is None and world.judges.at_once
@@ -42,16 +48,27 @@ def evaluate(
             if at_once:
                 judging[place] = threads.submit(measure, world, [rollout.trajectory])
 
-        batch = run_agents(
+        batch = run_over_ranks(
             engine,
             world.tool,
             requests,
             seeds=seeds,
             max_rounds=max_rounds,
             store=pictures,
+            ranks=ranks,
             ended=ended,
         )
         require_pictures(batch.trajectories)
+        places = sorted(place for place, one in enumerate(batch.rollouts) if one.is_here)
         if at_once:
-            return [outcome for place in sorted(judging) for outcome in judging[place].result()]
-    return measure(world, batch.trajectories)
+            found = [outcome for place in places for outcome in judging[place].result()]
+        else:
+            found = measure(world, [batch.rollouts[place].trajectory for place in places])
+    own = dict(zip(places, found, strict=True))
+    light = {
+        place: replace(one, trajectory=light_trajectory(one.trajectory, pictures))
+        for place, one in (own.items() if ranks.size > 1 else ())
+    }
+    if progress is not None and ranks.size > 1:
+        progress(len(requests), len(requests))
+    return pool(ranks, own, light)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from genagent_data import PictureStore, Request, derive_seed, reward_case
-from genagent_policy import GRPOGroup, RewardScale, group_advantages
+from genagent_policy import ALONE, GRPOGroup, Ranks, RewardScale, group_advantages
 from genagent_rewards import RewardCase, RewardRecord
 from genagent_rollout.act import Rollout
-from genagent_rollout.agents import RolloutBatch, require_pictures, run_agents
+from genagent_rollout.agents import RolloutBatch, require_pictures
 from genagent_rollout.config import GroupConfig
 from genagent_rollout.conversation import Engine
+from genagent_rollout.over_ranks import run_over_ranks
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
 from genagent_tools import AsyncImageTool, ImageTool
 from genagent_worlds import AttemptRecord, Dropped, GroupRecord
@@ -55,6 +56,7 @@ class KeptAttempts:
             GRPOGroup(
                 trajectories=tuple(rollout.tokens for rollout in group),
                 rewards=tuple(next(rewards) for _ in group),
+                is_here=all(rollout.is_here for rollout in group),
             )
             if group
             else None
@@ -76,25 +78,30 @@ def sample_groups(
     step: int,
     pictures: PictureStore,
     ended: Callable[[int, Rollout], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> RolloutBatch:
     """G' attempts at each request, request by request.
 
     Args:
-        ended: told of each attempt as it ends, as ``RewardedGroups.ended`` wants it.
+        ended: told of each attempt that this rank makes as it ends, as ``RewardedGroups.ended``
+            wants it.
+        ranks: who samples together; all attempts at a request are made by one of them.
 
     Raises:
         ToolError: the tool drew nothing at all.
     """
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
-    batch = run_agents(
+    batch = run_over_ranks(
         engine,
         tool,
         repeated,
         seeds=seeds,
         max_rounds=config.max_rounds,
         store=pictures,
+        ranks=ranks,
         batch=config.draw_batch,
+        block=config.samples,
         ended=ended,
     )
     require_pictures(batch.trajectories)
@@ -148,18 +155,29 @@ class RewardedGroups:
             if self._threads is not None:
                 self._judging.append(self._threads.submit(self._judge, [group]))
 
-    def kept(self) -> KeptAttempts:
+    def kept(self, ranks: Ranks = ALONE, batch: RolloutBatch | None = None) -> KeptAttempts:
         """What is learnt from, when all attempts have ended.
+
+        Args:
+            ranks: who has sampled and judged together; each judges what it has sampled.
+            batch: the attempts of all of them, which several ranks want.
 
         Raises:
             RuntimeError: no verdict at all could be had; says why the last could not.
         """
-        groups = [self._groups[index] for index in sorted(self._groups)]
+        own = [self._groups[index] for index in sorted(self._groups)]
         if self._threads is None:
-            asked = self._judge(groups)
+            asked = self._judge(own)
         else:
             asked = [record for judging in self._judging for record in judging.result()]
             self._threads.shutdown()
+        if batch is not None and ranks.size > 1:
+            decided = {index: (group.kept, group.records) for index, group in self._groups.items()}
+            every = ranks.gather((decided, asked))
+            asked = [record for _, theirs in every for record in theirs]
+            for index, outcome in (pair for theirs, _ in every for pair in theirs.items()):
+                self._groups.setdefault(index, self._decided_elsewhere(index, batch, *outcome))
+        groups = [self._groups[index] for index in sorted(self._groups)]
         if asked and all(record.breakdown is None for record in asked):
             reason = asked[-1].error or "the judge does not say why"
             raise RuntimeError(
@@ -172,6 +190,15 @@ class RewardedGroups:
             asked=tuple(asked),
             every=tuple(group.recorded(self._scale) for group in groups),
         )
+
+    def _decided_elsewhere(
+        self, index: int, batch: RolloutBatch, kept: list[int], records: dict[int, RewardRecord]
+    ) -> "_Group":
+        samples = self._config.samples
+        attempts = batch.rollouts[index * samples : (index + 1) * samples]
+        group = _Group(attempts, self._config.keep, random.Random())
+        group.kept, group.records = kept, records
+        return group
 
     def _judge(self, groups: Sequence["_Group"]) -> list[RewardRecord]:
         """Every record that was asked for until each group has what it can have."""

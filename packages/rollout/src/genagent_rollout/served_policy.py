@@ -3,11 +3,16 @@
 import asyncio
 import logging
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from genagent_policy import Policy
+from torch import Tensor
+
+from genagent_policy import ALONE, Policy, Ranks
+from genagent_policy.shared_weights import is_shared_out
 from genagent_rollout.adapter_publication import AdapterPublication
 from genagent_rollout.broadcast_publication import BroadcastPublication
 from genagent_rollout.collective import collective_of
@@ -33,20 +38,29 @@ class ServedPolicy:
     """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy."""
 
     def __init__(
-        self, policy: Policy, sampling: SamplingConfig, config: VllmConfig, weights: Path
+        self,
+        policy: Policy,
+        sampling: SamplingConfig,
+        config: VllmConfig,
+        weights: Path,
+        ranks: Ranks = ALONE,
     ) -> None:
         """
         Args:
             weights: folder for what is published, which the servers see under the same path.
+            ranks: who samples together: the first of them publishes.
 
         Raises:
             ValueError: the policy's weights cannot be published like this.
             EngineError: no server has taken them.
         """
-        publication = _publication(policy, config, weights)
+        self._policy = policy
+        self._ranks = ranks
+        self._whole: Iterator[tuple[str, Tensor]] = iter(())
+        publication = _publication(policy, config, weights, lambda: self._whole)
         self.engine = VllmEngine(policy.chat, sampling, config, publication)
         # No two runs give the same name to different weights, whatever a server had before.
-        self._version = time.time_ns() // 1_000_000
+        self._version = ranks.first(lambda: time.time_ns() // 1_000_000)
         self.publish()
 
     def open(self, prompt: str, *, seed: int) -> VllmConversation:
@@ -60,21 +74,46 @@ class ServedPolicy:
             EngineError: no server has taken them.
         """
         self._version += 1
-        asyncio.run(self.engine.publish(self._version))
+        self._whole = self._policy.weights()
+        if self._ranks.rank:
+            self._take_part()
+            self.engine.follow(self._version, self._ranks.first(dict))
+            return
+        self._ranks.first(self._publish)
         for reason in self.engine.left_out.values():
             logger.warning("a vLLM server is left out: %s", reason)
 
+    def _publish(self) -> dict[str, str]:
+        """What the others are told: which servers do without, and why."""
+        try:
+            asyncio.run(self.engine.publish(self._version))
+        finally:
+            self._take_part()
+        return self.engine.left_out
 
-def _publication(policy: Policy, config: VllmConfig, weights: Path) -> Publication:
+    def _take_part(self) -> None:
+        """Go through the weights, or what is left of them, with the other ranks; where they are not
+        shared out, there is nothing to go through for."""
+        if is_shared_out(self._policy.model):
+            deque(self._whole, maxlen=0)
+
+
+def _publication(
+    policy: Policy,
+    config: VllmConfig,
+    weights: Path,
+    whole: Callable[[], Iterator[tuple[str, Tensor]]],
+) -> Publication:
     if config.publish == "broadcast":
         return BroadcastPublication(
-            policy.model.named_parameters,
+            whole,
             partial(
                 collective_of, policy.device, url=config.urls[0], seconds=config.publish_seconds
             ),
+            shapes=policy.shapes,
         )
     if config.publish == "folder":
-        return FolderPublication(policy.save, weights)
+        return FolderPublication(lambda folder: policy.write(folder, whole()), weights)
     if not isinstance(policy, TrainsAdapter):
         raise ValueError(
             "publish is 'lora', and this policy trains all of its weights, no adapter; publish "

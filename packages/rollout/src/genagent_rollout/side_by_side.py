@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -28,6 +28,16 @@ class RolloutTimings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Handed:
+    """Places that come to this process a few at a time, because others take some as well."""
+
+    blocks: Iterator[Sequence[int]]
+    """What is taken at once."""
+    at_once: int
+    """Blocks under way side by side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SideBySide(Generic[Result]):
     """What became of each request, in order, and where the time went."""
 
@@ -44,6 +54,7 @@ def side_by_side(
     store: PictureStore,
     batch: int | None = None,
     ended: Callable[[int, Result], None] | None = None,
+    handed: Handed | None = None,
 ) -> SideBySide[Result]:
     """Answer each request once, all at the same time.
 
@@ -53,6 +64,8 @@ def side_by_side(
         batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
         ended: told of each result as it comes, by its place among the requests, while others still
             run.
+        handed: the places of the requests that are answered here, as they come; None: all of them
+            at once. ``ended`` is told which they were.
 
     Raises:
         ValueError: not one seed for each request.
@@ -68,13 +81,19 @@ def side_by_side(
             ended(place, result)
         return result
 
-    async def everyone() -> list[Result]:
+    async def block(places: Sequence[int]) -> list[Result]:
         return await asyncio.gather(
-            *(
-                one(place, request, seed)
-                for place, (request, seed) in enumerate(zip(requests, seeds, strict=True))
-            )
+            *(one(place, requests[place], seeds[place]) for place in places)
         )
+
+    async def taking(blocks: Iterator[Sequence[int]]) -> list[Result]:
+        return [result for places in blocks for result in await block(places)]
+
+    async def everyone() -> list[Result]:
+        if handed is None:
+            return await block(range(len(requests)))
+        takers = (taking(handed.blocks) for _ in range(handed.at_once))
+        return [result for taken in await asyncio.gather(*takers) for result in taken]
 
     drawing = drawing_by(tool, store, activity, batch=batch)
     started = time.perf_counter()

@@ -110,6 +110,16 @@ class VllmEngine:
         self._turns = self._fresh_endpoints()
         await self._retire()
 
+    def follow(self, version: int, left_out: dict[str, str]) -> None:
+        """Sample with what another process has published to the same servers.
+
+        Args:
+            version: of it.
+            left_out: servers that have not taken it, and why.
+        """
+        self.version, self.left_out = str(version), dict(left_out)
+        self._turns = self._fresh_endpoints()
+
     async def sample(
         self, prompt: Prompt, *, max_tokens: int, seed: int, session: Session
     ) -> SampledTokens:

@@ -1,6 +1,7 @@
 """What a run says in the terminal: plain lines, errors, tables."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -45,6 +46,16 @@ def quiet_libraries() -> None:
         )
 
 
+def is_following() -> bool:
+    """Whether a launcher has started this process as another one than the first of several."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+def say_nothing() -> None:
+    """Only errors are shown from here on."""
+    TERMINAL.quiet = True
+
+
 def print_line(text: str) -> None:
     """One plain line; nothing in it is taken for markup."""
     LATEST.said = time.monotonic()
@@ -52,8 +63,9 @@ def print_line(text: str) -> None:
 
 
 def print_error(text: str) -> None:
-    """One line on standard error."""
-    _ERR.print(f"error: {text}", markup=False, style="red")
+    """One line on standard error; of several processes each says which one it is."""
+    who = f"rank {os.environ['RANK']}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+    _ERR.print(f"error: {who}{text}", markup=False, style="red")
 
 
 def print_table(

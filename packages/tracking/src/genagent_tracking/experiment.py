@@ -16,8 +16,15 @@ import tyro
 
 from genagent_tracking.command_line import parse
 from genagent_tracking.config import config_from_json, config_to_json
-from genagent_tracking.console import print_error, print_line, quiet_libraries
+from genagent_tracking.console import (
+    is_following,
+    print_error,
+    print_line,
+    quiet_libraries,
+    say_nothing,
+)
 from genagent_tracking.failure import error_line
+from genagent_tracking.following_run import FollowingRun
 from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run
@@ -54,6 +61,8 @@ def run_experiment(
     With ``--resume`` it goes on with the latest run of the same configuration, where there is one;
     one that has finished goes on where more steps are wanted, and else there is nothing to do.
 
+    Of several processes that a launcher has started, the first keeps and says everything.
+
     Args:
         main: the experiment. A ``ValueError`` or ``OSError`` out of it is bad input until the run
             is being recorded, and a failure from then on; an ``ExceptionGroup`` is several.
@@ -67,7 +76,11 @@ def run_experiment(
             and on SIGTERM (143).
     """
     quiet_libraries()
+    if is_following():
+        say_nothing()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # The deepspeed launcher's own, which it also tells by LOCAL_RANK.
+    given = [word for word in given if not word.startswith("--local_rank=")]
     resume = "--resume" in given
     try:
         prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume]"
@@ -82,7 +95,8 @@ def run_experiment(
     elif keeps_its_work and (same := same_run(config.run.runs, name, document)):
         folder = _going_on(same.folder)
     changes = changed_options(config, presets)
-    run = Run(name, config.run, config, folder=folder, changes=changes)
+    kind = FollowingRun if is_following() else Run
+    run = kind(name, config.run, config, folder=folder, changes=changes)
     try:
         with run.loading():
             main(config, run)

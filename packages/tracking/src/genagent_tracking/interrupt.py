@@ -39,6 +39,13 @@ def raise_on_interrupt() -> None:
         signal.signal(signal.SIGTERM, _terminate)
 
 
+def go_on_when_terminated() -> None:
+    """From here on SIGTERM is no more than a wish: what has failed is being written down, and a
+    launcher that has seen another process die tells all of them."""
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def exit_code(stopped: KeyboardInterrupt) -> int:
     """With which a process ends that it has stopped."""
     return TERMINATED if isinstance(stopped, Terminated) else EXIT_CODE

@@ -27,12 +27,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from genagent_data import Funnel, PictureStore, Request, write_text
 from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
-from genagent_tracking.interrupt import TERMINATED, Terminated, raise_on_interrupt
+from genagent_tracking.interrupt import (
+    TERMINATED,
+    Terminated,
+    go_on_when_terminated,
+    raise_on_interrupt,
+)
 from genagent_tracking.journal import Journal
 from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
@@ -67,6 +72,23 @@ from genagent_worlds import (
     with_truth,
     write_outcomes,
 )
+
+Value = TypeVar("Value")
+
+
+class Ranks(Protocol):
+    """The processes of a run, as ``genagent_policy`` has them."""
+
+    rank: int
+    size: int
+
+    def first(self, make: Callable[[], Value]) -> Value:
+        """What the first of them makes, on all of them."""
+        ...
+
+    def part(self) -> None:
+        """This one stops by itself."""
+        ...
 
 
 class Run:
@@ -103,6 +125,13 @@ class Run:
         self._seconds: dict[str, float] = {}
         self._learner_is_whole = True
         self._loading = ExitStack()
+        self._ranks: Ranks | None = None
+
+    def join(self, ranks: Ranks) -> None:
+        """It is run by several processes, of which the first says where its folder is."""
+        if ranks.size > 1:
+            self._ranks = ranks
+            self._resumed = Path(ranks.first(lambda: str(self.folder)))
 
     @cached_property
     def folder(self) -> Path:
@@ -169,10 +198,13 @@ class Run:
             status = "finished"
         except KeyboardInterrupt as stopped:
             status = "killed"
+            if self._ranks is not None:
+                self._ranks.part()
             if learner is None:
                 print_line("stopped; the same command goes on")
             else:
-                if self._learner_is_whole:
+                # Several processes stop at different places, and a state takes all of them.
+                if self._learner_is_whole and self._ranks is None:
                     self._keep_state()
                 print_line(
                     f"stopped after step {self.kept}; the same command with --resume goes on"
@@ -181,6 +213,9 @@ class Run:
             if isinstance(stopped, Terminated):
                 raise SystemExit(TERMINATED) from None
         except Exception as error:
+            if self._ranks is not None:
+                go_on_when_terminated()
+                self._ranks.part()
             print_line(self._journal.failed(error, self.step, kept=self.kept))
             raise
         finally:
@@ -244,7 +279,7 @@ class Run:
                 many, have been answered.
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
-        if path.exists():
+        if self._first(path.exists):
             outcomes = read_outcomes(path, self.pictures)
             self._journal.evaluated_before(outcomes, step)
             return outcomes
@@ -367,6 +402,9 @@ class Run:
         if self.step > self.kept:
             notes = {"step": self.step, "seconds": self._run_seconds}
             keep_state(self.folder / "state", self.step, self._learner, notes)
+
+    def _first(self, make: Callable[[], Value]) -> Value:
+        return make() if self._ranks is None else self._ranks.first(make)
 
     @property
     def _run_seconds(self) -> float:

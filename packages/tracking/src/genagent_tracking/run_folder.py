@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+MAY_DIFFER = ("steps", "distributed")
+"""Options with which a run goes on all the same: how far, and by how many processes."""
+
 
 def make_run_folder(runs: Path, name: str) -> Path:
     """A fresh folder named by experiment and time. Raises OSError where it cannot be made."""
@@ -97,7 +100,7 @@ def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlie
     for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
         try:
             found = (folder / "config.json").read_text(encoding="utf-8")
-            difference = first_difference(found, document, but=("steps",))
+            difference = first_difference(found, document, but=MAY_DIFFER)
         except (OSError, ValueError):  # a folder that was only begun
             continue
         summary = _summary(folder)

@@ -1,0 +1,137 @@
+"""What ranks learn together, as a process of its own: ``torchrun`` starts it many times.
+
+``python -m tests.policy.learning_together POLICY OUT STAGE…`` writes what each stage has learnt
+into the folder ``OUT``; started by no launcher, it learns alone.
+"""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.policy.attempts import sampled_groups
+
+from genagent_policy import DistributedConfig, GRPOConfig, GRPOUpdate, Policy, SFTConfig, SFTUpdate
+from genagent_policy.ranks import Ranks
+from genagent_policy.shared_weights import gathered
+from genagent_policy.tokens import TokenTrajectory
+
+STEPS = 2
+DONE = "<judge>j</judge><answer>done</answer>"
+
+
+def attempts(policy: Policy) -> list[TokenTrajectory]:
+    """Seven of several lengths, some without a picture."""
+    return [one for group in sampled_groups(policy, drift=0.3) for one in group.trajectories]
+
+
+def is_mine(ranks: Ranks, place: int) -> bool:
+    """Whether this rank holds the item at that place: by turns."""
+    return place % ranks.size == ranks.rank
+
+
+def fine_tune(
+    path: Path,
+    ranks: Ranks,
+    distributed: DistributedConfig,
+    out: Path,
+    dtype: torch.dtype,
+    *,
+    frozen: bool = False,
+) -> dict[str, Any]:
+    """Steps on many trajectories and on two without a picture; and one more, by this update and by
+    one that goes on from its state."""
+    policy = Policy.load(path, dtype=dtype)
+    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
+    update = SFTUpdate(policy, config, total_steps=STEPS + 1, ranks=ranks, distributed=distributed)
+    every = attempts(Policy.load(path))
+    plain = policy.chat.render([DONE], "no picture", [])
+    batches = [every[:5], [plain, plain]]
+    reports = [
+        asdict(update.step([one for place, one in enumerate(batch) if is_mine(ranks, place)]))
+        for batch in batches
+    ]
+    update.save(out)
+    ranks.gather(None)  # it is there
+    resumed = resume(out, ranks, distributed, frozen=frozen)
+    last = [one for place, one in enumerate(every[5:]) if is_mine(ranks, place)]
+    next_steps = [asdict(own.step(last)) for own in (update, resumed)]
+    apart = weights(update.policy) - weights(resumed.policy)
+    return {"reports": reports, "next": next_steps, "apart": float(apart.abs().max())}
+
+
+def resume(
+    folder: Path, ranks: Ranks, distributed: DistributedConfig, *, frozen: bool
+) -> SFTUpdate:
+    """The update that ``fine_tune`` has left there."""
+    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
+    policy = Policy.load(folder / "policy")
+    team = {"ranks": ranks, "distributed": distributed}
+    update = SFTUpdate(policy, config, total_steps=STEPS + 1, **team)
+    update.restore(folder)
+    return update
+
+
+def reinforce(
+    path: Path,
+    ranks: Ranks,
+    distributed: DistributedConfig,
+    out: Path,
+    dtype: torch.dtype,
+    *,
+    frozen: bool = False,
+) -> dict[str, Any]:
+    """Updates of two parts, with the correction for an engine's log-probs."""
+    policy = Policy.load(path, dtype=dtype)
+    config = GRPOConfig(
+        learning_rate=1e-3,
+        micro_batch_tokens=200,
+        updates_per_batch=2,
+        truncate_at=2.0,
+        freeze_vision=frozen,
+    )
+    update = GRPOUpdate(policy, config, ranks=ranks, distributed=distributed)
+    before = places(policy)
+    groups = sampled_groups(Policy.load(path), drift=0.3)
+    groups += [replace(groups[1], rewards=(1.0, 0.0, 0.0))]
+    groups = [replace(group, is_here=is_mine(ranks, place)) for place, group in enumerate(groups)]
+    reports = [asdict(update.update(groups)) for _ in range(STEPS)]
+    update.save(out)
+    return {"reports": reports, "moved": places(policy) != before}
+
+
+def places(policy: Policy) -> list[int]:
+    """Where each weight is stored."""
+    return [parameter.data_ptr() for parameter in policy.model.parameters()]
+
+
+def weights(policy: Policy) -> torch.Tensor:
+    """All of them, one behind another."""
+    parts = []
+    for parameter in policy.model.parameters():
+        with gathered(parameter):
+            parts.append(parameter.detach().float().flatten().clone())
+    return torch.cat(parts)
+
+
+def learn(path: Path, out: Path, stages: list[str]) -> None:
+    """Each stage by both updates."""
+    job = DistributedConfig().join("cpu")
+    for stage in stages:
+        dtype = torch.bfloat16 if stage.endswith("b") else torch.float32
+        distributed = DistributedConfig(zero=int(stage[0]))  # pyright: ignore[reportArgumentType]
+        for learnt in (fine_tune, reinforce):
+            folder = out / f"{learnt.__name__}-{stage}"
+            if job.rank == 0:
+                folder.mkdir(parents=True)
+            found = learnt(path, job, distributed, folder, dtype, frozen=stage == "3")
+            if job.rank == 0:
+                (folder / "found.json").write_text(json.dumps(found))
+    job.leave()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    learn(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
