@@ -20,6 +20,7 @@ BROKEN = (
     ValueError,
     SyntaxError,
     EOFError,
+    LookupError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
