@@ -3,7 +3,7 @@ so that no secret may stand in one."""
 
 import re
 
-_BEFORE_HOST = re.compile(r"(?<=//)[^\s,]*@")
+_BEFORE_HOST = re.compile(r"(?<=://)(?!/)[^\s,]*@")
 
 
 def public_url(text: str) -> str:
@@ -16,4 +16,4 @@ def public_url(text: str) -> str:
 
 def has_credentials(text: str) -> bool:
     """Whether a user or a password stands in an address."""
-    return re.search(r"//[^/?#\s,]*@", text) is not None
+    return re.search(r"://[^/?#\s,]*@", text) is not None
