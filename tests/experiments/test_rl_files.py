@@ -4,6 +4,7 @@ import hashlib
 import json
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from genagent_miniworld import weights
 from genagent_policy import Policy, PolicyConfig, SFTConfig, SFTUpdate
 
 SCRIPT = "rl_flux.py"
+SECRETS = {"PICTURES": "secret-of-the-painter-5161", "VERDICTS": "secret-of-the-judge-7283"}
 TRAIN = ("two cats on a red sofa", "three red circles", "a blue square above a green triangle")
 HELD_OUT = (
     {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "A photo of two dogs"},
@@ -57,9 +59,15 @@ def world(folder: Path, tool: str, judge: str) -> list[str]:
     ]
 
 
-def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(tmp_path: Path):
-    with answering() as painter, serving(judged) as judge:
+def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    with answering(token=SECRETS["PICTURES"]) as painter, serving(judged) as judge:
+        judge.token = SECRETS["VERDICTS"]
         given = options(tmp_path, painter.url, judge.url)
+        given += ["--world.tool-token-env", "PICTURES", "--world.judge-token-env", "VERDICTS"]
         process = start(SCRIPT, tmp_path, *given)
         wait_for("runs/*/state/step-000001", tmp_path, process)
         process.kill()
@@ -102,6 +110,8 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(tmp_path: Path
     assert len(drawn) > 8
     learnt = Policy.load(folder / "policy").head_weight
     assert not learnt.equal(Policy.load(tmp_path / "policy").head_weight)
+    assert _holders(SECRETS.values(), tmp_path, done.stdout + done.stderr) == []
+    assert "PICTURES" in (folder / "config.json").read_text()
 
 
 def teach_by_heart(start: Path, target: Path) -> None:
@@ -148,6 +158,13 @@ def test_a_qwen3_vl_learns_by_the_same_command(tmp_path: Path, tiny_qwen3_path: 
     assert not any(name.startswith("model.visual.") for name in changed)
 
 
+def _holders(secrets: Iterable[str], folder: Path, said: str) -> list[str]:
+    """Where a secret stands in what a run wrote, its store and its pages too, or said."""
+    texts = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    texts["the terminal"] = said.encode()
+    return [name for name, text in texts.items() for secret in secrets if secret.encode() in text]
+
+
 def _question(body: dict) -> str:
     pixels = b"".join(picture.tobytes() for picture in pictures_in(body))
     return f"{words_in(body)} {hashlib.sha256(pixels).hexdigest()}"
@@ -163,6 +180,22 @@ def test_a_preset_says_in_a_line_each_what_it_lacks(tmp_path: Path, preset: str)
         assert sum(f"{option} is" in line for line in lines) == 1, (option, lines)
     assert all(line.startswith("error: ") for line in lines)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [
+        ("--world.tool", "http://me:secret-5161@h:p"),
+        ("--world.judge", "http://secret-5161@127.0.0.1:9/v1"),
+        ("--engine.urls", "http://me:secret-5161@127.0.0.1:9"),
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, option: str, url: str):
+    given = options(tmp_path, "http://127.0.0.1:9", "http://127.0.0.1:9/v1")
+    done = run(SCRIPT, tmp_path, *given, option, url)
+    assert done.returncode == 2
+    assert "has credentials" in done.stderr or "cannot be used" in done.stderr
+    assert _holders(["secret-5161"], tmp_path, done.stdout + done.stderr) == []
 
 
 def test_what_cannot_be_used_is_said_before_anything_loads(tmp_path: Path):

@@ -59,7 +59,7 @@ def test_a_grey_picture_is_named_as_the_colours_it_becomes():
 
 def test_a_file_is_read_when_it_is_looked_at_and_only_once(tmp_path: Path):
     path = tmp_path / "some.png"
-    picture = Picture("n", path=path)
+    picture = Picture(Picture.of(Image.new("L", (2, 2), 9)).name, path=path)
     with pytest.raises(FileNotFoundError):
         _ = picture.image
     Image.new("L", (2, 2), 9).save(path)

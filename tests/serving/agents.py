@@ -21,7 +21,7 @@ from genagent_serving import (
     served_agent,
 )
 from genagent_tools import ServerConfig
-from genagent_tools.server import bind, url_of
+from genagent_tools.server import bind, listen, server_options, url_of
 
 GENERATIONS = "/v1/images/generations"
 TOKEN = "a-token-long-enough"
@@ -75,9 +75,9 @@ def serving(
     loop = AgentLoop(engine, drawing, options)
     served = served_agent("agent", size=size, max_prompt=400)
     app = build_agent_app(loop, served, config, book=book, problem=problem)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(server_options(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    listener.listen(256)
+    listen(listener)
     thread.start()
     try:
         yield Served(url_of(listener), app, loop)

@@ -21,7 +21,7 @@ from genagent_tools import (
     ToolError,
     build_app,
 )
-from genagent_tools.server import bind, url_of
+from genagent_tools.server import bind, listen, server_options, url_of
 
 SERVED = ServedModel(
     name="painter",
@@ -85,10 +85,10 @@ def serving(
     config = ServerConfig(port=port, batching=batching or BatchConfig(), **config)
     listener = bind(config)
     app = build_app(tools, served, config)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(server_options(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     # Listening from here on, so that nobody has to wait for the thread.
-    listener.listen(256)
+    listen(listener)
     thread.start()
     try:
         yield url_of(listener)

@@ -46,6 +46,19 @@ def test_a_picture_with_one_flipped_bit_is_not_taken():
         assert tool.counts.failures == 1
 
 
+def test_a_png_without_pixels_is_not_taken():
+    whole = as_png(Image.new("RGB", (16, 16)))
+    # Pillow's own check of it is an IndexError.
+    without = whole[: whole.index(b"IDAT") - 4] + whole[-12:]
+    answer = picture_answer("x", 5, b64_json=base64.b64encode(without).decode())
+    with (
+        answering(lambda body, number: answer) as server,
+        tool_for(server, max_attempts=1) as tool,
+        pytest.raises(ToolError, match="the picture cannot be decoded"),
+    ):
+        tool.generate(["x"], [5])
+
+
 def test_jpegs_are_taken_and_gifs_are_not():
     picture = Image.new("RGB", (16, 16), (200, 30, 30))
     entries = []

@@ -133,20 +133,6 @@ def test_a_client_that_hangs_up_is_not_drawn_for():
     assert [prompts for prompts, _ in painter.batches] == [["kept"]]
 
 
-def test_a_server_whose_worker_died_is_not_healthy():
-    class Dying(Painter):
-        def draw(self, prompts, seeds, settings):
-            raise SystemExit
-
-    with serving(Dying()) as url:
-        assert httpx.get(url + "/healthz").status_code == 200
-        with pytest.raises(httpx.ReadTimeout):
-            patience = httpx.Timeout(60, read=0.3)
-            httpx.post(url + GENERATIONS, json={"prompt": "x"}, timeout=patience)
-        until(lambda: httpx.get(url + "/healthz").status_code == 503)
-        assert httpx.get(url + "/healthz").json()["status"] == "broken"
-
-
 def test_the_seed_after_the_last_is_the_first():
     with serving(Painter()) as url:
         answer = ask(url, n=2, seed=2**63 - 1)

@@ -1,7 +1,5 @@
 """How long a prompt a tool reads: from its profile over the server to the client."""
 
-import json
-
 import httpx
 import pytest
 from hypothesis import given
@@ -94,10 +92,10 @@ ENTRIES = [{"id": "a", "words": 7}, "odd", {"id": "b", "words": 9}, {"id": "c"}]
     ],
 )
 def test_words_are_those_of_the_model_that_is_asked_and_a_whole_number(data, model, words):
-    assert words_read(json.dumps({"data": data}).encode(), model) == words
+    assert words_read({"data": data}, model) == words
 
 
-@given(st.binary(max_size=40) | st.sampled_from([b"[]", b"{}", b"[" * 10**5, b'{"data": 3}']))
+@pytest.mark.parametrize("answer", [[], {}, {"data": 3}, {"data": None}, None, "data", 3])
 def test_an_answer_that_is_no_list_of_models_says_nothing(answer):
     assert words_read(answer, None) is None
 

@@ -32,17 +32,23 @@ def test_a_broken_store_is_one_clear_line(tmp_path: Path, name: str, reason: str
     assert str(caught.value).startswith(f"cannot use the MLflow store {uri}: ")
 
 
-def test_a_server_that_does_not_answer_fails_within_seconds(tmp_path: Path):
+def test_a_server_that_does_not_answer_fails_within_seconds(monkeypatch):
     start = time.monotonic()
+    # From the environment: a configuration is written down.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
 
     with pytest.raises(TrackingError, match=r"store http://127.0.0.1:9: .*refused") as caught:
-        MlflowTracker(
-            TrackerConfig(uri="http://user:secret@127.0.0.1:9"),
-            run_config=RunConfig(),
-        )
+        MlflowTracker(TrackerConfig(), run_config=RunConfig())
 
     assert time.monotonic() - start < 10
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["http://user:secret@host", "postgresql://u:secret@host/runs"])
+def test_a_store_with_a_password_is_no_part_of_a_configuration(uri: str):
+    with pytest.raises(ValueError, match="put it into the environment variable MLFLOW_TRACK") as e:
+        TrackerConfig(uri=uri)
+    assert "secret" not in str(e.value)
 
 
 def test_commit_and_dirty_flag_come_from_the_repository(tmp_path: Path):

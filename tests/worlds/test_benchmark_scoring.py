@@ -185,8 +185,9 @@ def test_places_go_on_over_what_is_asked_at_once(tmp_path, monkeypatch):
 
 
 def stored_picture(path: Path) -> Picture:
-    Image.new("RGB", (8, 8), "red").save(path)
-    return Picture(path.stem, path=path)
+    image = Image.new("RGB", (8, 8), "red")
+    image.save(path)
+    return Picture(Picture.of(image).name, path=path)
 
 
 def test_a_judge_scores_by_yes_and_no_with_the_requests_own_hints(geneval):

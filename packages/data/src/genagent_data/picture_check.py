@@ -1,7 +1,6 @@
 """Files of pictures that records name: looked at before anybody trains on them."""
 
 import io
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,8 @@ from warnings import catch_warnings, simplefilter
 from PIL import Image
 
 from genagent_data.record_check import RecordError
-from genagent_rewards import Picture
+from genagent_rewards import FORMATS, MAX_PIXELS, Picture, is_picture_name
 
-MAX_PIXELS = 89_478_485
-"""Pillow's own limit (``PIL.Image.MAX_IMAGE_PIXELS``): a quarter of a GiB in RGB."""
-
-_NAME = re.compile("[0-9a-f]{64}")
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
@@ -27,7 +22,7 @@ def stored_picture(root: Path, name: str) -> Picture:
     Raises:
         RecordError: there is none, or it cannot be used.
     """
-    if not _NAME.fullmatch(name):
+    if not is_picture_name(name):
         raise RecordError(
             "missing_picture",
             f"picture {name[:80]!r} is no name of a picture; names are 64 hexadecimal digits",
@@ -44,7 +39,7 @@ def picture_file(path: Path) -> Picture:
         RecordError: there is none, or it cannot be used.
     """
     name = path.stem
-    if path.suffix == ".png" and path.parent.name == name[:2] and _NAME.fullmatch(name):
+    if path.suffix == ".png" and path.parent.name == name[:2] and is_picture_name(name):
         _check_stored(path)
         return Picture(name, path=path)
     try:
@@ -61,7 +56,7 @@ def decoded_picture(content: bytes, place: str) -> Picture:
     Raises:
         RecordError: Pillow cannot decode it, or would warn of its size.
     """
-    with _clear_pillow_errors(place), Image.open(io.BytesIO(content)) as image:
+    with _clear_pillow_errors(place), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         return Picture.of(image)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from genagent_rewards import Picture
+from genagent_rewards import Picture, is_picture_name
 
 MAX_THREADS = 16
 """A thread holds 7 MB of a picture of 1024x1024 while it writes it."""
@@ -20,7 +20,9 @@ class PictureStore:
     """A folder of ``ab/abcdef….png``; the same pixels get the same name.
 
     Threads and processes may share it. A file has its name once it is whole, so that whoever is
-    killed leaves no half picture, only a ``.partial`` that nobody reads.
+    killed leaves no half picture, only a ``.partial`` that nobody reads. One that was damaged or
+    swapped since is never taken for the picture: looking at it raises OSError, and putting the
+    picture again mends it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,7 +39,7 @@ class PictureStore:
         """
         picture = Picture.of(image)
         path = self.path(picture.name)
-        if not path.exists():
+        if self.find(picture.name) is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
             try:
@@ -55,12 +57,13 @@ class PictureStore:
             OSError: it cannot be read or written.
         """
         path = self.path(picture.name)
-        if path.is_file():
+        if self.find(picture.name) is not None:
             return path
-        if not _is_stored(picture):
+        if not picture.is_stored:
             if self.put(picture.image) != picture:
                 raise ValueError(f"picture {picture.name} has other pixels than its name says")
             return path
+        picture.read()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         try:
@@ -87,13 +90,29 @@ class PictureStore:
 
         Raises:
             FileNotFoundError: there is none.
+            ValueError: no picture has such a name.
         """
         path = self.path(name)
         if not path.is_file():
             raise FileNotFoundError(f"no picture {name} in {self.root}")
         return Picture(name, path=path)
 
+    def find(self, name: str) -> Picture | None:
+        """The picture of that name, its file read and found to show it; None where there is none
+        or the file is damaged. Raises ValueError where no picture has such a name."""
+        picture = Picture(name, path=self.path(name))
+        try:
+            picture.read()
+        except OSError:
+            return None
+        return picture
+
     def path(self, name: str) -> Path:
+        """Where a picture is, or would be. Raises ValueError where no picture has such a name."""
+        if not is_picture_name(name):
+            raise ValueError(
+                f"picture {name!r:.80} is no name of a picture; names are 64 hexadecimal digits"
+            )
         return self.root / name[:2] / f"{name}.png"
 
 
@@ -103,15 +122,10 @@ def png_bytes(picture: Picture) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    if _is_stored(picture):
+    if picture.is_stored:
         assert picture.path is not None
+        _ = picture.image
         return picture.path.read_bytes()
     file = io.BytesIO()
     picture.image.save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-def _is_stored(picture: Picture) -> bool:
-    """Whether it has a file as ``PictureStore`` writes it."""
-    path = picture.path
-    return path is not None and path.name == f"{picture.name}.png"

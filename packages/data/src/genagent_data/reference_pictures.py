@@ -11,6 +11,8 @@ from typing import Literal
 
 from PIL import Image
 
+from genagent_rewards import FORMATS
+
 MAX_PIXELS = 1 << 26
 """8192x8192, 200 MB as RGB: what one picture may cost whoever decodes it."""
 MAX_BYTES = 1 << 28
@@ -107,7 +109,7 @@ def read_reference(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it tells their size; here they are refused.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise _too_large(path, f"{image.width}x{image.height}")
                 return image.convert("RGB")

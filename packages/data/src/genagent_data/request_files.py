@@ -89,9 +89,9 @@ def entries(path: Path) -> Iterator[tuple[int, str, object]]:
             continue
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{where}: not JSON ({error.msg} at column {error.colno}); write one object a line"
+                f"{where}: not JSON ({_why(error)}); write one object a line"
             ) from error
         yield number, where, entry
 
@@ -112,10 +112,11 @@ def _text(path: Path) -> str:
 def _array(text: str, path: Path) -> list:
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise ValueError(
-            f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); write one "
-            "array of requests, or name the file .jsonl if it holds one a line"
+            f"{path}{line}: not JSON ({_why(error)}); write one array of requests, or name the "
+            "file .jsonl if it holds one a line"
         ) from error
     lists = [key for key in LISTS if key in content] if isinstance(content, dict) else []
     if len(lists) > 1:
@@ -128,3 +129,10 @@ def _array(text: str, path: Path) -> list:
             f"has {text.strip()[:60]!r}"
         )
     return array
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    # A number of thousands of digits is the other ValueError.
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]

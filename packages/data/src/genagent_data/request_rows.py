@@ -46,7 +46,7 @@ def _own(entry: dict, default_id: str) -> Request:
     _refuse_unknown(entry, _OWN_KEYS)
     reference = entry.get("reference")
     if reference is not None and not isinstance(reference, str):
-        raise ValueError(f'"reference" wants the path of a picture, has {reference!r}')
+        raise ValueError(f'"reference" wants the path of a picture, has {reference!r:.80}')
     return Request(
         id=_name(entry, "id", default=default_id),
         prompt=entry["prompt"],
@@ -84,12 +84,12 @@ def _imagine(row: dict, default_id: str) -> Request:
 def _echo(row: dict, default_id: str, picture: Callable[[str], str]) -> Request:
     if row.get("task_type") != "t2i":
         raise ValueError(
-            f'"task_type" is {row.get("task_type")!r}; of Echo-4o-Image only rows from text to '
+            f'"task_type" is {row.get("task_type")!r:.80}; of Echo-4o-Image only rows from text to '
             'image ("t2i") are read'
         )
     name = _words(row, "output_image").rsplit("/", 1)[-1]
     if not name:
-        raise ValueError(f'"output_image" names no file: {row["output_image"]!r}')
+        raise ValueError(f'"output_image" names no file: {row["output_image"]!r:.80}')
     return Request(
         id=default_id,
         prompt=_words(row, "instruction"),
@@ -101,7 +101,7 @@ def _echo(row: dict, default_id: str, picture: Callable[[str], str]) -> Request:
 def _words(entry: dict, key: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f'"{key}" wants a text, has {value!r}')
+        raise ValueError(f'"{key}" wants a text, has {value!r:.80}')
     return value
 
 
@@ -110,7 +110,7 @@ def _name(entry: dict, key: str, *, default: str) -> str:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise ValueError(f'"{key}" wants a text or a whole number, has {value!r}')
+        raise ValueError(f'"{key}" wants a text or a whole number, has {value!r:.80}')
     return str(value)
 
 
@@ -120,14 +120,14 @@ def _hints(entry: dict) -> tuple[str, ...]:
         return ()
     # A blank line on a judge's checklist would hold for every picture.
     if not isinstance(hints, list) or not all(isinstance(h, str) and h.strip() for h in hints):
-        raise ValueError(f'"hints" wants a list of texts, none of them blank, has {hints!r}')
+        raise ValueError(f'"hints" wants a list of texts, none of them blank, has {hints!r:.80}')
     return tuple(hints)
 
 
 def _refuse_unknown(entry: dict, known: Sequence[str]) -> None:
     for key in entry:
         if key not in known:
-            raise ValueError(f"unknown key {key!r}; known: {', '.join(known)}")
+            raise ValueError(f"unknown key {key!r:.80}; known: {', '.join(known)}")
 
 
 def _refuse_half_characters(entry: object) -> None:
@@ -135,6 +135,8 @@ def _refuse_half_characters(entry: object) -> None:
     # of a whole run would fail to be written.
     try:
         json.dumps(entry, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise ValueError(
             f"holds {error.object[error.start]!r}, half of a surrogate pair; "

@@ -1,5 +1,6 @@
 """Several servers of one kind: who is next, who rests, retries, deadlines, bounds."""
 
+from genagent_endpoints.address import has_credentials, public_url
 from genagent_endpoints.answer import Answer, clean
 from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.endpoints import Endpoints
@@ -38,6 +39,8 @@ __all__ = [
     "TurnedAway",
     "Unwanted",
     "clean",
+    "has_credentials",
     "host_of",
+    "public_url",
     "together",
 ]

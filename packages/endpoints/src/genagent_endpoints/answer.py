@@ -12,6 +12,9 @@ from email.utils import parsedate_to_datetime
 
 from genagent_endpoints.failures import Lost
 
+MAX_VALUES = 1_000_000
+"""Of an answer's JSON. 128 MiB of brackets would take 5 GB to hold; pictures are one long text, and
+a turn of 16,384 tokens with their log-probs has 100,000 values."""
 _WORDS = 300
 """Characters of an error that are worth a line."""
 _PIECE = 1024 * 1024
@@ -36,8 +39,10 @@ class Answer:
         written, has become ``?``.
 
         Raises:
-            Lost: it is none.
+            Lost: it is none, or has more than ``MAX_VALUES`` values.
         """
+        if sum(map(self.body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+            raise Lost(f"the answer has over {MAX_VALUES} values")
         try:
             value = json.loads(self.body)
             if _LONE_SURROGATE.search(self.body):

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from genagent_endpoints.address import has_credentials, public_url
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointsConfig:
@@ -13,7 +15,7 @@ class EndpointsConfig:
     """
 
     base_urls: tuple[str, ...]
-    """Each without a user or a password."""
+    """Each without a user, a password or a query."""
     api_key_env: str | None = None
     """Environment variable that holds the bearer token; a value that begins with ``Basic`` or
     another scheme is sent as it is."""
@@ -41,13 +43,15 @@ class EndpointsConfig:
         for url in self.base_urls:
             if not _is_http(url):
                 raise ValueError(
-                    f"base_urls has {url!r}, which cannot be used; wants http://host:port"
+                    f"base_urls has {public_url(url)!r}, which cannot be used; wants "
+                    "http://host:port"
                 )
             parts = urlsplit(url)
-            if parts.username is not None or parts.password is not None:
+            if has_credentials(url) or parts.query or parts.fragment:
                 raise ValueError(
-                    f"base_urls has credentials for {parts.hostname}; put them into an environment "
-                    f"variable and name that ({self.api_key_env or 'api_key_env'})"
+                    f"base_urls has credentials or a query for {parts.hostname}; put a token into "
+                    "an environment variable and name that "
+                    f"({self.api_key_env or 'api_key_env'})"
                 )
         if len(set(self.base_urls)) < len(self.base_urls):
             raise ValueError(f"base_urls is {self.base_urls}; name each server once")

@@ -18,7 +18,8 @@ from genagent_rewards.kept_answers import KeptAnswers, KeptChat, answer_key
 from genagent_rewards.kept_file import KeptFile
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
-from genagent_rewards.picture import Picture
+from genagent_rewards.picture import Picture, is_picture_name
+from genagent_rewards.picture_file import FORMATS, MAX_PIXELS, open_picture
 from genagent_rewards.prompts import parse_verdict, spoken_words
 from genagent_rewards.verdict import (
     ComparesPictures,
@@ -30,6 +31,8 @@ from genagent_rewards.verdict import (
 from genagent_rewards.verdict_cache import VerdictCache
 
 __all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
     "AsyncChatModel",
     "ChatCounts",
     "ChatModel",
@@ -62,6 +65,8 @@ __all__ = [
     "answer_key",
     "audit_metrics",
     "hybrid_reward",
+    "is_picture_name",
+    "open_picture",
     "parse_verdict",
     "reward_metrics",
     "spoken_words",

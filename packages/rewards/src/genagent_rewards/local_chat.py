@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from PIL import Image
 
 from genagent_rewards.chat import ChatReply, ChatRequest
 from genagent_rewards.picture import Picture
 from genagent_rewards.seeded_noise import SeededNoise
+from genagent_weights import load_whole, reading
 
 # Qwen-VL's default: a token shows 28x28 pixels. Only for sorting by length.
 _PIXELS_A_TOKEN = 28 * 28
@@ -83,18 +84,22 @@ class LocalChat:
         answer from its predecessor's cache.
 
         Raises:
-            ValueError: no model folder there, or a size out of range.
+            ValueError: no model folder there, one that is damaged or lacks weights, or a size out
+                of range.
         """
         folder = Path(path)
         if not (folder / "config.json").is_file():
             raise ValueError(f"{folder} holds no config.json; give the folder of a saved model")
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
+        own = {"trust_remote_code": False}
         dtype = "float32" if device == "cpu" else "auto"
-        model = cast(Any, AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype))
+        model = load_whole(AutoModelForImageTextToText, folder, dtype=dtype, **own)
+        with reading(folder):
+            processor = AutoProcessor.from_pretrained(folder, local_files_only=True, **own)
         return cls(
             model.to(device).eval(),
-            AutoProcessor.from_pretrained(folder),
+            processor,
             name=f"{folder.name}@{_folder_digest(folder)[:12]}",
             max_tokens=max_tokens,
             batch_size=batch_size,

@@ -20,6 +20,7 @@ from genagent_endpoints import (
     Endpoints,
     EndpointsConfig,
     Exchange,
+    Lost,
     Rejected,
     Trouble,
     Unwanted,
@@ -27,6 +28,10 @@ from genagent_endpoints import (
 )
 from genagent_rewards.chat import ChatReply, ChatRequest
 from genagent_rewards.chat_wire import messages, pixels, read_completion
+
+CHARACTERS_A_TOKEN = 32
+"""That a reply has at most; words have four. What is longer than ``max_tokens`` of them was not
+asked for, and would be kept beside each verdict."""
 
 _PATH = "/chat/completions"
 _PIXELS_AT_ONCE = 256 * 256
@@ -226,7 +231,12 @@ class _Question:
 
     async def read(self, answer: Answer, exchange: Exchange) -> tuple[str, int]:
         """The words, and how many attempts they took; as ``Question.read``."""
-        self.raw, reason = read_completion(answer.json())
+        words, reason = read_completion(answer.json())
+        if len(words) > self._config.max_tokens * CHARACTERS_A_TOKEN:
+            raise Lost(
+                f"the reply has {len(words)} characters, more than {self._config.max_tokens} tokens"
+            )
+        self.raw = words
         if reason != "length" and self._accept(self.raw):
             return self.raw, answer.attempts
         self._temperature = self._config.retry_temperature

@@ -1,9 +1,19 @@
 """A picture as one value: its name, and pixels that are decoded at most once."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from PIL import Image
+
+from genagent_rewards.picture_file import FORMATS, open_picture
+
+_NAME = re.compile("[0-9a-f]{64}")
+
+
+def is_picture_name(name: object) -> bool:
+    """Whether a text can be the name of a picture; then it leads nowhere as part of a path."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 class Picture:
@@ -32,9 +42,7 @@ class Picture:
     def of(cls, image: Image.Image) -> "Picture":
         """A copy as RGB, under its own name."""
         rgb = image.convert("RGB")
-        digest = hashlib.sha256(f"RGB {rgb.width} {rgb.height} ".encode())
-        digest.update(rgb.tobytes())
-        return cls(digest.hexdigest(), image=rgb)
+        return cls(_name_of(rgb), image=rgb)
 
     @property
     def path(self) -> Path | None:
@@ -42,13 +50,29 @@ class Picture:
         return self._path
 
     @property
+    def is_stored(self) -> bool:
+        """Whether it has a file as a store of pictures writes it: a PNG under its name."""
+        return self._path is not None and self._path.name == f"{self.name}.png"
+
+    @property
     def image(self) -> Image.Image:
-        """The pixels, RGB. Raises OSError where their file cannot be read."""
+        """The pixels, RGB. Raises OSError where their file cannot be read, or has pixels that are
+        not those of the name."""
         if self._image is None:
-            assert self._path is not None
-            with Image.open(self._path) as image:
-                self._image = image.convert("RGB")
+            self._image = self.read()
         return self._image
+
+    def read(self) -> Image.Image:
+        """The pixels of its file, which are not kept. Raises OSError as ``image`` does."""
+        assert self._path is not None
+        with open_picture(self._path, formats=self._formats) as image:
+            rgb = image.convert("RGB")
+        if _name_of(rgb) != self.name:
+            raise OSError(
+                f"{self._path} holds another picture than {self.name[:16]}, as which it is known; "
+                "draw or copy it again"
+            )
+        return rgb
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,8 +81,12 @@ class Picture:
         if self._image is not None:
             return self._image.size
         assert self._path is not None
-        with Image.open(self._path) as image:
+        with open_picture(self._path, formats=self._formats) as image:
             return image.size
+
+    @property
+    def _formats(self) -> tuple[str, ...]:
+        return ("PNG",) if self.is_stored else FORMATS
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Picture) and self.name == other.name
@@ -68,3 +96,9 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"Picture({self.name!r})"
+
+
+def _name_of(rgb: Image.Image) -> str:
+    digest = hashlib.sha256(f"RGB {rgb.width} {rgb.height} ".encode())
+    digest.update(rgb.tobytes())
+    return digest.hexdigest()

@@ -7,7 +7,7 @@ judge can spend one token on each.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 VERSION = "1"
 """Part of every cached verdict's key; raise it with any change of the words below."""
@@ -40,8 +40,9 @@ PAIR_TASK = (
 POINT_CHOICES = ("yes", "no")
 PAIR_CHOICES = ("first", "second", "tie")
 
-_TAG = re.compile(r"<verdict>(.*?)</verdict>", re.IGNORECASE | re.DOTALL)
-_OPENING = re.compile(r"<verdict>", re.IGNORECASE)
+# ASCII: else the dotless i of a look-alike tag counts as an i.
+_OPENING = re.compile(r"<verdict>", re.IGNORECASE | re.ASCII)
+_TAG = re.compile(r"<(/?)verdict>", re.IGNORECASE | re.ASCII)
 _DECORATION = " \t\r\n*_`'\".,;:!"
 # Dots, markdown and quotation marks, but nothing that may be the start of another tag.
 _AFTERWORD = re.compile(r"(?:[^\w<>]|_)*")
@@ -73,10 +74,12 @@ def parse_verdict(text: str, choices: Sequence[str] = POINT_CHOICES) -> str | No
     Example: ``parse_verdict("two circles, not three. <verdict>no</verdict>") == "no"``
     """
     spoken = spoken_words(text)
-    tags = list(_TAG.finditer(spoken))
-    if not tags or not _AFTERWORD.fullmatch(spoken, tags[-1].end()):
+    found, end = set(), -1
+    for start, stop in _inside_tags(spoken):
+        found.add(spoken[start:stop].strip(_DECORATION).lower())
+        end = stop + len("</verdict>")
+    if end < 0 or not _AFTERWORD.fullmatch(spoken, end):
         return None
-    found = {tag[1].strip(_DECORATION).lower() for tag in tags}
     choice = found.pop()
     return choice if not found and choice in choices else None
 
@@ -84,6 +87,18 @@ def parse_verdict(text: str, choices: Sequence[str] = POINT_CHOICES) -> str | No
 def parse_reason(text: str) -> str:
     """What a judge says before its first verdict; thoughts are left out."""
     return _OPENING.split(spoken_words(text), maxsplit=1)[0].strip()
+
+
+def _inside_tags(text: str) -> Iterator[tuple[int, int]]:
+    """Where each verdict's words begin and end, from the first opening tag to the next closing one.
+    In one pass: a pattern for both would look for an end behind each of many openings."""
+    start = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end() if start is None else start
+        elif start is not None:
+            yield start, tag.start()
+            start = None
 
 
 def spoken_words(text: str) -> str:

@@ -35,8 +35,9 @@ class DrawnPictures:
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         name = self._names.get((prompt, seed))
-        if name is not None and self._store.path(name).is_file():
-            return self._store.get(name)
+        kept = None if name is None else self._store.find(name)
+        if kept is not None:
+            return kept
         picture = await self._drawing.draw(prompt, seed=seed)
         self._lines.add({"prompt": prompt, "seed": seed, "picture": picture.name})
         return picture

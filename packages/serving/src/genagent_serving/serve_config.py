@@ -47,6 +47,11 @@ class AgentServerConfig:
     """0 takes any that is free."""
     token_env: str | None = None
     """Environment variable that holds the token which clients and people must send."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which it may be called besides 127.0.0.1 and localhost, as by a proxy on this
+    machine."""
+    max_connections: int = 1000
+    """Open at a time; those that wait longest for a request make room for new ones."""
     drain_seconds: float = 120.0
     """Time to finish what is in progress after SIGTERM or Ctrl-C."""
     max_prompt: int = 8000
@@ -88,6 +93,8 @@ class AgentServerConfig:
             host=self.host,
             port=self.port,
             token=self._token(),
+            allowed_hosts=self.allowed_hosts,
+            max_connections=self.max_connections,
             drain_seconds=self.drain_seconds,
             max_body=self.max_body,
         )

@@ -42,6 +42,11 @@ class Serve:
     """0 takes any that is free."""
     token_env: str | None = None
     """Environment variable that holds the token which clients must send."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which it may be called besides 127.0.0.1 and localhost, as by a proxy on this
+    machine."""
+    max_connections: int = 1000
+    """Open at a time; those that wait longest for a request make room for new ones."""
     width: int | None = None
     """Of a picture, pixels; the profile's by default, as are the next four."""
     height: int | None = None
@@ -110,6 +115,8 @@ def _serve(options: Serve) -> None:
         host=options.host,
         port=options.port,
         token=_token(options.token_env),
+        allowed_hosts=options.allowed_hosts,
+        max_connections=options.max_connections,
         drain_seconds=options.drain_seconds,
         max_body=options.max_body,
         batching=BatchConfig(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from genagent_tools.diffusers_parts import load_parts
 from genagent_tools.tool import DrawSettings, ToolError
 from genagent_tools.tool_profile import Lora, ToolProfile
+from genagent_weights import WeightsError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -48,15 +50,15 @@ class DiffusersTool:
             if not Path(path, "model_index.json").is_file():
                 said = "it holds no model_index.json"
                 raise ValueError(f"{source}: the image pipeline cannot be read ({said}); {remedy}")
-        # The name before diffusers 0.42, which takes it until 1.0; float32 is the default.
-        dtype = {} if profile.dtype == "float32" else {"torch_dtype": getattr(torch, profile.dtype)}
+        # float32 is the default.
+        dtype = None if profile.dtype == "float32" else getattr(torch, profile.dtype)
         family = getattr(diffusers, profile.pipeline)
         if profile.lora:
             # What is missing is missed before the pipeline is loaded, which takes minutes.
             with _read(f"{profile.lora.source}: the LoRA", LORA_REMEDY):
                 family.lora_state_dict(**_where(profile.lora))
         with _read(f"{source}: the image pipeline", remedy):
-            pipeline = family.from_pretrained(source, local_files_only=path is not None, **dtype)
+            pipeline = _load_pipeline(family, source, dtype, is_folder=path is not None)
         if profile.lora:
             apply_lora(pipeline, profile.lora)
         if profile.scheduler:
@@ -105,6 +107,15 @@ class DiffusersTool:
         return [picture.reduce(factor) if factor > 1 else picture for picture in output.images]
 
 
+def _load_pipeline(family: Any, source: str, dtype: torch.dtype | None, *, is_folder: bool) -> Any:
+    if not is_folder and not Path(source).is_dir():
+        source = family.download(source, use_safetensors=True)
+    folder = Path(source)
+    options: dict[str, Any] = {} if dtype is None else {"torch_dtype": dtype}
+    options |= load_parts(folder, dtype=dtype)
+    return family.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
+
+
 def apply_lora(pipeline: Any, lora: Lora) -> None:
     """Load an adapter, and merge it into the weights or switch it on.
 
@@ -139,6 +150,8 @@ def _read(what: str, remedy: str) -> Iterator[None]:
     PeftError (weights of another model) and the hub's own HTTP client's: nothing in common."""
     try:
         yield
+    except WeightsError as error:
+        raise ValueError(f"{error}; {remedy}") from error
     except Exception as error:
         # A message such as "has no such file" hides that the hub was not asked; its cause says it.
         said = " ".join(str(error.__cause__ or error).split()) or type(error).__name__

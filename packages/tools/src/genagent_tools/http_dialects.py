@@ -4,9 +4,8 @@ Sources: OpenAI's images API; vLLM-Omni ``entrypoints/openai/protocol/images.py`
 ``multimodal_gen/runtime/entrypoints/openai/protocol.py``.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 
 from genagent_tools.tool import DrawSettings
 
@@ -73,18 +72,19 @@ def unknown_fields(
     ]
 
 
-def words_read(models: bytes, model: str | None) -> int | None:
+def words_read(models: object, model: str | None) -> int | None:
     """Words of a prompt that a model reads, from the answer of ``GET /v1/models``.
 
     Args:
+        models: decoded JSON.
         model: its name; None is the first one.
 
     Returns:
         None where the answer does not say; ``words`` is an extension of our own server's.
     """
     try:
-        entries = [entry for entry in json.loads(models)["data"] if isinstance(entry, dict)]
-    except (ValueError, RecursionError, LookupError, TypeError):
+        entries = [entry for entry in cast(Any, models)["data"] if isinstance(entry, dict)]
+    except (LookupError, TypeError):
         return None
     words = next((each.get("words") for each in entries if model in (None, each.get("id"))), None)
     return words if type(words) is int and words > 0 else None

@@ -17,6 +17,7 @@ _BROKEN = (
     ValueError,
     SyntaxError,
     EOFError,
+    LookupError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

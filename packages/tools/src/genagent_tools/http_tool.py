@@ -4,13 +4,14 @@ Each picture is a request of its own, so that servers can batch as they see fit 
 costs one picture. Requests run on an event loop of the tool's own thread.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from PIL import Image
 
-from genagent_endpoints import EndpointError, Endpoints, Trouble, together
+from genagent_endpoints import EndpointError, Endpoints, Lost, Trouble, together
 from genagent_tools.http_config import HttpToolConfig
 from genagent_tools.http_dialects import words_read
 from genagent_tools.http_drawing import GENERATIONS, Drawing
@@ -132,5 +133,6 @@ class HttpImageTool:
             except (EndpointError, Trouble) as error:
                 raise ToolError(f"{url}: {error}") from error
             if answer.status == 200:
-                said.append(words_read(answer.body, self.config.model))
+                with contextlib.suppress(Lost):
+                    said.append(words_read(answer.json(), self.config.model))
         return min((words for words in said if words is not None), default=None)

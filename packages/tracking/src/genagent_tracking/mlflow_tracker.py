@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from genagent_endpoints import has_credentials, public_url
 from genagent_tracking.config import config_to_json, flatten_config
 from genagent_tracking.messages import chat_messages
 from genagent_tracking.mlflow_experiment import find_experiment
@@ -36,7 +37,6 @@ from genagent_tracking.store import (
     check_store,
     clear_errors,
     one_at_a_time,
-    public_uri,
     resolve_uri,
     restore,
     silence,
@@ -68,6 +68,11 @@ class TrackerConfig:
     def __post_init__(self) -> None:
         if self.experiment is not None and not self.experiment.strip():
             raise ValueError("experiment is empty; give the experiment a name")
+        if self.uri is not None and has_credentials(self.uri):
+            raise ValueError(
+                f"uri has credentials for {public_url(self.uri)}, and is written down; put it into "
+                "the environment variable MLFLOW_TRACKING_URI"
+            )
         if not (math.isfinite(self.system_seconds) and self.system_seconds >= 0):
             raise ValueError(
                 f"system_seconds is {self.system_seconds}; wants seconds, or 0 for none"
@@ -152,8 +157,8 @@ class MlflowTracker:
         if self.uri == DEFAULT_URI:
             return "uv run mlflow ui"
         if self.uri.startswith(("http://", "https://")):
-            return f"open {public_uri(self.uri)}"
-        return f"uv run mlflow ui --backend-store-uri {shlex.quote(public_uri(self.uri))}"
+            return f"open {public_url(self.uri)}"
+        return f"uv run mlflow ui --backend-store-uri {shlex.quote(public_url(self.uri))}"
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record one step's figures in one write; those that are not finite are left out."""
@@ -285,7 +290,7 @@ class MlflowTracker:
         if lost:
             raise TrackingError(
                 f"{lost} of {len(self._trace_ids)} trajectories did not arrive in the MLflow store "
-                f"{public_uri(self.uri)}; check its disk"
+                f"{public_url(self.uri)}; check its disk"
             )
 
     @contextlib.contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from genagent_endpoints import public_url
 from genagent_tracking.mlflow_experiment import runs_page
-from genagent_tracking.store import public_uri
 
 _PAGES = "http://127.0.0.1:5000"
 """Where ``mlflow ui`` answers by default."""
@@ -40,7 +40,7 @@ def mlflow_lines(tracker: Recorded) -> list[str]:
     "http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results"]``
     """
     is_server = tracker.uri.startswith(("http://", "https://"))
-    pages = public_uri(tracker.uri).rstrip("/") if is_server else _PAGES
+    pages = public_url(tracker.uri).rstrip("/") if is_server else _PAGES
     page = f"{pages}/#/experiments/{tracker.experiment_id}/runs/{tracker.run_id}"
     lines = [page, runs_page(pages, tracker.experiment_id)]
     return (

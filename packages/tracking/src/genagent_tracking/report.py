@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from genagent_data import PictureStore, write_text
+from genagent_endpoints import public_url
 from genagent_tracking.curves import charts
 from genagent_tracking.failure import error_line, write_failure
 from genagent_tracking.pages import Pages
@@ -12,7 +13,6 @@ from genagent_tracking.report_groups import telling_groups
 from genagent_tracking.report_held_out import CHANGES, CHANGES_ALONE, held_out_view
 from genagent_tracking.run_folder import config_leaves
 from genagent_tracking.run_record import RunRecord, read_run
-from genagent_tracking.store import public_uri
 from genagent_tracking.thumbnails import Thumbnails
 from genagent_worlds import paired_p_value, rate, result_rows, success_name
 
@@ -53,7 +53,7 @@ def write_report(folder: Path) -> Path:
         broken=broken_turns(run.figures),
         about=_about(run),
         options={
-            name: public_uri(str(value)) for name, value in config_leaves(dict(run.config)).items()
+            name: public_url(str(value)) for name, value in config_leaves(dict(run.config)).items()
         },
         trial=bool(run.config.get("run", {}).get("trial")),
         changes={**CHANGES, **({} if run.after else CHANGES_ALONE)},

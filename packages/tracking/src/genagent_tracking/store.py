@@ -6,7 +6,6 @@ comes as a page of SQLAlchemy; here both become one ``TrackingError`` that names
 
 import logging
 import os
-import re
 import sqlite3
 import sys
 import urllib.error
@@ -16,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from genagent_endpoints import public_url
 from genagent_tracking.record import TrackingError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -102,15 +102,11 @@ def restore(levels: dict[str, int]) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def public_uri(uri: str) -> str:
-    """The address without user name and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
 def _error(uri: str, reason: str) -> TrackingError:
     lines = reason.strip().splitlines()
     return TrackingError(
-        f"cannot use the MLflow store {public_uri(uri)}: {lines[0] if lines else 'unknown fault'}; "
+        f"cannot use the MLflow store {public_url(uri)}: "
+        f"{public_url(lines[0]) if lines else 'unknown fault'}; "
         "check its disk and permissions, or set MLFLOW_TRACKING_URI to another store"
     )
 
@@ -127,7 +123,7 @@ def _check_sqlite(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    address = f"{public_uri(uri).rstrip('/')}/health"
+    address = f"{public_url(uri).rstrip('/')}/health"
     try:
         with urllib.request.urlopen(address, timeout=_ANSWER_SECONDS):
             pass

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from genagent_data import SynthesisServices
+from genagent_endpoints import public_url
 from genagent_rewards import (
     ChatModel,
     LocalChat,
@@ -205,7 +206,8 @@ class Services:
             yield from own_problems("tool", self.tool, *TOOL_METHODS)
         elif self.tool not in known_profiles():
             known = ", ".join(known_profiles())
-            yield f"no tool {self.tool!r}; give a URL, module:callable or one of {known}"
+            name = public_url(self.tool)
+            yield f"no tool {name!r}; give a URL, module:callable or one of {known}"
         else:
             yield from _device_problems("--world.tool-device", self.tool_device)
 
@@ -216,13 +218,15 @@ class Services:
                 "a model folder, or module:callable"
             )
         elif is_url(self.judge) and not self.judge_model:
-            yield f"--world.judge-model is missing: the name by which {self.judge} knows the judge"
+            where = public_url(self.judge)
+            yield f"--world.judge-model is missing: the name by which {where} knows the judge"
         elif is_url(self.judge):
             yield from _tried(self.judge_endpoints)
         elif is_code(self.judge):
             yield from own_problems("judge", self.judge, *JUDGE_METHODS)
         elif not (Path(self.judge) / "config.json").is_file():
-            yield f"no judge {self.judge!r}; give a URL, a model folder or module:callable"
+            name = public_url(self.judge)
+            yield f"no judge {name!r}; give a URL, a model folder or module:callable"
         else:
             yield from _device_problems("--world.judge-device", self.judge_device)
 

@@ -88,7 +88,11 @@ class Painter:
             answer_key("picture", self.name, prompt, seed)
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
-        found: dict[str, str | ToolError] = dict(self._kept.find(keys))
+        kept = self._kept.find(keys)
+        # A picture whose file was damaged since is drawn again.
+        found: dict[str, str | ToolError] = {
+            key: name for key, name in kept.items() if self.store.find(name) is not None
+        }
         jobs = list(zip(keys, prompts, seeds, strict=True))
         if isinstance(self._tool, AsyncImageTool):
             open_jobs = [job for job in jobs if job[0] not in found]

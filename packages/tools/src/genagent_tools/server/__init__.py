@@ -8,7 +8,7 @@ from genagent_tools.server.image_request import ImageRequest
 from genagent_tools.server.metrics import RequestMetrics
 from genagent_tools.server.picture_maker import Load, MadePicture, PictureMaker
 from genagent_tools.server.pipelines import queue_full
-from genagent_tools.server.run import bind, serve, serve_app, url_of
+from genagent_tools.server.run import bind, listen, serve, serve_app, server_options, url_of
 from genagent_tools.server.served_model import ServedModel
 from genagent_tools.server.service import ImageService
 
@@ -26,8 +26,10 @@ __all__ = [
     "bind",
     "build_app",
     "build_images_app",
+    "listen",
     "queue_full",
     "serve",
     "serve_app",
+    "server_options",
     "url_of",
 ]

@@ -33,9 +33,11 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, text in {
         400: "A field that this server does not do.",
         401: "No token, or a wrong one.",
+        403: "A browser's page from elsewhere asks.",
         404: "Another model than the one served.",
         408: "The body took too long.",
         413: "The body is too large.",
+        421: "The Host header names another server.",
         422: "A field of the wrong type or out of range.",
         429: "The queue is full; Retry-After says when to come back.",
         500: "The picture failed.",
@@ -58,7 +60,7 @@ def build_app(
     if not tools:
         raise ValueError("no tool to draw with; give one for each device")
     metrics = ServerMetrics()
-    pipelines = Pipelines(tools, config.batching, metrics)
+    pipelines = Pipelines(tools, served, config.batching, metrics)
     return build_images_app(
         pipelines,
         served,

@@ -21,6 +21,8 @@ class BatchConfig:
 
     max_batch: int = 16
     """Pictures drawn at once."""
+    max_pixels: int | None = None
+    """Of a batch together: large pictures are drawn fewer at once. None: as many as of others."""
     max_wait_ms: float = 20.0
     """Milliseconds that a picture waits for company while the pipeline is idle."""
     max_queue: int = 512
@@ -32,10 +34,18 @@ class BatchConfig:
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ValueError(f"max_batch is {self.max_batch}; wants 1 or more")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"max_pixels is {self.max_pixels}; wants 1 or more, or None")
         if not 0 <= self.max_wait_ms < float("inf"):
             raise ValueError(f"max_wait_ms is {self.max_wait_ms}; wants a number of 0 or more")
         if self.max_queue < 1:
             raise ValueError(f"max_queue is {self.max_queue}; wants 1 or more")
+
+    def most(self, pixels: int) -> int:
+        """How many pictures of so many pixels are drawn at once; one of any size is."""
+        if self.max_pixels is None or pixels < 1:
+            return self.max_batch
+        return max(1, min(self.max_batch, self.max_pixels // pixels))
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -45,6 +55,8 @@ class Job:
     prompt: str
     seed: int
     settings: DrawSettings
+    pixels: int = 0
+    """It will have; equal settings give equally many."""
     picture: Future[str] = field(default_factory=Future)
     number: int = -1
     """Place in the order of arrival."""
@@ -84,7 +96,7 @@ class BatchQueue:
                 job.number, job.arrived = next(self._numbers), now
                 line = self._lines.setdefault(job.settings, {})
                 line[job.number] = job
-                news = news or len(line) in (1, self.config.max_batch)
+                news = news or len(line) in (1, self.config.most(job.pixels))
             self._waiting += len(jobs)
             # Between a line's first picture and a full batch a worker would wake for nothing, and
             # take the interpreter from the requests that still come in.
@@ -104,7 +116,8 @@ class BatchQueue:
                         return []
                     self._changed.wait(pause)
                     continue
-                batch = list(itertools.islice(line.values(), self.config.max_batch))
+                first = next(iter(line.values()))
+                batch = list(itertools.islice(line.values(), self.config.most(first.pixels)))
                 self._remove(batch)
                 batch = [job for job in batch if job.picture.set_running_or_notify_cancel()]
                 if batch:
@@ -129,8 +142,9 @@ class BatchQueue:
         now = time.monotonic()
         pause = None
         for line in sorted(self._lines.values(), key=lambda line: next(iter(line))):
-            ready_in = next(iter(line.values())).arrived + self.config.max_wait_ms / 1000 - now
-            if len(line) >= self.config.max_batch or ready_in <= 0 or self._closed:
+            first = next(iter(line.values()))
+            ready_in = first.arrived + self.config.max_wait_ms / 1000 - now
+            if len(line) >= self.config.most(first.pixels) or ready_in <= 0 or self._closed:
                 return line, None
             pause = ready_in if pause is None else min(pause, ready_in)
         return None, pause

@@ -23,15 +23,28 @@ class ServerConfig:
     """Bytes of a request."""
     body_seconds: float = 30.0
     """Time for a request's bytes to arrive."""
+    head_seconds: float = 10.0
+    """Time for a request's line and headers to arrive, and of a new connection without any."""
+    max_connections: int = 1000
+    """Open at a time, and at most half of the files that the process may have open."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which it may be called, as a proxy on this machine calls it, besides those of
+    loopback. With a token and without these it may be called by any."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port is {self.port}; wants 0 to 65535")
-        for name in ("drain_seconds", "body_seconds"):
+        for name in ("drain_seconds", "body_seconds", "head_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; wants a number of 0 or more")
-        if self.max_body < 1:
-            raise ValueError(f"max_body is {self.max_body}; wants 1 or more")
+        for name in ("max_body", "max_connections"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        for name in self.allowed_hosts:
+            if not name or name != name.lower() or any(sign in name for sign in "/:*"):
+                raise ValueError(
+                    f"allowed_hosts has {name!r}; wants a name as example.org, without a port"
+                )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise ValueError("the token holds characters that no header does; use plain ASCII")
         if self.token is not None and len(self.token) < 16:
@@ -45,8 +58,13 @@ class ServerConfig:
     @property
     def is_loopback(self) -> bool:
         """Only this machine can connect."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            # Some other name: what it stands for is known to DNS, which is not to be trusted here.
-            return False
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address stands for this machine itself."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # Some other name: what it stands for is known to DNS, which is not to be trusted here.
+        return False

@@ -53,8 +53,8 @@ class ApiError(Exception):
             headers["retry-after"] = str(self.retry_after)
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status in (408, 413):
-            # Bytes of the refused body may still be on their way.
+        if self.status == 408:
+            # Bytes of the body may still be on their way.
             headers["connection"] = "close"
         return error_response(
             self.status, str(self), param=self.param, code=self.code, headers=headers

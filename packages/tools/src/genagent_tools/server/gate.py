@@ -1,12 +1,14 @@
-"""What every request passes before the app sees it: the token and the limits of its body."""
+"""What every request passes before the app sees it: names, token, the limits of its body."""
 
 import asyncio
 import contextlib
 import hmac
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from genagent_tools.server.callers import check_caller
 from genagent_tools.server.config import ServerConfig
 from genagent_tools.server.errors import ApiError
 from genagent_tools.server.metrics import RequestMetrics
@@ -40,9 +42,11 @@ class Gate:
         self._token = config.token and f"Bearer {config.token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            raise ValueError(f"a connection of kind {scope['type']!r}; wants http")
 
         async def counting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -51,6 +55,7 @@ class Gate:
 
         send_out: Send = counting_send if scope["path"] in COUNTED_PATHS else send
         try:
+            check_caller(Headers(scope=scope), self._config)
             self._check_token(scope)
             body = await self._read_body(scope, receive)
         except ApiError as error:
@@ -79,7 +84,8 @@ class Gate:
         """The whole body, or None where the client went away in its midst."""
         limit = self._config.max_body
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
+        # Python reads no number of 5,000 digits.
+        if not declared.isdigit() or len(declared) > 20 or int(declared) > limit:
             raise self._too_large()
         body = bytearray()
         try:
@@ -100,17 +106,21 @@ class Gate:
             ) from None
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer, and for a body that is too large time to hear it: a connection that is closed
-        while bytes are on their way is reset, and the answer goes down with it."""
-        if error.status != 413:
-            await error.response()(scope, receive, send)
+        """The answer, and where a body is on its way time to hear it: a connection that is closed
+        meanwhile is reset, and the answer goes down with it."""
+        response = error.response()
+        headers = Headers(scope=scope)
+        is_coming = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        if not is_coming or error.status == 408:
+            await response(scope, receive, send)
             return
+        response.headers["connection"] = "close"
 
         async def send_open(message: Message) -> None:
             is_body = message["type"] == "http.response.body"
             await send({**message, "more_body": True} if is_body else message)
 
-        await error.response()(scope, receive, send_open)
+        await response(scope, receive, send_open)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.body_seconds):
                 while (await receive()).get("more_body", False):

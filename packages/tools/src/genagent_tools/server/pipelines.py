@@ -3,12 +3,14 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from genagent_tools.server.batch_queue import BatchConfig, BatchQueue, Job, QueueFull
 from genagent_tools.server.errors import ApiError
 from genagent_tools.server.image_request import ImageRequest
 from genagent_tools.server.metrics import ServerMetrics
 from genagent_tools.server.picture_maker import Load, MadePicture
+from genagent_tools.server.served_model import ServedModel
 from genagent_tools.server.workers import Workers
 from genagent_tools.tool import DrawingTool, DrawSettings
 
@@ -20,9 +22,17 @@ class Pipelines:
     """A ``PictureMaker`` by micro-batches."""
 
     def __init__(
-        self, tools: Sequence[DrawingTool], batching: BatchConfig, metrics: ServerMetrics
+        self,
+        tools: Sequence[DrawingTool],
+        served: ServedModel,
+        batching: BatchConfig,
+        metrics: ServerMetrics,
     ) -> None:
-        self._queue = BatchQueue(batching)
+        self._size = served.width or 0, served.height or 0
+        usual = batching.max_batch * self._size[0] * self._size[1]
+        # What one request may ask for is what is drawn at once, however many requests it is for.
+        most = max(served.pixel_limit, usual)
+        self._queue = BatchQueue(replace(batching, max_pixels=most))
         self._workers = Workers(self._queue, tools, metrics)
 
     @property
@@ -36,7 +46,10 @@ class Pipelines:
         self, body: ImageRequest, seeds: Sequence[int], settings: DrawSettings
     ) -> list[MadePicture]:
         """See ``PictureMaker``; 429 when the queue is full."""
-        jobs = [Job(prompt=body.prompt, seed=seed, settings=settings) for seed in seeds]
+        pixels = (settings.width or self._size[0]) * (settings.height or self._size[1])
+        jobs = [
+            Job(prompt=body.prompt, seed=seed, settings=settings, pixels=pixels) for seed in seeds
+        ]
         try:
             self._queue.put(jobs)
         except QueueFull as full:

@@ -9,9 +9,13 @@ from fastapi import FastAPI
 
 from genagent_tools.server.app import build_app
 from genagent_tools.server.config import ServerConfig
+from genagent_tools.server.connection import bounded_protocol
 from genagent_tools.server.served_model import ServedModel
 from genagent_tools.server.service import ImageService
 from genagent_tools.tool import DrawingTool
+
+_BACKLOG = 2048
+"""Connections that the kernel keeps until they are taken, as uvicorn has it."""
 
 
 def serve(
@@ -47,8 +51,19 @@ def serve_app(
 ) -> bool:
     """Serve an app of ``build_images_app`` in the same way; whether its maker is at rest."""
     service: ImageService = app.state.service
-    options = uvicorn.Config(
+    listen(listener)
+    _DrainingServer(server_options(app), service, on_ready).run(sockets=[listener])
+    return service.maker.stop(0.0)
+
+
+def server_options(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves an app of ``build_images_app``."""
+    service: ImageService = app.state.service
+    return uvicorn.Config(
         app,
+        http=bounded_protocol(service.config),
+        # There is none here; a connection that is upgraded would have passed the gate.
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -57,8 +72,6 @@ def serve_app(
         # Requests have had their time when uvicorn is told to stop.
         timeout_graceful_shutdown=2,
     )
-    _DrainingServer(options, service, on_ready).run(sockets=[listener])
-    return service.maker.stop(0.0)
 
 
 def bind(config: ServerConfig) -> socket.socket:
@@ -75,15 +88,30 @@ def bind(config: ServerConfig) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            # Else another server that is started now takes the port too, and loads its model in
+            # vain; ``listen`` sets it again, for the next start.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         except OSError:
             listener.close()
             raise
     except OSError as error:
-        raise ValueError(
-            f"cannot listen on {config.host}:{config.port} ({error.strerror or error}); choose "
-            "another --host or --port"
-        ) from error
+        raise _taken(f"{config.host}:{config.port}", error) from error
     return listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Let connections in. Raises ValueError where the address has been taken meanwhile."""
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise _taken(url_of(listener).removeprefix("http://"), error) from error
+
+
+def _taken(address: str, error: OSError) -> ValueError:
+    return ValueError(
+        f"cannot listen on {address} ({error.strerror or error}); choose another --host or --port"
+    )
 
 
 def url_of(listener: socket.socket) -> str:

@@ -8,16 +8,21 @@ import io
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
+from genagent_endpoints import clean
 from genagent_tools.server.batch_queue import BatchQueue, Job
 from genagent_tools.server.metrics import ServerMetrics
 from genagent_tools.tool import DrawingTool, ToolError
 
 _LOG = logging.getLogger(__name__)
+
+_SAID = 300
+"""Characters of an error that are worth a line."""
 
 ENCODERS = 2
 """Threads that encode, each a share of a batch."""
@@ -85,7 +90,7 @@ class Workers:
     def _draw(self, tool: DrawingTool, batch: Sequence[Job]) -> None:
         started = time.monotonic()
         config = self._queue.config
-        spare = config.max_batch - len(batch) if config.fixed_batch else 0
+        spare = config.most(batch[0].pixels) - len(batch) if config.fixed_batch else 0
         rows = [*batch, *[batch[-1]] * spare]
         try:
             pictures = tool.draw(
@@ -94,16 +99,20 @@ class Workers:
             if len(pictures) != len(rows):
                 raise ToolError(f"{len(pictures)} pictures for {len(rows)} prompts")
         # Whatever one prompt makes a pipeline raise may cost that prompt's picture, but neither its
-        # neighbours' nor the worker.
-        except Exception as error:
+        # neighbours' nor the worker. SystemExit would end this thread without a word, and whoever
+        # asks from then on would wait for ever.
+        except BaseException as error:
             if len(batch) > 1:
-                _LOG.warning("a batch of %d failed (%s); drawing one by one", len(batch), error)
+                said = clean(str(error))[:_SAID]
+                _LOG.warning("a batch of %d failed (%s); drawing one by one", len(batch), said)
                 for job in batch:
                     self._draw(tool, [job])
                 return
             self._metrics.pictures.labels(outcome="failed").inc()
             if not isinstance(error, ToolError):
-                _LOG.exception("a picture failed")
+                # A pipeline's error may quote the prompt, which comes from anybody.
+                trace = "".join(traceback.format_exception(error)).splitlines()
+                _LOG.error("a picture failed\n%s", "\n".join(map(clean, trace)))
                 error = ToolError(f"{type(error).__name__}: {error}")
             batch[0].picture.set_exception(error)
             return
