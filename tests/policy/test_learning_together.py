@@ -3,7 +3,7 @@
 The sum over ranks adds the same numbers in another order, so that a gradient differs by some 1e-7
 of its norm. Adam divides each by its own size: where a gradient is no more than such noise, its
 sign, and so a whole step of the learning rate, is chance. Weights are held to a thousandth of the
-way that they have gone, in the mean (3e-7 to 3e-6 of it were found in float32), losses and norms to
+way that they have gone, in the mean (3e-7 to 2e-6 of it were found in float32), losses and norms to
 float accuracy. In bfloat16 a weight is rounded to one of two neighbours by as little.
 """
 

@@ -5,6 +5,8 @@ when they are over; what it would do to their sum, a mean over ranks and over pa
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, TypeVar
 
 import torch
@@ -226,8 +228,9 @@ def _engine(passes: _Passes, adamw: torch.optim.Optimizer, settings: dict[str, A
 
     # It would compile collectives for CPUs, in a minute and where there is a compiler; gloo's do.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    engine, *_ = deepspeed.initialize(
-        model=passes, optimizer=adamw, config=settings, dist_init_required=False
-    )
+    with redirect_stdout(StringIO()):  # stage 1 prints in bfloat16 what memory it finds
+        engine, *_ = deepspeed.initialize(
+            model=passes, optimizer=adamw, config=settings, dist_init_required=False
+        )
     passes.eval()
     return engine
