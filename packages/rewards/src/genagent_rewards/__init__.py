@@ -2,17 +2,8 @@
 
 from genagent_rewards.audit import audit_metrics, reward_metrics
 from genagent_rewards.chat import AsyncChatModel, ChatModel, ChatReply, ChatRequest
-from genagent_rewards.hybrid import (
-    HybridReward,
-    PairRecord,
-    Reward,
-    RewardBreakdown,
-    RewardCase,
-    RewardConfig,
-    RewardRecord,
-    SingleRound,
-    hybrid_reward,
-)
+from genagent_rewards.formula import hybrid_reward
+from genagent_rewards.hybrid import HybridReward
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
 from genagent_rewards.kept_answers import KeptAnswers, KeptChat, answer_key
 from genagent_rewards.kept_file import KeptFile
@@ -20,6 +11,14 @@ from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
 from genagent_rewards.picture import Picture
 from genagent_rewards.prompts import parse_verdict, spoken_words
+from genagent_rewards.reward_config import Credit, RewardConfig, SingleRound
+from genagent_rewards.reward_record import (
+    PairRecord,
+    Reward,
+    RewardBreakdown,
+    RewardCase,
+    RewardRecord,
+)
 from genagent_rewards.verdict import (
     ComparesPictures,
     JudgesPictures,
@@ -36,6 +35,7 @@ __all__ = [
     "ChatReply",
     "ChatRequest",
     "ComparesPictures",
+    "Credit",
     "HybridReward",
     "JudgeCounts",
     "JudgesPictures",
