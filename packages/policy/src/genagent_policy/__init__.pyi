@@ -5,6 +5,7 @@ from .config import PolicyConfig
 from .grpo import GRPOUpdate
 from .grpo_config import GRPOConfig, RewardScale, linear_rate
 from .grpo_report import GRPOReport
+from .late_credit import late_advantages
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
 from .sft import SFTReport, SFTUpdate
@@ -38,6 +39,7 @@ __all__ = [
     "collate",
     "evaluate_loss",
     "group_advantages",
+    "late_advantages",
     "linear_rate",
     "mrope_positions",
     "no_pictures",

@@ -27,7 +27,6 @@ from genagent_policy.learning_state import read_optimizer_state, save_learning_s
 from genagent_policy.mismatch import (
     EngineMismatch,
     importance_weights,
-    turns_of,
     with_trainer_logprobs,
 )
 from genagent_policy.model import Policy
@@ -108,7 +107,7 @@ class GRPOUpdate:
         refuse_greedy(groups)
         self._optimizer.zero_grad()
         every = weigh(groups, self.config)
-        weighted = [item for item in every if item.advantage != 0.0 or self.config.kl_beta]
+        weighted = [item for item in every if item.teaches or self.config.kl_beta]
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
         lengths = [len(trajectory) for trajectory in trajectories]
@@ -162,7 +161,7 @@ class GRPOUpdate:
             pad_id=policy.chat.pad_id,
         ).to(policy.device)
         row = batch.policy_mask[:, 1:].nonzero()[:, 0]
-        advantage = torch.tensor([item.advantage for item in items], device=policy.device)[row]
+        advantage = torch.cat([item.token_advantages() for item in items]).to(policy.device)
         weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
         share = weight
         old = sampled = batch.logprobs[batch.policy_mask]
@@ -198,7 +197,8 @@ class GRPOUpdate:
             kl = kl_estimate(now, _reference_logprobs(items).to(policy.device), config.kl_estimator)
             loss = loss + config.kl_beta * (share * kl).sum()
         self._optimizer.backward(loss)
-        mismatch = EngineMismatch.of(result.logprob, sampled, turns_of(batch.policy_mask))
+        turns = torch.cat([item.trajectory.turns for item in items]).to(policy.device)
+        mismatch = EngineMismatch.of(result.logprob, sampled, turns)
         statistics = self._statistics(result, old=old, compared=compared, advantage=advantage)
         if kl is not None:
             statistics = replace(statistics, reference_kl=float(kl.detach().mean()))
