@@ -157,8 +157,13 @@ def learn(
         anchors = None
         if config.reward.anchored:
             with run.timed("anchors"):
-                how = {"pictures": run.pictures, "batch": groups.draw_batch}
-                anchors = rollout.draw_anchors(world.tool, requests, **how, **draws)
+                anchors = rollout.draw_anchors(
+                    world.tool,
+                    requests,
+                    pictures=run.pictures,
+                    batch=groups.draw_batch,
+                    **draws,
+                )
         attempts = rollout.RewardedGroups(
             lambda cases: reward.score(cases, seed=coin),
             groups,

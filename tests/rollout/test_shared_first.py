@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -64,10 +65,12 @@ def test_so_they_do_with_servers(serve: Serve, tiny_policy: Policy):
     shown = Picture.of(vllm_picture(0))
 
     async def both() -> list[list[SampledTurn]]:
-        talks = [
-            two_turns(engine, seed, first, shown) for seed, first in ((3, 9), (4, 9), (5, None))
-        ]  # pyright: ignore[reportArgumentType] (publishes otherwise)
-        return await asyncio.gather(*talks)
+        # Opens as an ``Engine`` does, and is published to by another.
+        opens = cast(Engine, engine)
+        talks = ((3, 9), (4, 9), (5, None))
+        return await asyncio.gather(
+            *(two_turns(opens, seed, first, shown) for seed, first in talks)
+        )
 
     one, other, own = asyncio.run(both())
     assert one[0] == other[0] != own[0]
