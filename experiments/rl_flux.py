@@ -169,14 +169,22 @@ def learn(
     def draw(number: int, again: int) -> "tuple[rollout.RolloutBatch, rollout.KeptAttempts]":
         seed = derive_seed(config.run.seed, "again", again) if again else config.run.seed
         draws = {"seed": seed, "step": step}
+        requests = world.train.sample(number, **draws)
+        anchors = None
+        if config.reward.anchored:
+            with run.timed("anchors"):
+                shown = {"pictures": run.pictures, "batch": groups.draw_batch}
+                anchors = ranks.first(
+                    lambda: rollout.draw_anchors(world.tool, requests, **shown, **draws)
+                )
         attempts = rollout.RewardedGroups(
             lambda cases: reward.score(cases, seed=coin),
             groups,
             at_once=world.judges.at_once,
             scale=config.grpo.scale_rewards,
+            anchors=anchors,
             **draws,
         )
-        requests = world.train.sample(number, **draws)
         batch = rollout.sample_groups(
             engine,
             world.tool,
@@ -201,6 +209,7 @@ def learn(
         reward_metrics(kept.asked),
         audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
         rollout.rollout_metrics(world, sample.batch, kept.records),
+        rollout.anchor_metrics(kept.anchors),
         sample.metrics() if groups.dynamic_sampling else {},
         report.metrics(),
         world.judges.take_counts(),

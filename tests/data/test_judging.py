@@ -25,14 +25,17 @@ def test_judges_see_request_hints_and_pictures_and_none_of_the_agents_words(endi
         ending=ending,
         error="some",
     )
-    assert reward_case(drawn, attempt=3) == RewardCase(
+    assert reward_case(drawn, attempt=3, anchor=RED) == RewardCase(
         id="train-7/3",
         request="a red circle",
         hints=("red", "one"),
         pictures=(BLUE, RED),
         format_error=format_error,
+        anchor=RED,
+        assessments=(False, False),
     )
     assert reward_case(drawn).id == "train-7/0"
+    assert reward_case(drawn).anchor is None
 
 
 def test_without_a_round_there_is_nothing_to_see():

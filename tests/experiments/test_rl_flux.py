@@ -115,6 +115,37 @@ def test_options_of_the_update_go_together_and_are_measured(tmp_path):
 
 
 @pytest.mark.slow
+def test_options_of_the_reward_go_together_and_are_measured(tmp_path):
+    small = ["--steps", "1", "--requests-per-step", "4", "--samples", "3", "--keep", "3"]
+    options = [
+        *("--reward.anchored", "--reward.peak", "0.3", "--reward.retention", "-0.3"),
+        *("--reward.efficiency", "-0.05", "--reward.assessment", "0.1", "--shared-first", "0.5"),
+    ]
+    done = run(SCRIPT, tmp_path, "smoke", "--held-out", "2", *small, *options)
+    assert done.returncode == 0, done.stderr
+    _, logged = only_run(tmp_path)
+    figures = logged.data.metrics
+    assert undocumented(figures) == set()
+    assert (figures["rollout/anchors"], figures["rollout/anchor_failures"]) == (4, 0)
+    assert 0 <= figures["reward/anchor_beaten"] <= 1
+    assert 0 <= figures["reward/assessment"] <= 0.1 + 1e-9
+    assert 0 < figures["reward/peak"] <= 0.3 + 1e-9
+    assert figures["seconds/anchors"] > 0
+    # Two of four groups, less what broke the protocol in its first turn.
+    assert figures["rollout/shared_first"] in (0.25, 0.5)
+    [path] = tmp_path.rglob("groups-000001.jsonl")
+    groups = [json.loads(line)["attempts"] for line in path.read_text().splitlines()]
+    first = [{one["rounds"][0]["picture"] for one in group if one["rounds"]} for group in groups]
+    assert sum(len(pictures) == 1 for pictures in first) >= 2
+    for group, pictures in zip(groups, first, strict=True):
+        assert any(one["shared_first"] for one in group) <= (len(pictures) == 1)
+        for one in group:
+            indices = [pair["index"] for pair in one["reward"]["pair_verdicts"]]
+            assert indices == list(range(-1, len(one["rounds"]) - 1))
+            assert len(one["reward"]["picture_verdicts"]) == len(one["rounds"])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_cleanly_with_what_was_learnt(tmp_path, number, code):
     process = start(SCRIPT, tmp_path, "smoke", "--steps", "500", "--held-out", "4")

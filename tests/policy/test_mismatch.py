@@ -15,7 +15,6 @@ from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTraj
 from genagent_policy.mismatch import (
     EngineMismatch,
     importance_weights,
-    turns_of,
     with_trainer_logprobs,
 )
 
@@ -56,13 +55,6 @@ def test_importance_weights_by_hand():
     found = importance_weights(trainer, engine, truncate_at=2.0)
     assert found.tolist() == pytest.approx([1.0, 1.6487213, 2.0, 0.1353353])
     assert found[0] == 1
-
-
-def test_turns_are_numbered_within_each_trajectory():
-    mask = torch.tensor(
-        [[False, True, True, False, True], [False, False, True, True, True]], dtype=torch.bool
-    )
-    assert turns_of(mask).tolist() == [0, 0, 1, 0, 0, 0]
 
 
 def test_where_the_engine_agrees_the_correction_changes_nothing(policy: Policy):

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "mlflow.md"
-ELSEWHERE = ("Where no truth is known", "Fine-tuning", "Options of the update", "Making records")
+ELSEWHERE = (
+    "Where no truth is known",
+    "Fine-tuning",
+    "Options of the reward",
+    "Options of the update",
+    "Making records",
+)
 """Sections of metrics that an RL run with a truth and the default options does not have."""
 
 

@@ -1,5 +1,6 @@
 """The figure of a group: who is chosen, and what its columns say in their colours."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -62,6 +63,16 @@ def test_the_best_stand_left_in_green_then_red_and_what_was_dropped_is_grey(tmp_
     frames = [pixel(figure, (20 + 162 * column, 240)) for column in range(4)]
     assert frames[0][1] > frames[0][0] + 50  # the judge said yes
     assert frames[2][0] > frames[2][1] + 50
+
+
+def test_a_late_advantage_counts_for_place_and_colour(tmp_path: Path):
+    store = PictureStore(tmp_path)
+    plain = attempt(store, True, 0.5)
+    repaired = replace(attempt(store, True, -0.1), late_advantage=1.6)
+    figure = draw_group(GroupRecord(attempts=(plain, repaired)))
+    heads = [pixel(figure, (20 + 162 * column, 70)) for column in range(2)]
+    assert heads[0] == (26, 127, 55)  # +1.5 together, full green
+    assert heads[1][1] > heads[1][0] + 20 and heads[1] != heads[0]
 
 
 def test_the_picture_of_what_was_dropped_is_pale(tmp_path: Path):

@@ -1,5 +1,8 @@
 """Groups of attempts for readers: what a file holds of them, and what it refuses."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from tests.worlds.builders import BLUE, RED, trajectory
 
@@ -64,3 +67,34 @@ def test_a_line_that_is_no_group_is_named(tmp_path, line, message):
     groups_file(tmp_path, 1).write_text(line + "\n")
     with pytest.raises(ValueError, match=message):
         read_groups(groups_file(tmp_path, 1), PictureStore(tmp_path))
+
+
+def test_what_options_add_is_read_back_and_files_without_it_are_read(tmp_path):
+    store = PictureStore(tmp_path / "pictures")
+    for picture in (BLUE, RED):
+        store.add(picture)
+    plain = kept(0.7, 0.0)
+    assert plain.record is not None and plain.record.breakdown is not None
+    paid = replace(plain.record.breakdown, peak=0.3, late=0.15)
+    verdicts = (plain.record.point_verdict, None)
+    credited = replace(
+        plain,
+        record=replace(plain.record, breakdown=paid, picture_verdicts=verdicts),
+        late_advantage=-1.0,
+        shared_first=True,
+    )
+    path = groups_file(tmp_path, 1)
+    group = GroupRecord(attempts=(credited, plain))
+    write_groups(path, [group])
+    assert read_groups(path, store) == [group]
+    # An advantage of the tokens from the first look on teaches too.
+    assert group.teaches
+
+    row = json.loads(path.read_text())
+    for attempt in row["attempts"]:
+        del attempt["late_advantage"], attempt["shared_first"]
+        del attempt["reward"]["picture_verdicts"]
+        for name in ("peak", "retention", "efficiency", "assessment", "late"):
+            del attempt["reward"]["breakdown"][name]
+    path.write_text(json.dumps(row) + "\n")
+    assert read_groups(path, store) == [GroupRecord(attempts=(plain, plain))]

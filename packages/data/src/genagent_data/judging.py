@@ -1,14 +1,17 @@
-"""A trajectory as judges are asked about it: request, hints and pictures, none of its words."""
+"""A trajectory as it is rewarded: request, hints and pictures, none of its words."""
 
 from genagent_data.trajectory import Trajectory
-from genagent_rewards import RewardCase
+from genagent_rewards import Picture, RewardCase
 
 
-def reward_case(trajectory: Trajectory, *, attempt: int = 0) -> RewardCase:
+def reward_case(
+    trajectory: Trajectory, *, attempt: int = 0, anchor: Picture | None = None
+) -> RewardCase:
     """What is to be judged of a trajectory.
 
     Args:
         attempt: tells attempts at one request apart, for instance the rollout's seed.
+        anchor: the tool's picture of the request's own words, where there is one.
     """
     request = trajectory.request
     return RewardCase(
@@ -17,4 +20,6 @@ def reward_case(trajectory: Trajectory, *, attempt: int = 0) -> RewardCase:
         hints=request.hints,
         pictures=trajectory.pictures,
         format_error=trajectory.ending == "format_error",
+        anchor=anchor,
+        assessments=trajectory.taken_for_right,
     )

@@ -7,6 +7,7 @@ from .grpo import GRPOUpdate
 from .grpo_config import GRPOConfig, RewardScale, linear_rate
 from .grpo_report import GRPOReport
 from .job import Job
+from .late_credit import late_advantages
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
 from .ranks import ALONE, FirstRankFailed, Ranks
@@ -46,6 +47,7 @@ __all__ = [
     "collate",
     "evaluate_loss",
     "group_advantages",
+    "late_advantages",
     "linear_rate",
     "mrope_positions",
     "no_pictures",

@@ -33,7 +33,6 @@ from genagent_policy.lockstep import LockStep
 from genagent_policy.mismatch import (
     EngineMismatch,
     importance_weights,
-    turns_of,
     with_trainer_logprobs,
 )
 from genagent_policy.model import Policy
@@ -134,7 +133,7 @@ class GRPOUpdate:
         refuse_greedy(held)
         self._optimizer.zero_grad()
         every = weigh(held, self.config, self._ranks)
-        counting = [item for item in every if item.advantage != 0.0 or self.config.kl_beta]
+        counting = [item for item in every if item.teaches or self.config.kl_beta]
         costs = [len(item.trajectory) for item in counting]
         weighted = share_out(self._ranks, counting, costs)
         trajectories = [item.trajectory for item in weighted]
@@ -197,7 +196,7 @@ class GRPOUpdate:
             pad_id=policy.chat.pad_id,
         ).to(policy.device)
         row = batch.policy_mask[:, 1:].nonzero()[:, 0]
-        advantage = torch.tensor([item.advantage for item in items], device=policy.device)[row]
+        advantage = torch.cat([item.token_advantages() for item in items]).to(policy.device)
         weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
         share = weight
         old = sampled = batch.logprobs[batch.policy_mask]
@@ -232,7 +231,8 @@ class GRPOUpdate:
         if now is not None and config.kl_beta:
             kl = kl_estimate(now, _reference_logprobs(items).to(policy.device), config.kl_estimator)
             loss = loss + config.kl_beta * (share * kl).sum()
-        mismatch = EngineMismatch.of(result.logprob, sampled, turns_of(batch.policy_mask))
+        turns = torch.cat([item.trajectory.turns for item in items]).to(policy.device)
+        mismatch = EngineMismatch.of(result.logprob, sampled, turns)
         statistics = self._statistics(result, old=old, compared=compared, advantage=advantage)
         if kl is not None:
             statistics = replace(statistics, reference_kl=float(kl.detach().mean()))

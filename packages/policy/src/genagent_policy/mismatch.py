@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from genagent_kernels import logprob_ratio
@@ -78,14 +78,6 @@ class EngineMismatch:
         }
 
 
-def turns_of(policy_mask: Bool[Tensor, "rows tokens"]) -> Int64[Tensor, " chosen"]:
-    """Which turn each token that the policy chose belongs to, from 0, row by row; the environment's
-    tokens stand between two turns."""
-    begins = policy_mask.clone()
-    begins[:, 1:] &= ~policy_mask[:, :-1]
-    return (begins.cumsum(dim=1) - 1)[policy_mask]
-
-
 def with_trainer_logprobs(
     policy: Policy,
     groups: Sequence[GRPOGroup],
@@ -101,7 +93,7 @@ def with_trainer_logprobs(
         max_tokens: padded tokens run through the model at once.
         lockstep: of the ranks that run the policy together.
     """
-    teaches = [group.is_here and len(set(group.rewards)) > 1 for group in groups]
+    teaches = [group.is_here and group.teaches for group in groups]
     every = [
         trajectory
         for group, is_wanted in zip(groups, teaches, strict=True)

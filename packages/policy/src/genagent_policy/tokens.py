@@ -30,6 +30,8 @@ class TokenTrajectory:
     """The same under the trainer's own policy before it learns; None: nobody has asked."""
     reference_logprobs: Float[Tensor, " tokens"] | None = None
     """The same under a frozen reference; None: there is none."""
+    given_turns: int = 0
+    """Turns at its beginning that left ``policy_mask``, because nothing is learnt from them."""
     truncated: bool = False
     """Whether a limit of length cut it off."""
     temperature: float = 1.0
@@ -62,6 +64,14 @@ class TokenTrajectory:
     @property
     def num_policy_tokens(self) -> int:
         return int(self.policy_mask.sum())
+
+    @property
+    def turns(self) -> Int64[Tensor, " chosen"]:
+        """Which turn each token that the policy chose belongs to, from 0; the environment's tokens
+        stand between two turns."""
+        begins = self.policy_mask.clone()
+        begins[1:] &= ~self.policy_mask[:-1]
+        return (begins.cumsum(dim=0) - 1)[self.policy_mask] + self.given_turns
 
 
 def no_pictures(patch_dim: int) -> tuple[UInt8[Tensor, "0 dim"], Int64[Tensor, "0 3"]]:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from genagent_policy.advantages import group_advantages
 from genagent_policy.grpo_config import GRPOConfig
+from genagent_policy.late_credit import late_advantages
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.tokens import TokenTrajectory
 
@@ -17,6 +20,9 @@ class GRPOGroup:
 
     trajectories: tuple[TokenTrajectory, ...]
     rewards: tuple[float, ...]
+    late_rewards: tuple[float | None, ...] | None = None
+    """What is credited to the tokens from the first look on alone, beside ``rewards``, see
+    ``late_credit``; None of a trajectory that cannot earn it. None: there is no such reward."""
     is_here: bool = True
     """Whether this rank holds it. Of others' it knows the rewards; their trajectories lack their
     pictures."""
@@ -27,6 +33,17 @@ class GRPOGroup:
                 f"{len(self.trajectories)} trajectories and {len(self.rewards)} rewards; "
                 "wants one reward for each trajectory and at least one"
             )
+        if self.late_rewards is not None and len(self.late_rewards) != len(self.rewards):
+            raise ValueError(
+                f"{len(self.late_rewards)} late rewards and {len(self.rewards)} rewards; wants one "
+                "for each, or None"
+            )
+
+    @property
+    def teaches(self) -> bool:
+        """Rewards differ, or late ones do."""
+        late = {reward for reward in self.late_rewards or () if reward is not None}
+        return len(set(self.rewards)) > 1 or len(late) > 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +53,21 @@ class Weighted:
     trajectory: TokenTrajectory
     advantage: float
     token_weight: float
+    late_advantage: float = 0.0
+    """Added to the advantage of the tokens from the first look on."""
+
+    @property
+    def teaches(self) -> bool:
+        """One of its advantages is not exactly zero."""
+        return self.advantage != 0.0 or self.late_advantage != 0.0
+
+    def token_advantages(self) -> Float[Tensor, " chosen"]:
+        """Of each token that the policy chose."""
+        whole = torch.full((self.trajectory.num_policy_tokens,), self.advantage)
+        if self.late_advantage == 0.0:
+            return whole
+        later = torch.full_like(whole, self.advantage + self.late_advantage)
+        return torch.where(self.trajectory.turns > 0, later, whole)
 
 
 def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE) -> list[Weighted]:
@@ -60,7 +92,12 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE)
     for group, tokens in zip(groups, counts, strict=True):
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
         advantages = group_advantages(rewards, scale=config.scale_rewards).tolist()
-        for trajectory, advantage, own in zip(group.trajectories, advantages, tokens, strict=True):
+        late = late_advantages(
+            group.late_rewards or [None] * len(tokens), scale=config.scale_rewards
+        )
+        for trajectory, advantage, later, own in zip(
+            group.trajectories, advantages, late, tokens, strict=True
+        ):
             if own == 0:
                 continue
             if config.normalization == "token":
@@ -68,7 +105,12 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE)
             else:
                 shares = of_all * len(tokens) * (config.constant_length or own)
             weighted.append(
-                Weighted(trajectory=trajectory, advantage=advantage, token_weight=1 / shares)
+                Weighted(
+                    trajectory=trajectory,
+                    advantage=advantage,
+                    token_weight=1 / shares,
+                    late_advantage=later,
+                )
             )
     return weighted
 

@@ -2,17 +2,8 @@
 
 from genagent_rewards.audit import audit_metrics, reward_metrics
 from genagent_rewards.chat import AsyncChatModel, ChatModel, ChatReply, ChatRequest
-from genagent_rewards.hybrid import (
-    HybridReward,
-    PairRecord,
-    Reward,
-    RewardBreakdown,
-    RewardCase,
-    RewardConfig,
-    RewardRecord,
-    SingleRound,
-    hybrid_reward,
-)
+from genagent_rewards.formula import hybrid_reward
+from genagent_rewards.hybrid import HybridReward
 from genagent_rewards.judges import JudgeCounts, PairwiseJudge, PointwiseJudge
 from genagent_rewards.kept_answers import KeptAnswers, KeptChat, answer_key
 from genagent_rewards.kept_file import KeptFile
@@ -21,6 +12,14 @@ from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfi
 from genagent_rewards.picture import Picture, is_picture_name
 from genagent_rewards.picture_file import FORMATS, MAX_PIXELS, open_picture
 from genagent_rewards.prompts import parse_verdict, spoken_words
+from genagent_rewards.reward_config import Credit, RewardConfig, SingleRound
+from genagent_rewards.reward_record import (
+    PairRecord,
+    Reward,
+    RewardBreakdown,
+    RewardCase,
+    RewardRecord,
+)
 from genagent_rewards.verdict import (
     ComparesPictures,
     JudgesPictures,
@@ -39,6 +38,7 @@ __all__ = [
     "ChatReply",
     "ChatRequest",
     "ComparesPictures",
+    "Credit",
     "HybridReward",
     "JudgeCounts",
     "JudgesPictures",

@@ -6,12 +6,16 @@ rises while ``true_success`` stands still.
 
 from collections.abc import Sequence
 
-from genagent_rewards.hybrid import RewardRecord
+from genagent_rewards.reward_record import ANCHOR, RewardRecord
 
 
 def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
     """Mean reward (``agent/reward``) and its parts over the rewards that are there, none where none
-    is, and how many are absent."""
+    is, and how many are absent; what options add, where they are on.
+
+    ``reward/late`` is the mean over the trajectories that have a pair, with credit by turn;
+    ``reward/anchor_beaten`` the share of first pictures that beat their anchor.
+    """
     rewards = [record.breakdown for record in records if record.breakdown is not None]
     names = {"total": "agent/reward"}
     names |= {part: f"reward/{part}" for part in ("point", "pair", "format")}
@@ -20,6 +24,16 @@ def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
         for part, name in names.items()
         if rewards
     }
+    added: dict[str, list[float]] = {}
+    for reward in rewards:
+        late = {} if reward.late is None else {"late": reward.late}
+        for name, value in {**reward.options, **late}.items():
+            added.setdefault(f"reward/{name}", []).append(value)
+    for record in records:
+        beaten = [pair.win for pair in record.pair_verdicts if pair.index == ANCHOR]
+        if beaten and None not in beaten:
+            added.setdefault("reward/anchor_beaten", []).append(float(all(beaten)))
+    means |= {name: _mean(values) for name, values in added.items()}
     return {**means, "reward/absent": float(len(records) - len(rewards))}
 
 

@@ -1,5 +1,6 @@
 from .act import Rollout, Watcher, act
 from .agents import RolloutBatch, require_pictures, run_agents
+from .anchors import anchor_metrics, draw_anchors
 from .answer_folder import AnswerFolder, answer_kept
 from .config import EvaluationConfig, GroupConfig, SamplingConfig
 from .conversation import Conversation, Engine, SampledTurn
@@ -73,11 +74,13 @@ __all__ = [
     "Watcher",
     "Workflow",
     "act",
+    "anchor_metrics",
     "answer_all",
     "answer_kept",
     "answered_from_row",
     "answered_to_row",
     "asking_by",
+    "draw_anchors",
     "ending_metrics",
     "evaluate",
     "fill_by_rounds",

@@ -37,6 +37,8 @@ class Rollout:
     """In which they call the tool."""
     is_here: bool = True
     """Whether this process has acted; another's comes without its pictures' pixels."""
+    first_seed: int | None = None
+    """Of the first turn and its picture, where others share them."""
 
 
 class Watcher(Protocol):
@@ -58,6 +60,7 @@ async def act(
     *,
     seed: int,
     max_rounds: int,
+    first_seed: int | None = None,
     activity: Activity | None = None,
     watcher: Watcher | None = None,
 ) -> Rollout:
@@ -66,6 +69,7 @@ async def act(
     Args:
         seed: tokens and pictures follow from it alone, up to float noise from batch composition.
         max_rounds: pictures allowed; the agent still judges the last one.
+        first_seed: of the first turn and its picture in the place of ``seed``.
         activity: what many trajectories at once wait for; the tool's own by default.
         watcher: told of each turn and each picture.
 
@@ -74,8 +78,8 @@ async def act(
         OSError: a picture cannot be stored.
     """
     activity = tool.activity if activity is None else activity
-    attempt = _Attempt(request=request, seed=seed, max_rounds=max_rounds)
-    conversation = engine.open(request.prompt, seed=seed)
+    attempt = _Attempt(request=request, seed=seed, first_seed=first_seed, max_rounds=max_rounds)
+    conversation = engine.open(request.prompt, seed=seed, first_seed=first_seed)
     try:
         while attempt.ending is None:
             with activity.turn():
@@ -100,6 +104,7 @@ class _Attempt:
 
     request: Request
     seed: int
+    first_seed: int | None
     max_rounds: int
     rounds: list[Round] = field(default_factory=list)
     turns: list[str] = field(default_factory=list)
@@ -139,8 +144,10 @@ class _Attempt:
     async def draw(self, call: Turn, tool: Drawing) -> Picture | None:
         """The picture that a turn asks for; a tool that fails ends the trajectory."""
         assert call.tool_prompt is not None
+        place = len(self.rounds)
+        seed = self.seed if place or self.first_seed is None else self.first_seed
         drawn = await draw_round(
-            tool, call.tool_prompt, seed=self.seed, place=len(self.rounds), thinking=call.thinking
+            tool, call.tool_prompt, seed=seed, place=place, thinking=call.thinking
         )
         self.rounds.append(drawn.round)
         if drawn.error is not None:
@@ -163,4 +170,5 @@ class _Attempt:
             turns=tuple(self.turns),
             seed=self.seed,
             tool_syntax=self.tool_syntax,
+            first_seed=self.first_seed,
         )

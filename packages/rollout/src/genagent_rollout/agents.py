@@ -1,12 +1,14 @@
 """Many agents at once, from ordinary code."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from genagent_data import PictureStore, Request, Trajectory
+from genagent_data import Picture, PictureStore, Request, Trajectory
 from genagent_rollout.act import Rollout, act
 from genagent_rollout.conversation import Engine
 from genagent_rollout.drawing import Drawing
+from genagent_rollout.drawn_once import DrawnOnce
 from genagent_rollout.side_by_side import Handed, RolloutTimings, side_by_side
 from genagent_tools import AsyncImageTool, ImageTool, ToolError
 
@@ -45,6 +47,7 @@ def run_agents(
     seeds: Sequence[int],
     max_rounds: int,
     store: PictureStore,
+    first_seeds: Sequence[int | None] | None = None,
     batch: int | None = None,
     ended: Callable[[int, Rollout], None] | None = None,
     handed: Handed | None = None,
@@ -56,20 +59,32 @@ def run_agents(
         seeds: one for each request. Tokens and pictures of a rollout follow from its seed alone,
             up to float noise from batch composition.
         max_rounds: pictures allowed; the agent still judges the last one.
+        first_seeds: of the first turns that requests share, one for each request; None of one
+            that shares nothing. Equal pictures of those that share are drawn once.
         batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
         ended: told of each rollout as it ends, by its place among the requests, while others still
             run.
         handed: which of the requests this process answers, see ``side_by_side``.
 
     Raises:
-        ValueError: not one seed for each request, or a limit below 1.
+        ValueError: not one seed for each request, a seed given twice where first turns are shared,
+            or a limit below 1.
         OSError: a picture cannot be stored.
     """
     if max_rounds < 1:
         raise ValueError(f"max_rounds is {max_rounds}; wants 1 or more")
+    shared = dict(zip(seeds, first_seeds or [None] * len(seeds), strict=True))
+    if first_seeds is not None and len(shared) < len(seeds):
+        raise ValueError("a seed is given twice; attempts that share their first turn want others")
+    drawn: dict[tuple[str, int], asyncio.Task[Picture]] = {}
 
     async def one(request: Request, seed: int, drawing: Drawing) -> Rollout:
-        return await act(engine, drawing, request, seed=seed, max_rounds=max_rounds)
+        first = shared[seed]
+        if first is not None:
+            drawing = DrawnOnce(drawing, drawn)
+        return await act(
+            engine, drawing, request, seed=seed, first_seed=first, max_rounds=max_rounds
+        )
 
     done = side_by_side(
         one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended, handed=handed

@@ -57,6 +57,9 @@ class GroupConfig:
     """G: attempts that are kept, rounds as even as possible."""
     max_rounds: int = 3
     """Pictures the agent may draw in training."""
+    shared_first: float = 0.0
+    """Share of a step's groups whose attempts have one first turn and picture in common, from which
+    nothing is learnt: those groups teach what to make of a picture, and no first prompt."""
     dynamic_sampling: int = 0
     """Up to so many times a step, groups whose rewards are all equal, from which nothing can be
     learnt, are replaced by attempts at other requests (DAPO); 0: never. Each time costs their
@@ -69,6 +72,8 @@ class GroupConfig:
         for name in ("requests_per_step", "samples", "keep", "max_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        if not 0 <= self.shared_first <= 1:
+            raise ValueError(f"shared_first is {self.shared_first}; wants a share from 0 to 1")
         if self.dynamic_sampling < 0:
             raise ValueError(f"dynamic_sampling is {self.dynamic_sampling}; wants 0 or more")
         if self.draw_batch is not None and self.draw_batch < 1:

@@ -52,8 +52,11 @@ class Conversation(Protocol):
 class Engine(Protocol):
     """What conversations are held with."""
 
-    def open(self, prompt: str, *, seed: int) -> Conversation:
-        """A conversation; its tokens follow from prompt, pictures and seed, up to float noise.
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> Conversation:
+        """A conversation; its tokens follow from prompt, pictures and seeds, up to float noise.
+
+        Args:
+            first_seed: of the first turn in the place of ``seed``, for conversations that share it.
 
         Raises:
             ValueError: it could grow longer than the engine has room for.

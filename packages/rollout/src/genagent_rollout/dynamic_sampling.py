@@ -73,7 +73,7 @@ def sample_dynamically(draw: Draw, config: GroupConfig) -> DynamicSample:
 
 
 def _teaches(group: GRPOGroup | None) -> bool:
-    return group is not None and len(set(group.rewards)) > 1
+    return group is not None and group.teaches
 
 
 def _all_rollouts(batches: Sequence[RolloutBatch]) -> RolloutBatch:
@@ -93,5 +93,6 @@ def _all_kept(parts: Sequence[KeptAttempts]) -> KeptAttempts:
         groups=tuple(group for part in parts for group in part.groups),
         records=tuple(record for part in parts for record in part.records),
         asked=tuple(record for part in parts for record in part.asked),
+        anchors=tuple(anchor for part in parts for anchor in part.anchors),
         every=tuple(group for part in parts for group in part.every),
     )

@@ -5,19 +5,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import torch
-
-from genagent_data import PictureStore, Request, derive_seed, reward_case
-from genagent_policy import ALONE, GRPOGroup, Ranks, RewardScale, group_advantages
+from genagent_data import Picture, PictureStore, Request, derive_seed
+from genagent_policy import ALONE, GRPOGroup, Ranks, RewardScale
 from genagent_rewards import RewardCase, RewardRecord
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import RolloutBatch, require_pictures
 from genagent_rollout.config import GroupConfig
 from genagent_rollout.conversation import Engine
 from genagent_rollout.over_ranks import run_over_ranks
-from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
+from genagent_rollout.request_group import RequestGroup, case_of, credit_of
+from genagent_rollout.shared_first import first_seeds, learnt_from
 from genagent_tools import AsyncImageTool, ImageTool
-from genagent_worlds import AttemptRecord, Dropped, GroupRecord
+from genagent_worlds import GroupRecord
 
 Score = Callable[[Sequence[RewardCase]], Sequence[RewardRecord]]
 """From cases to their rewards, in order."""
@@ -36,6 +35,8 @@ class KeptAttempts:
     """Rewards of ``rollouts``, all of them there."""
     asked: tuple[RewardRecord, ...]
     """Of every attempt that judges were asked about, absent ones included."""
+    anchors: tuple[Picture | None, ...] = ()
+    """Of each request, None where the tool failed; none at all where nobody has drawn any."""
     every: tuple[GroupRecord, ...] = ()
     """All G' attempts at each request for readers, with the advantages that are learnt from."""
 
@@ -47,15 +48,20 @@ class KeptAttempts:
     @property
     def cases(self) -> list[RewardCase]:
         """What judges were asked about them."""
-        return [_case(rollout) for rollout in self.rollouts]
+        anchors = self.anchors or (None,) * len(self.groups)
+        return [
+            case_of(rollout, anchor)
+            for group, anchor in zip(self.groups, anchors, strict=True)
+            for rollout in group
+        ]
 
     def by_request(self) -> list[GRPOGroup | None]:
         """Tokens and rewards of each request's group; None where it is empty."""
-        rewards = iter(r.breakdown.total for r in self.records if r.breakdown is not None)
+        records = iter(self.records)
         return [
             GRPOGroup(
-                trajectories=tuple(rollout.tokens for rollout in group),
-                rewards=tuple(next(rewards) for _ in group),
+                trajectories=learnt_from(group),
+                **credit_of([next(records) for _ in group])._asdict(),
                 is_here=all(rollout.is_here for rollout in group),
             )
             if group
@@ -92,12 +98,17 @@ def sample_groups(
     """
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
+    shared = None
+    if config.shared_first:
+        each = first_seeds(len(requests), config.shared_first, seed=seed, step=step)
+        shared = [first for first in each for _ in range(config.samples)]
     batch = run_over_ranks(
         engine,
         tool,
         repeated,
         seeds=seeds,
         max_rounds=config.max_rounds,
+        first_seeds=shared,
         store=pictures,
         ranks=ranks,
         batch=config.draw_batch,
@@ -125,9 +136,11 @@ class RewardedGroups:
         step: int,
         at_once: bool = False,
         scale: RewardScale = "group",
+        anchors: Sequence[Picture | None] | None = None,
     ) -> None:
         """
         Args:
+            anchors: of each request, as ``draw_anchors`` gives them, where pairs are anchored.
             scale: of the advantages that readers are shown; the update's own.
             at_once: judges are asked about a group as soon as its last attempt has ended, on a
                 thread, while others still run; for judges behind endpoints. One in this process
@@ -138,8 +151,9 @@ class RewardedGroups:
         self._seed = seed
         self._step = step
         self._scale: RewardScale = scale
+        self._anchors = anchors
         self._ended: dict[int, dict[int, Rollout]] = {}
-        self._groups: dict[int, _Group] = {}
+        self._groups: dict[int, RequestGroup] = {}
         self._threads = ThreadPoolExecutor(JUDGED_AT_ONCE) if at_once else None
         self._judging: list[Future[list[RewardRecord]]] = []
 
@@ -151,7 +165,8 @@ class RewardedGroups:
         if len(attempts) == self._config.samples:
             rng = random.Random(derive_seed(self._seed, "resample", self._step, index))
             ordered = [attempts[place] for place in sorted(attempts)]
-            group = self._groups[index] = _Group(ordered, self._config.keep, rng)
+            group = RequestGroup(ordered, self._config.keep, rng, self._anchor(index))
+            self._groups[index] = group
             if self._threads is not None:
                 self._judging.append(self._threads.submit(self._judge, [group]))
 
@@ -188,99 +203,30 @@ class RewardedGroups:
             groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),
             records=tuple(group.records[index] for group in groups for index in group.kept),
             asked=tuple(asked),
+            anchors=() if self._anchors is None else tuple(group.anchor for group in groups),
             every=tuple(group.recorded(self._scale) for group in groups),
         )
 
+    def _anchor(self, index: int) -> Picture | None:
+        return None if self._anchors is None else self._anchors[index]
+
     def _decided_elsewhere(
         self, index: int, batch: RolloutBatch, kept: list[int], records: dict[int, RewardRecord]
-    ) -> "_Group":
+    ) -> RequestGroup:
         samples = self._config.samples
         attempts = batch.rollouts[index * samples : (index + 1) * samples]
-        group = _Group(attempts, self._config.keep, random.Random())
+        group = RequestGroup(attempts, self._config.keep, random.Random(), self._anchor(index))
         group.kept, group.records = kept, records
         return group
 
-    def _judge(self, groups: Sequence["_Group"]) -> list[RewardRecord]:
+    def _judge(self, groups: Sequence[RequestGroup]) -> list[RewardRecord]:
         """Every record that was asked for until each group has what it can have."""
         asked: list[RewardRecord] = []
         while wanted := [(group, index) for group in groups for index in group.unasked()]:
-            records = self._score([_case(group.attempts[index]) for group, index in wanted])
+            records = self._score([group.case(index) for group, index in wanted])
             for (group, index), record in zip(wanted, records, strict=True):
                 group.records[index] = record
             asked.extend(records)
             for group in groups:
                 group.replace_absent()
         return asked
-
-
-class _Group:
-    """Attempts at one request while it is decided which of them are kept."""
-
-    def __init__(self, attempts: Sequence[Rollout], keep: int, rng: random.Random) -> None:
-        self.attempts = attempts
-        self._rng = rng
-        self.records: dict[int, RewardRecord] = {}
-        self._rounds = [len(attempt.trajectory.rounds) for attempt in attempts]
-        usable = [
-            index
-            for index, attempt in enumerate(attempts)
-            if attempt.trajectory.ending != "tool_failure"
-        ]
-        chosen = resample_by_rounds(
-            [self._rounds[index] for index in usable], min(keep, len(usable)), rng
-        )
-        self.kept = [usable[place] for place in chosen]
-        self._others = [index for index in usable if index not in self.kept]
-
-    def unasked(self) -> list[int]:
-        return [index for index in self.kept if index not in self.records]
-
-    def replace_absent(self) -> None:
-        present = [index for index in self.kept if self.records[index].breakdown is not None]
-        chosen = fill_by_rounds(
-            [self._rounds[index] for index in present],
-            [self._rounds[index] for index in self._others],
-            len(self.kept) - len(present),
-            self._rng,
-        )
-        filled = [self._others[place] for place in chosen]
-        self._others = [index for index in self._others if index not in filled]
-        self.kept = sorted(present + filled)
-
-    def recorded(self, scale: RewardScale) -> GroupRecord:
-        """What became of each attempt."""
-        rewards = [_total(self.records[index]) for index in self.kept]
-        advantages: dict[int, float] = {}
-        if rewards:
-            exact = torch.tensor(rewards, dtype=torch.float64)
-            found = group_advantages(exact, scale=scale).tolist()
-            advantages = dict(zip(self.kept, found, strict=True))
-        return GroupRecord(
-            attempts=tuple(
-                AttemptRecord(
-                    trajectory=attempt.trajectory,
-                    turns=attempt.turns,
-                    tool_syntax=attempt.tool_syntax,
-                    record=self.records.get(index),
-                    advantage=advantages.get(index),
-                    dropped=self._why_dropped(index),
-                )
-                for index, attempt in enumerate(self.attempts)
-            )
-        )
-
-    def _why_dropped(self, index: int) -> Dropped | None:
-        if index in self.kept:
-            return None
-        if self.attempts[index].trajectory.ending == "tool_failure":
-            return "tool_failure"
-        return "absent_verdict" if index in self.records else "resampled"
-
-
-def _total(record: RewardRecord) -> float:
-    assert record.breakdown is not None  # absent ones are not kept
-    return record.breakdown.total
-
-
-def _case(rollout: Rollout) -> RewardCase:
-    return reward_case(rollout.trajectory, attempt=rollout.seed)

@@ -79,7 +79,7 @@ class LocalEngine:
         self._beginning: list[Sequence] = []
         self._steps: asyncio.Task[None] | None = None
 
-    def open(self, prompt: str, *, seed: int) -> "LocalConversation":
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> "LocalConversation":
         record = TokenRecord(prompt, self.policy.chat, self.sampling)
         longest = record.prompt_tokens + self.sampling.max_response_tokens
         if longest > self._capacity:
@@ -88,7 +88,13 @@ class LocalEngine:
                 f"and max_response_tokens {self.sampling.max_response_tokens}), and the cache "
                 f"holds {self._capacity}; raise --engine.cache-gib or lower the other"
             )
-        sequence = Sequence(number=self._opened, seed=seed, prompt=tuple(record.ids), record=record)
+        sequence = Sequence(
+            number=self._opened,
+            seed=seed,
+            first_seed=first_seed,
+            prompt=tuple(record.ids),
+            record=record,
+        )
         self._opened += 1
         self._scheduler.open(sequence)
         return LocalConversation(self, sequence)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from genagent_data import Trajectory
 from genagent_rewards import RewardRecord
 from genagent_rollout.agents import RolloutBatch
+from genagent_rollout.shared_first import shared_first_metrics
 from genagent_worlds import World, step_figures
 
 
@@ -22,6 +23,7 @@ def rollout_metrics(
     return {
         **step_figures(world, trajectories, kept),
         **ending_metrics(trajectories),
+        **shared_first_metrics(batch.rollouts),
         "seconds/policy": batch.timings.policy,
         "seconds/tool": batch.timings.tool,
         "throughput/sampled_tokens_per_second": sampled / batch.timings.total,

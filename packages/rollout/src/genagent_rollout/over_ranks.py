@@ -29,6 +29,7 @@ def run_over_ranks(
     max_rounds: int,
     store: PictureStore,
     ranks: Ranks,
+    first_seeds: Sequence[int | None] | None = None,
     batch: int | None = None,
     block: int = 1,
     ended: Callable[[int, Rollout], None] | None = None,
@@ -40,7 +41,7 @@ def run_over_ranks(
         block: attempts that one rank makes together, those at one request for instance.
         ended: told of this rank's own attempts.
     """
-    act = {"max_rounds": max_rounds, "store": store, "batch": batch}
+    act = {"max_rounds": max_rounds, "store": store, "first_seeds": first_seeds, "batch": batch}
     if ranks.size == 1:
         return run_agents(engine, tool, requests, seeds=seeds, ended=ended, **act)
     own: dict[int, Rollout] = {}

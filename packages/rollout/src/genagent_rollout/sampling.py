@@ -58,7 +58,7 @@ class SeededSampler:
             logits = likeliest(logits / config.temperature, top_k=config.top_k, top_p=config.top_p)
         drawn = sample_tokens(
             logits,
-            torch.tensor([sequence.seed for sequence in sequences], device=logits.device),
+            torch.tensor([sequence.turn_seed for sequence in sequences], device=logits.device),
             draws=torch.tensor(
                 [len(sequence.record.ids) for sequence in sequences], device=logits.device
             ),

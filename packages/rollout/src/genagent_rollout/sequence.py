@@ -21,6 +21,8 @@ class Sequence:
     number: int
     """In the order of opening: the higher, the younger."""
     seed: int
+    first_seed: int | None = None
+    """Of the first turn; None: as of the others."""
     prompt: tuple[int, ...]
     record: TokenRecord
     turn: "Future[SampledTurn] | None" = None
@@ -45,6 +47,12 @@ class Sequence:
     @property
     def uncached(self) -> int:
         return len(self.record.ids) - self.cached
+
+    @property
+    def turn_seed(self) -> int:
+        """Of the turn that is sampled now."""
+        is_first = self.record.turn_start == self.record.prompt_tokens
+        return self.first_seed if is_first and self.first_seed is not None else self.seed
 
     @property
     def turn_tokens(self) -> int:

@@ -63,8 +63,8 @@ class ServedPolicy:
         self._version = ranks.first(lambda: time.time_ns() // 1_000_000)
         self.publish()
 
-    def open(self, prompt: str, *, seed: int) -> VllmConversation:
-        return self.engine.open(prompt, seed=seed)
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> VllmConversation:
+        return self.engine.open(prompt, seed=seed, first_seed=first_seed)
 
     def publish(self) -> None:
         """The servers get the weights as they are now; one that does not take them is named, and

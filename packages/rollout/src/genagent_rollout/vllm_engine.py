@@ -77,9 +77,14 @@ class VllmEngine:
             for url in config.urls
         ]
 
-    def open(self, prompt: str, *, seed: int) -> "VllmConversation":
-        """A conversation; its tokens follow from prompt, pictures and seed, up to float noise."""
-        return VllmConversation(self, TokenRecord(prompt, self.chat, self.sampling), seed)
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> "VllmConversation":
+        """A conversation; its tokens follow from prompt, pictures and seeds, up to float noise.
+
+        Args:
+            first_seed: of the first turn in the place of ``seed``, for conversations that share it.
+        """
+        record = TokenRecord(prompt, self.chat, self.sampling)
+        return VllmConversation(self, record, seed, first_seed)
 
     async def publish(self, version: int) -> None:
         """Let the servers sample with the weights as they are now. Turns in flight end with the
@@ -208,13 +213,16 @@ class VllmEngine:
 class VllmConversation:
     """One conversation, whose tokens are kept here."""
 
-    def __init__(self, engine: VllmEngine, record: TokenRecord, seed: int) -> None:
+    def __init__(
+        self, engine: VllmEngine, record: TokenRecord, seed: int, first_seed: int | None = None
+    ) -> None:
         self.weight_versions: list[VersionSpan] = []
         """Of the sampled tokens, by their places in the trajectory; none where the servers do not
         say."""
         self._engine = engine
         self._record = record
         self._seed = seed
+        self._first_seed = seed if first_seed is None else first_seed
         self._turns = 0
         self._session = Session(id=uuid4().hex)
         self._pictures: list[Picture] = []
@@ -227,7 +235,8 @@ class VllmConversation:
             ValueError: the agent has written a picture token.
         """
         prompt = Prompt.of(self._record, self._pictures)
-        seed = derive_seed(self._seed, "turn", self._turns)
+        own = self._seed if self._turns else self._first_seed
+        seed = derive_seed(own, "turn", self._turns)
         start = len(self._record.ids)
         sampled = await self._engine.sample(
             prompt, max_tokens=self._record.begin_turn(), seed=seed, session=self._session

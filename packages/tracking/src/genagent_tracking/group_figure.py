@@ -70,15 +70,22 @@ def draw_group(group: GroupRecord) -> Image.Image:
 
 
 def _rank(one: AttemptRecord) -> tuple[bool, float]:
-    return one.advantage is None, -(one.advantage or 0.0)
+    return one.advantage is None, -sum(one.advantages)
 
 
 def _legend(group: GroupRecord) -> str:
     kept = sum(one.is_kept for one in group.attempts)
     learnt = "" if group.teaches else "; all rewards are equal, so nothing is learnt from it"
+    late = ""
+    if any(one.late_advantage is not None for one in group.attempts):
+        late = " After the first look: the pair reward's own, of those that have a pair."
+    shared = ""
+    if any(one.shared_first for one in group.attempts):
+        shared = " First turns and pictures are shared, and not learnt from."
     return (
         f"{len(group.attempts)} attempts, {kept} kept{learnt}. Advantage: (reward - mean) / "
-        "standard deviation of the kept. Frame of a last picture: what the judge says of it."
+        f"standard deviation of the kept.{late}{shared} Frame of a last picture: what the judge "
+        "says of it."
     )
 
 
@@ -97,21 +104,28 @@ def _draw_head(figure: Any, one: AttemptRecord, left: float, top: float) -> None
         said = _WHY.get(one.dropped or "", "not judged")
         axis.text(0.5, 0.5, said, fontsize=7.5, color="#57606a", va="center", **how)
         return
-    color = _GREY if one.advantage == 0 else _GREEN if one.advantage > 0 else _RED
-    strength = 0.25 + 0.75 * min(abs(one.advantage) / _STRONG, 1.0)
+    whole = sum(one.advantages)
+    color = _GREY if whole == 0 else _GREEN if whole > 0 else _RED
+    strength = 0.25 + 0.75 * min(abs(whole) / _STRONG, 1.0)
     axis.patch.set(facecolor=color, alpha=strength, visible=True)
     axis.add_artist(axis.patch)
     ink = "white" if strength > 0.6 else "#1f2328"
     number = f"{one.advantage:+.2f}" if one.advantage else "0"
-    axis.text(0.5, 0.68, number, fontsize=13, weight="bold", color=ink, va="center", **how)
+    size = 13
+    if one.late_advantage is not None:
+        number, size = f"{number}, then {one.late_advantage:+.2f}", 9.5
+    axis.text(0.5, 0.68, number, fontsize=size, weight="bold", color=ink, va="center", **how)
     axis.text(0.5, 0.22, _reward_line(one), fontsize=7.5, color=ink, va="center", **how)
 
 
 def _reward_line(one: AttemptRecord) -> str:
     """Example: ``"reward 1.00: point + pair"``"""
     assert one.reward is not None
-    parts = [name for name in ("point", "pair", "format") if getattr(one.reward, name)]
-    named = " + ".join(parts).replace("+ format", "- format")
+    parts = {name: getattr(one.reward, name) for name in ("point", "pair", "format")}
+    parts |= one.reward.options
+    paid = [(name, value) for name, value in parts.items() if value]
+    named = "".join(f" {'+' if value > 0 else '-'} {name}" for name, value in paid)
+    named = named.removeprefix(" + ").strip()
     return f"reward {one.reward.total:.2f}" + (f": {named}" if named else "")
 
 

@@ -21,6 +21,8 @@ class AttemptView:
 
     rounds: list[RoundView]
     advantage: float | None
+    late_advantage: float | None
+    """Of the tokens from the first look on, with credit by turn."""
     bar: float
     """Of its advantage, -1 to 1 of the room for bars."""
     reward: str
@@ -88,7 +90,7 @@ def _view(
 ) -> GroupView:
     advantages = [abs(one.advantage) for one in group.attempts if one.advantage is not None]
     largest = max(advantages, default=0.0) or 1.0
-    order = sorted(group.attempts, key=lambda one: (not one.is_kept, -(one.advantage or 0.0)))
+    order = sorted(group.attempts, key=lambda one: (not one.is_kept, -sum(one.advantages)))
     rewards = group.rewards
     return GroupView(
         step=step,
@@ -116,6 +118,7 @@ def _attempt(one: AttemptRecord, largest: float, thumbnails: Thumbnails) -> Atte
     return AttemptView(
         rounds=attempt_rounds(trajectory, thumbnails),
         advantage=one.advantage,
+        late_advantage=one.late_advantage,
         bar=(one.advantage or 0.0) / largest,
         reward="not judged" if one.reward is None else f"{one.reward.total:.2f}",
         parts=_parts(one),
@@ -132,6 +135,8 @@ def _parts(one: AttemptRecord) -> list[str]:
     reward = one.reward
     if reward is None:
         return []
-    paid = reward.total - reward.point - reward.format  # the pair's, which lambda has made less
-    named = (("point", reward.point), ("pair", paid), ("format", reward.format))
+    added = reward.options
+    # The pair's, which lambda has made less.
+    paid = reward.total - reward.point - reward.format - sum(added.values())
+    named = (("point", reward.point), ("pair", paid), ("format", reward.format), *added.items())
     return [f"{name} {value:+.2f}" for name, value in named if abs(value) > 1e-9]

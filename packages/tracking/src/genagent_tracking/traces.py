@@ -48,6 +48,11 @@ def feedback_items(item: TrajectoryRecord) -> list[FeedbackItem]:
             verdict = item.record.point_verdict
             items.append(_verdict_item("judge passed", verdict.choice == "yes", verdict, {}))
         items += [_pair_item(pair) for pair in item.record.pair_verdicts]
+        # The last picture's is there already.
+        for number, verdict in enumerate(item.record.picture_verdicts[:-1], start=1):
+            if verdict is not None:
+                name = f"judge passes picture {number}"
+                items.append(_verdict_item(name, verdict.choice == "yes", verdict, {}))
     return items
 
 
@@ -144,6 +149,10 @@ def _reward_items(record: RewardRecord) -> list[FeedbackItem]:
         FeedbackItem(name="reward point", value=breakdown.point),
         FeedbackItem(name="reward pair", value=breakdown.pair),
         FeedbackItem(name="reward format", value=breakdown.format),
+        *(
+            FeedbackItem(name=f"reward {name}", value=value)
+            for name, value in breakdown.options.items()
+        ),
     ]
 
 

@@ -46,6 +46,11 @@ class AttemptRecord:
     advantage: float | None = None
     """Against the kept ones of its group; None where it was not kept. Of exactly 0 nothing is
     learnt."""
+    late_advantage: float | None = None
+    """With credit by turn, what the tokens from the first look on have beside it; None where the
+    attempt has no pair, or was not kept."""
+    shared_first: bool = False
+    """Others of its group have its first turn and picture, and no first turn is learnt from."""
     dropped: Dropped | None = None
     """None: kept."""
     true_success: bool | None = None
@@ -54,6 +59,12 @@ class AttemptRecord:
     @property
     def is_kept(self) -> bool:
         return self.dropped is None
+
+    @property
+    def advantages(self) -> tuple[float, ...]:
+        """Of the whole attempt, and of the tokens from the first look on, as far as there are
+        any."""
+        return tuple(one for one in (self.advantage, self.late_advantage) if one is not None)
 
     @property
     def reward(self) -> RewardBreakdown | None:
@@ -83,7 +94,7 @@ class GroupRecord:
     @property
     def teaches(self) -> bool:
         """Rewards differ: something is learnt from it."""
-        return len(set(self.rewards)) > 1
+        return any(advantage != 0.0 for one in self.attempts for advantage in one.advantages)
 
 
 def with_truth(world: World, groups: Sequence[GroupRecord]) -> list[GroupRecord]:
@@ -133,6 +144,8 @@ def _row(one: AttemptRecord) -> dict[str, Any]:
         "tool_syntax": one.tool_syntax,
         "reward": None if one.record is None else asdict(one.record),
         "advantage": one.advantage,
+        "late_advantage": one.late_advantage,
+        "shared_first": one.shared_first,
         "dropped": one.dropped,
         "true_success": one.true_success,
     }
@@ -146,6 +159,8 @@ def _attempt(row: dict[str, Any], pictures: PictureStore) -> AttemptRecord:
         }
         record = None if own["reward"] is None else _record(own.pop("reward"))
         own.pop("reward", None)
+        own["late_advantage"] = row.pop("late_advantage", None)
+        own["shared_first"] = row.pop("shared_first", False)
         own["turns"] = tuple(own["turns"])
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not an attempt ({error})") from error
@@ -165,6 +180,10 @@ def _record(row: dict[str, Any]) -> RewardRecord:
                 | {"verdict": None if pair["verdict"] is None else Verdict(**pair["verdict"])}
             )
             for pair in row["pair_verdicts"]
+        ),
+        picture_verdicts=tuple(
+            None if verdict is None else Verdict(**verdict)
+            for verdict in row.get("picture_verdicts", ())
         ),
         error=row["error"],
     )
