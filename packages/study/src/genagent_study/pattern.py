@@ -66,7 +66,8 @@ class Pattern:
         side = 1 if measured.value > 0 else -1
         how = [f"{n} seeds average that much or more to one side (p = {_p(measured.p_value)})"]
         if measured.agreeing(side) == n:
-            how.append(f"all {n} of them lie on it (p = {_p(measured.sign_p_value)})")
+            whole = "both" if n == 2 else f"all {n}"
+            how.append(f"{whole} of them lie on it (p = {_p(measured.sign_p_value)})")
         return f"To be chance, there is no difference at all, and yet {', and '.join(how)}."
 
     @property
