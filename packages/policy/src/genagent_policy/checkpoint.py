@@ -94,7 +94,7 @@ def check_architecture(path: Path) -> dict[str, Any]:
         found = json.loads(config.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: no readable config.json; give a checkpoint folder") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: config.json is not JSON ({error})") from error
     try:
         check_model_type(found.get("model_type") if isinstance(found, dict) else None)
