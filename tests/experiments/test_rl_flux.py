@@ -186,8 +186,8 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
     [folder] = (tmp_path / "runs").iterdir()
     left = sorted(path.name for path in folder.iterdir())
     assert left == [
-        *("before.jsonl", "config.json", "evaluation-000000.jsonl", "failure.json"),
-        *("groups-000001.jsonl", "lock", "metrics.jsonl", "mlflow_run", "pictures"),
+        *("before.jsonl", "config.json", "drawn.sqlite", "evaluation-000000.jsonl"),
+        *("failure.json", "groups-000001.jsonl", "lock", "metrics.jsonl", "mlflow_run", "pictures"),
         *("report.html", "state", "verdicts.sqlite"),
     ]
     assert "policy" in json.loads((folder / "failure.json").read_text())["error"]
