@@ -14,8 +14,8 @@ GIB = 2**30
 
 def show_model(model: PlannedModel) -> None:
     """What is planned for."""
-    seen = f"of these {model.vision_weights / 1e9:.2f} e9 see"
-    print_line(f"{model.name}: {model.weights / 1e9:.2f} e9 weights, {seen}; none is loaded")
+    seen = f"{model.vision_weights / 1e9:.2f} of them see"
+    print_line(f"{model.name}: {model.weights / 1e9:.2f} e9 weights, {seen}; none loaded")
 
 
 def show_memory(memory: Memory, title: str) -> None:
