@@ -10,7 +10,7 @@ One step of the method (GenAgent, 2601.18543, section 3.3), as ``learn`` has it 
 The miniature runs out of the box: ``uv run experiments/rl_flux.py``. ``flux-7b`` is the same with
 Qwen2.5-VL-7B, request files and endpoints, ``qwen3-vl-8b`` with Qwen3-VL-8B, ``flux-7b-paper`` the
 paper's recipe to the letter. Leaves are options (``--lr 1e-4``); a run's ``config.json`` is a
-preset too.
+preset too. ``--plan`` says what a run would take, and runs nothing (``--plan --help``).
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -24,7 +24,8 @@ from typing import Annotated
 
 import tyro
 
-import genagent_policy  # what loads torch is taken from these two when it is needed
+import genagent_planning as planning  # what loads torch is taken from these when it is needed
+import genagent_policy
 import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
@@ -38,7 +39,9 @@ from genagent_worlds import (
     World,
     audit_rewards,
     open_reward,
+    picture_counts,
     reward_problems,
+    with_kept_pictures,
 )
 
 
@@ -115,7 +118,7 @@ def main(config: RLConfig, run: Run) -> None:
     ranks = config.distributed.join(config.policy.device)
     ranks.first(lambda: refuse(problems(config)))
     run.join(ranks)
-    world = config.world.open(run.folder, seed=config.run.seed)
+    world = with_kept_pictures(config.world.open(run.folder, seed=config.run.seed), run.folder)
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     reference = None
@@ -213,9 +216,30 @@ def learn(
         sample.metrics() if groups.dynamic_sampling else {},
         report.metrics(),
         world.judges.take_counts(),
+        picture_counts(world),
     )
     run.show(world, kept.every)
 
 
+def plan(config: RLConfig, words: Sequence[str]) -> None:
+    """What a run would take, on the terminal."""
+    is_miniature = isinstance(config.world, Miniature)
+    planning.plan_rl(
+        words,
+        policy=config.policy,
+        shipped=config.world.policies,
+        steps=config.steps,
+        groups=config.groups,
+        evaluation=config.evaluation,
+        sampling=config.sampling,
+        engine=config.engine,
+        grpo=config.grpo,
+        run=config.run,
+        both_orders=config.reward.both_orders,
+        truth=is_miniature,
+        default=planning.MINIATURE if is_miniature else None,
+    )
+
+
 if __name__ == "__main__":
-    run_experiment("rl_flux", main, RLConfig, PRESETS)
+    run_experiment("rl_flux", main, RLConfig, PRESETS, plan=plan)

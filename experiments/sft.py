@@ -6,7 +6,8 @@ foretells the teacher, held-out requests how it does by itself, and the end is t
 
 The miniature learns from what ``uv run experiments/synthesize.py --requests 5000`` writes,
 ``qwen2.5-vl-7b`` and ``qwen3-vl-8b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a
-run's ``config.json`` is a preset too.
+run's ``config.json`` is a preset too. ``--plan`` says what a run would take, and runs nothing
+(``--plan --help``).
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -22,7 +23,8 @@ from typing import Annotated
 
 import tyro
 
-import genagent_policy as policies  # what loads torch is taken from these two when it is needed
+import genagent_planning as planning  # what loads torch is taken from these when it is needed
+import genagent_policy as policies
 import genagent_rollout as rollout
 from genagent_building.training import COLD_START, HELD_OUT_SHARE
 from genagent_data import RecordFolder, Request
@@ -30,7 +32,14 @@ from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, PolicyConfig, SFTConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
-from genagent_worlds import NEAR, FilesAndEndpoints, Outcome, conduct, conduct_rows
+from genagent_worlds import (
+    NEAR,
+    FilesAndEndpoints,
+    Outcome,
+    conduct,
+    conduct_rows,
+    with_kept_pictures,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +119,7 @@ def main(config: ColdStartConfig, run: Run) -> None:
     split = policies.split_records(records, held_out=config.held_out_share)
     config.sft.total_steps(len(split.taught))
 
-    world = asked.open(run.folder, seed=config.run.seed)
+    world = with_kept_pictures(asked.open(run.folder, seed=config.run.seed), run.folder)
     split.check_words(world.words)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     learnt = policies.RecordSet(policy, records, split.taught, config.sft)
@@ -167,5 +176,19 @@ def problems(config: ColdStartConfig, asked: Miniature | FilesAndEndpoints) -> l
     ]
 
 
+def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
+    """What a run would take, on the terminal."""
+    planning.plan_sft(
+        words,
+        policy=config.policy,
+        shipped=config.world.policies,
+        sft=config.sft,
+        evaluation=config.evaluation,
+        engine=config.engine,
+        run=config.run,
+        default=planning.MINIATURE if isinstance(config.world, Miniature) else None,
+    )
+
+
 if __name__ == "__main__":
-    run_experiment("sft", main, ColdStartConfig, PRESETS)
+    run_experiment("sft", main, ColdStartConfig, PRESETS, plan=plan)

@@ -118,7 +118,7 @@ def test_ctrl_c_ends_it_cleanly_and_what_was_learnt_is_kept(tmp_path, records):
     assert "Traceback" not in errors
     summary, folder = summary_of(output, tmp_path)
     assert summary["status"] == "killed"
-    [state] = folder.glob("state/step-*")
+    state = max(folder.glob("state/step-*"))
     assert int(state.name.removeprefix("step-")) == summary["steps"] >= 1
     saved = Policy.load(state / "policy").head_weight
     assert Policy.load(tmp_path / summary["policy"]).head_weight.equal(saved)

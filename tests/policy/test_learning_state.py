@@ -33,6 +33,17 @@ def test_a_damaged_optimizer_is_named(tiny_policy_path: Path, tmp_path: Path):
     update = learner(tiny_policy_path)
     update.save(tmp_path)
     path = tmp_path / "optimizer.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"optimizer\.pt: the optimizer's state cannot be read"):
-        update.restore(tmp_path)
+    whole = path.read_bytes()
+    other = tmp_path / "other.pt"
+    torch.save([1, 2], other)
+    for content, reason in (
+        (whole[:1000], "cannot be read"),
+        (b"", "cannot be read"),
+        (b"not a pickle", "cannot be read"),
+        (whole[:3000] + b"\xff" * 4000 + whole[7000:], "cannot be read"),
+        (other.read_bytes(), "holds no optimizer's state, but a list"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=reason) as raised:
+            update.restore(tmp_path)
+        assert str(raised.value).startswith(f"{path}") and "\n" not in str(raised.value)

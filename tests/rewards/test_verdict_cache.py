@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.small_disk import small_disk
 
-from genagent_rewards import PairQuestion, Picture, PointQuestion, Verdict, VerdictCache, prompts
+from genagent_rewards import (
+    PairQuestion,
+    Picture,
+    PointQuestion,
+    Verdict,
+    VerdictCache,
+    kept_file,
+    prompts,
+)
 from genagent_rewards.verdict_cache import question_key
 
 VERDICT = Verdict(choice="no", reason="2 red circles", judge="j", raw="2 … <verdict>no</verdict>")
@@ -205,6 +213,33 @@ def test_a_row_that_is_no_verdict_is_damage(tmp_path):
         other.close()
         with pytest.raises(ValueError, match=r"damaged .a verdict is 'perhaps'"):
             cache.find(["k"])
+
+
+@pytest.mark.parametrize("column", ["reason", "judge", "raw", "choice"])
+@pytest.mark.parametrize("value", ["CAST(x'ff' AS TEXT)", "x'ff'"])
+def test_words_that_are_no_text_are_damage(tmp_path, column, value):
+    path = tmp_path / "verdicts.sqlite"
+    with VerdictCache(path) as cache:
+        cache.store("k", VERDICT)
+        with sqlite3.connect(path) as other:
+            other.execute(f"UPDATE verdicts SET {column} = {value}")
+        other.close()
+        with pytest.raises(ValueError, match=r"^verdict cache .* is damaged .*; move it away"):
+            cache.find(["k"])
+
+
+def test_a_lock_that_lasts_is_one_line_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_file, "_PATIENCE_SECONDS", 0.05)
+    path = tmp_path / "verdicts.sqlite"
+    with VerdictCache(path) as cache:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OSError, match=r"is locked; another process writes to it: wait"):
+            cache.store("k", VERDICT)
+        other.execute("ROLLBACK")
+        other.close()
+        cache.store("k", VERDICT)
+        assert len(cache) == 1
 
 
 def test_another_programs_database_is_left_alone(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
+from genagent_tracking.experiment import plan_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,3 +179,80 @@ def test_a_run_starts_again_from_its_own_configuration(tmp_path):
     launch(tmp_path, main, str(seen[0][1] / "config.json"))
     assert seen[0][0] == seen[1][0]
     assert seen[0][1] != seen[1][1]
+
+
+def test_a_damaged_configuration_or_summary_is_one_line_with_its_name(tmp_path, capsys):
+    def main(config: Config, run: Run) -> None:
+        _ = run.folder
+        run.close()
+
+    launch(tmp_path, main)
+    [folder] = (tmp_path / "runs").iterdir()
+    path = tmp_path / "given.json"
+    given = [
+        (path, b"[" * 99999, [str(path)], "nested too deep"),
+        (path, b"\xff\xfe", [str(path)], "can't decode byte 0xff"),
+        (folder / "summary.json", b"{", ["--resume"], "is no summary"),
+        (folder / "summary.json", b"[]", ["--resume"], "is no summary"),
+        (folder / "summary.json", b"[" * 99999, ["--resume"], "is no summary"),
+    ]
+    for file, content, words, message in given:
+        file.write_bytes(content)
+        with pytest.raises(SystemExit) as ended:
+            launch(tmp_path, main, *words)
+        assert ended.value.code == 2
+        [line] = capsys.readouterr().err.strip().splitlines()
+        assert str(file) in line and message in line
+    (folder / "summary.json").unlink()
+    # A damaged configuration is that of no run.
+    (folder / "config.json").write_bytes(b"[" * 99999)
+    launch(tmp_path, main, "--resume")
+    assert "nothing to go on with" in capsys.readouterr().out
+
+
+def test_another_number_of_states_goes_on_with_the_same_run(tmp_path):
+    folders: list[Path] = []
+
+    def main(config: Config, run: Run) -> None:
+        folders.append(run.folder)
+        run.close()
+
+    launch(tmp_path, main)
+    launch(tmp_path, main, "--resume", "--keep-checkpoints", "5")
+    assert folders == [folders[0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "of_run", "of_plan"),
+    [
+        (["--steps", "3"], ["--steps", "3"], None),
+        (["x", "--plan"], ["x"], []),
+        (["--plan", "--plan.gpus", "8", "--steps", "3"], ["--steps", "3"], ["--gpus", "8"]),
+        (["--plan.gpus=8", "--steps=3"], ["--steps=3"], ["--gpus=8"]),
+        (["--plan", "--help"], [], ["--help"]),
+        (["--planet", "3"], ["--planet", "3"], None),
+    ],
+)
+def test_words_of_the_plan_are_told_from_those_of_the_run(given, of_run, of_plan):
+    assert plan_words(given) == (of_run, of_plan)
+
+
+def test_a_plan_runs_nothing_and_refuses_in_one_line(tmp_path, capsys):
+    asked: list[tuple[int, list[str]]] = []
+
+    def plan(config: Config, words) -> None:
+        asked.append((config.steps, list(words)))
+        if "--no" in words:
+            raise ValueError("it does not fit")
+
+    def launch_plan(*arguments: str) -> None:
+        presets = {"plain": Config(run=RunConfig(runs=tmp_path / "runs"))}
+        run_experiment("job", pytest.fail, Config, presets, plan=plan, arguments=arguments)
+
+    launch_plan("--plan", "--plan.gpus", "8", "--steps", "7")
+    assert asked == [(7, ["--gpus", "8"])]
+    with pytest.raises(SystemExit) as ended:
+        launch_plan("--plan", "--plan.no")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: it does not fit\n"
+    assert not (tmp_path / "runs").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Trace
 from PIL import Image
 
 from genagent_data import PictureStore, Request, Round, Trajectory
@@ -132,6 +133,21 @@ def status(run: Run) -> str:
 
 def note(run: Run) -> str:
     return MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).data.tags[NOTE]
+
+
+def attempt_record(run: Run) -> AttemptRecord:
+    return AttemptRecord(
+        trajectory=attempt(REQUESTS[0], "red", run.pictures),
+        turns=("<think>t</think>", "<judge>j</judge>"),
+        record=RewardRecord(breakdown=None, point_verdict=None),
+    )
+
+
+def traces_of(run: Run) -> list[Trace]:
+    client = MlflowClient(run.tracker.uri)
+    return list(
+        client.search_traces(locations=[run.tracker.experiment_id], run_id=run.tracker.run_id)
+    )
 
 
 def test_a_run_bears_its_folders_name_and_what_was_changed(tmp_path):
@@ -459,18 +475,93 @@ def test_what_an_evaluation_could_not_find_out_is_said_and_logged(tmp_path, caps
     assert logged(run, "eval/tool_failures") == [(0, 0.25)]
 
 
-def test_only_the_latest_state_is_kept_and_a_half_written_one_is_none(tmp_path):
+def test_the_latest_states_are_kept_and_a_half_written_one_is_none(tmp_path):
     run, learner = make_run(tmp_path), Learner()
     assert run.state is None and run.saved_policy is None
     with run.recording(learner):
         take_steps(run, learner, 2)
         states = run.folder / "state"
-        assert [path.name for path in states.iterdir()] == ["step-000002"]
         # What a process killed while writing leaves behind.
         (states / ".partial" / "policy").mkdir(parents=True)
         assert run.state == states / "step-000002"
         take_steps(run, learner, 3)
-        assert [path.name for path in states.iterdir()] == ["step-000003"]
+        assert sorted(path.name for path in states.iterdir()) == ["step-000002", "step-000003"]
+
+
+def test_a_run_goes_on_from_the_state_before_a_damaged_one(tmp_path, capsys):
+    run, learner = make_run(tmp_path), Learner()
+    with run.recording(learner):
+        take_steps(run, learner, 3)
+        raise KeyboardInterrupt
+    (run.folder / "state" / "step-000003" / "optimizer").write_text("1")
+    again, learner = make_run(tmp_path, resumed=run.folder), Learner()
+    capsys.readouterr()
+    assert again.saved_policy == run.folder / "state" / "step-000002" / "policy"
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"{run.folder / 'state' / 'step-000003'} is damaged (optimizer has other bytes than were "
+        "written); going on from step-000002"
+    ]
+    with again.recording(learner):
+        assert (again.step, learner.steps) == (2, 2)
+        take_steps(again, learner, 4)
+    # The third step is taken twice and drawn once.
+    assert [step for step, _ in logged(again, "loss")] == [1, 2, 3, 4]
+
+
+def test_what_a_kill_leaves_half_recorded_is_recorded_once(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    groups = [GroupRecord(attempts=(attempt_record(run),))]
+    with pytest.raises(OSError, match="killed"), run.recording(learner):
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["red", "blue"] * 2))
+        for _ in run.steps(1):
+            with run.update():
+                learner.steps += 1
+            run.log({"loss": 1.0})
+            run.show(world(), groups)
+            raise OSError("killed")  # before the state is kept
+    again, learner = make_run(tmp_path, resumed=run.folder), Learner()
+    with again.recording(learner):
+        assert again.step == 0
+        again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("made already"))
+        for _ in again.steps(1):
+            with again.update():
+                learner.steps += 1
+            again.log({"loss": 1.0, "new": 2.0})
+            again.show(world(), groups)
+        again.conclude(outcomes(again, *["blue"] * 4), outcomes(again, *["red"] * 4))
+    for name in ("loss", "new", "eval/success", "success_before"):
+        assert len(logged(again, name)) == 1, name
+    tags = [trace.info.tags for trace in traces_of(again)]
+    assert sorted(tag.get("evaluation", "step") for tag in tags) == [
+        *["after"] * 4,
+        *["before"] * 4,
+        "step",
+    ]
+    # What has changed is said of those too that an earlier process has recorded.
+    changes = {tag["change"] for tag in tags if tag.get("evaluation") == "before"}
+    assert changes == {"won"}
+
+
+def test_an_evaluation_that_is_gone_is_not_made_of_a_later_policy(tmp_path):
+    run, learner = make_run(tmp_path), Learner()
+    with run.recording(learner):
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["red"] * 4))
+        take_steps(run, learner, 2)
+        raise KeyboardInterrupt
+    path = run.folder / "evaluation-000000.jsonl"
+    whole = path.read_text()
+    for content, message in (
+        (None, "is gone, and the policy of step 0 has learnt since"),
+        (b"\xff\xfe{}\n", "evaluation-000000.jsonl:1:"),
+        (b"[" * 9999, "evaluation-000000.jsonl:1:"),
+        (b'{"passed": []}\n', "evaluation-000000.jsonl:1: not a trajectory"),
+    ):
+        path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+        again = make_run(tmp_path, resumed=run.folder)
+        with pytest.raises(ValueError, match=message), again.recording(Learner()):
+            again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("asked again"))
+    path.write_text(whole)
 
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Requests, the agent's text protocol, trajectories as messages, and pictures by content."""
 
+from genagent_data.durable import sync_folder, sync_tree
 from genagent_data.hard_requests import HardRequests, write_hard_requests
 from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
@@ -86,6 +87,8 @@ __all__ = [
     "read_sharegpt",
     "render_turn",
     "reward_case",
+    "sync_folder",
+    "sync_tree",
     "synthesize",
     "system_message",
     "trajectory_from_row",

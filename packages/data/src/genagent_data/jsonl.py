@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from genagent_data.durable import sync_file, sync_folder
+
 Item = TypeVar("Item")
 
 
@@ -15,9 +17,11 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        sync_file(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def read_jsonl(path: Path, read: Callable[[dict[str, Any]], Item]) -> list[Item]:

@@ -1,5 +1,6 @@
 """Where learning stands, on disk: the policy as a checkpoint folder and the optimizer beside it."""
 
+import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,10 +25,21 @@ def save_learning_state(
 
 
 def read_optimizer_state(folder: Path) -> dict[str, Any]:
-    """What was saved beside the policy. Raises ValueError where it cannot be read."""
+    """What was saved beside the policy; the optimizer's own state is under ``optimizer``.
+
+    Raises:
+        ValueError: it cannot be read, or is something else; names the file.
+    """
     path = folder / "optimizer.pt"
     try:
         # Tensors and numbers only: a file of somebody else's must not run code.
-        return cast("dict[str, Any]", torch.load(path, weights_only=True))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: the optimizer's state cannot be read ({error})") from error
+        state = torch.load(path, weights_only=True)
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, TypeError),
+        pickle.UnpicklingError,
+    ) as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: the optimizer's state cannot be read ({said})") from error
+    if not isinstance(state, dict) or not isinstance(state.get("optimizer"), dict):
+        raise ValueError(f"{path} holds no optimizer's state, but a {type(state).__name__}")
+    return cast("dict[str, Any]", state)

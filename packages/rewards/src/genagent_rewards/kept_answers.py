@@ -6,6 +6,7 @@ kept, for it may come the next time.
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,8 +47,11 @@ class KeptAnswers:
                 row = database.execute(
                     "SELECT answer FROM answers WHERE key = ?", (key,)
                 ).fetchone()
-                if row is not None:
-                    found[key] = row[0]
+                if row is None:
+                    continue
+                if not isinstance(row[0], str):  # SQLite's columns hold whatever is put there
+                    raise sqlite3.DatabaseError(f"an answer is {row[0]!r:.80}")
+                found[key] = row[0]
         return found
 
     def store(self, answers: Sequence[tuple[str, str]]) -> None:

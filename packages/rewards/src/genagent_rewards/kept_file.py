@@ -112,8 +112,19 @@ class KeptFile:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise OSError(f"{self._name}: {error}") from error
+            # Text that is none has the code of the last statement that went well.
+            if "UTF-8" in str(error):
+                raise self._damaged(error) from error
+            code = getattr(error, "sqlite_errorcode", None)
+            locked = code is not None and code & 0xFF in (
+                sqlite3.SQLITE_BUSY,
+                sqlite3.SQLITE_LOCKED,
+            )
+            remedy = "; another process writes to it: wait for that, or stop it" if locked else ""
+            raise OSError(f"{self._name}: {error}{remedy}") from error
         except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{self._name} is damaged ({error}); move it away to begin anew"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: sqlite3.Error) -> ValueError:
+        said = " ".join(str(error).split())
+        return ValueError(f"{self._name} is damaged ({said}); move it away to begin anew")

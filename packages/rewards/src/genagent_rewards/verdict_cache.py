@@ -92,7 +92,11 @@ class VerdictCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _verdict(self, choice: str, reason: str, judge: str, raw: str) -> Verdict:
+    def _verdict(self, choice: str, *words: str) -> Verdict:
+        # SQLite's columns hold whatever is put there.
         if choice not in _CHOICES:
-            raise sqlite3.DatabaseError(f"a verdict is {choice!r}")
+            raise sqlite3.DatabaseError(f"a verdict is {choice!r:.80}")
+        if not all(isinstance(word, str) for word in words):
+            raise sqlite3.DatabaseError(f"words of a verdict are {words!r:.80}")
+        reason, judge, raw = words
         return Verdict(choice=_CHOICES[choice], reason=reason, judge=judge, raw=raw)

@@ -47,6 +47,8 @@ def config_from_json(config_type: type[Config], text: str) -> Config:
         values = [json.loads(text)]
     except json.JSONDecodeError as error:
         raise ValueError(f"the configuration is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("the configuration is nested too deep to be one") from error
     try:
         return _adapter(config_type).validate_json(json.dumps(values))[0]
     except ValidationError as error:

@@ -29,7 +29,7 @@ from genagent_tracking.interrupt import STOPPED, exit_code
 from genagent_tracking.record import TrackingError
 from genagent_tracking.run import Run
 from genagent_tracking.run_config import RunConfig
-from genagent_tracking.run_folder import find_earlier, same_run
+from genagent_tracking.run_folder import Earlier, find_earlier, same_run
 from genagent_tracking.run_name import changed_options
 
 Part = TypeVar("Part")
@@ -54,6 +54,7 @@ def run_experiment(
     presets: Mapping[str, Config],
     *,
     keeps_its_work: bool = False,
+    plan: Callable[[Config, Sequence[str]], None] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Read the command line and run.
@@ -69,6 +70,8 @@ def run_experiment(
         presets: by name; the first is the default.
         keeps_its_work: what it makes stands in a folder of its own and goes on there, however it
             was ended: the same command is the same run, with ``--resume`` or without.
+        plan: says what a run of this configuration would take, on ``--plan``; it is given the words
+            ``--plan.…`` without ``plan.``. Nothing is run then.
         arguments: instead of the command line's.
 
     Raises:
@@ -82,17 +85,22 @@ def run_experiment(
     # The deepspeed launcher's own, which it also tells by LOCAL_RANK.
     given = [word for word in given if not word.startswith("--local_rank=")]
     resume = "--resume" in given
+    given, planned = plan_words(given) if plan is not None else (given, None)
     try:
         prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume]"
+        prog += " [--plan]" if plan is not None else ""
         config = read_config(config_type, presets, [w for w in given if w != "--resume"], prog=prog)
         document = config_to_json(config)
+        if plan is not None and planned is not None:
+            plan(config, planned)
+            return
     except (ValueError, OSError) as error:
         stop([error], 2)
     set_threads(config.run.threads)
     folder = None
     if resume:
         folder = _resumed(config.run.runs, name, document)
-    elif keeps_its_work and (same := same_run(config.run.runs, name, document)):
+    elif keeps_its_work and (same := _same(config.run.runs, name, document)):
         folder = _going_on(same.folder)
     changes = changed_options(config, presets)
     kind = FollowingRun if is_following() else Run
@@ -109,6 +117,26 @@ def run_experiment(
         stop([said], exit_code(stopped))
 
 
+def plan_words(given: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """What is said of the run, and what of its plan; None: no plan is asked for.
+
+    Example: ``["--steps", "3", "--plan", "--plan.gpus", "8"]`` are ``["--steps", "3"]`` and
+    ``["--gpus", "8"]``; ``--help`` behind ``--plan`` is that of the plan.
+    """
+    if not any(word.partition("=")[0].partition(".")[0] == "--plan" for word in given):
+        return list(given), None
+    of_run: list[str] = []
+    of_plan: list[str] = []
+    words = of_run
+    for word in given:
+        if word.startswith("--"):
+            is_of_plan = word.startswith("--plan.") or word == "--help"
+            words = of_plan if is_of_plan else of_run
+        if word != "--plan":
+            words.append(word.replace("--plan.", "--", 1) if words is of_plan else word)
+    return of_run, of_plan
+
+
 def _resumed(runs: Path, name: str, document: str) -> Path | None:
     try:
         earlier = find_earlier(runs, name, document)
@@ -123,6 +151,13 @@ def _resumed(runs: Path, name: str, document: str) -> Path | None:
         print_line(str(earlier.folder / "summary.json"))
         raise SystemExit(0)
     return _going_on(earlier.folder)
+
+
+def _same(runs: Path, name: str, document: str) -> Earlier | None:
+    try:
+        return same_run(runs, name, document)
+    except ValueError as error:
+        stop([error], 2)
 
 
 def _going_on(folder: Path) -> Path:
@@ -177,13 +212,21 @@ def read_config(
     if given and not given[0].startswith("-"):
         word = given.pop(0)
         if word.endswith(".json"):
-            default = config_from_json(config_type, Path(word).read_text(encoding="utf-8"))
+            default = _from_file(config_type, Path(word))
         elif word in presets:
             default = presets[word]
         else:
             known = ", ".join(presets)
             raise ValueError(f"unknown preset {word!r}; known: {known}, or a run's config.json")
     return parse(config_type, given, prog=prog, default=default)
+
+
+def _from_file(config_type: type[Part], path: Path) -> Part:
+    text = path.read_bytes()
+    try:
+        return config_from_json(config_type, text.decode())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def stop(errors: Sequence[BaseException], code: int) -> NoReturn:

@@ -32,13 +32,18 @@ class FollowingRun(Run):
             )
         return self._resumed
 
+    @property
+    def state(self) -> Path | None:
+        """The one that the first process has verified."""
+        return self._begins_at
+
     @contextmanager
     def recording(self, learner: Learner | None = None) -> Iterator[None]:
         if learner is not None:
             self._learner = learner
             if self.state is not None:
                 learner.restore(self.state)
-                self.step = self._kept = read_notes(self.state)["step"]
+                self.step = self._kept = read_notes(self.state).step
         self._begin()
         self._loading.close()
         try:

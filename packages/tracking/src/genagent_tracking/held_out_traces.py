@@ -5,7 +5,7 @@ they are answered now, and up to twenty others that were won or lost, before and
 would be found no more easily, and take their time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.record import TrajectoryRecord
@@ -19,28 +19,52 @@ CHANGED = 20
 class HeldOutTraces:
     """What has been recorded of the evaluations of one run."""
 
-    def __init__(self, tracker: MlflowTracker) -> None:
+    def __init__(
+        self, tracker: MlflowTracker, earlier: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        """
+        Args:
+            earlier: tags of what earlier processes have recorded, by trace id; it stays as it is.
+        """
         self._tracker = tracker
-        self._before: dict[str, str] = {}
-        """Trace ids by request."""
+        self._ids = {
+            (tags["evaluation"], tags["step"], tags["request"]): id
+            for id, tags in (earlier or {}).items()
+            if tags.keys() >= {"evaluation", "step", "request"}
+        }
 
     def begin(self, outcomes: Sequence[Outcome]) -> None:
         """Record the first requests as they are answered before anything is learnt."""
-        shown = outcomes[:FIRST]
-        ids = self._tracker.trajectories([_record(one, "before") for one in shown], 0)
-        self._before = {one.request.id: id for one, id in zip(shown, ids, strict=True)}
+        self._add("before", 0, [(one, None) for one in outcomes[:FIRST]])
 
     def end(self, before: Sequence[Outcome], after: Sequence[Outcome], step: int) -> None:
         """Record what has become of them, and others that have changed."""
         pairs = list(zip(before, after, strict=True))
         others = [pair for pair in pairs[FIRST:] if change(*pair) in ("won", "lost")][:CHANGED]
         changes = {one.request.id: {"change": change(one, now)} for one, now in pairs}
-        records = [_record(one, "before", changes[one.request.id]) for one, _ in others]
-        self._tracker.trajectories(records, 0)
+        self._add("before", 0, [(one, changes[one.request.id]) for one, _ in others])
         shown = [now for _, now in (*pairs[:FIRST], *others)]
-        records = [_record(one, "after", changes[one.request.id]) for one in shown]
-        self._tracker.trajectories(records, step)
-        self._tracker.tag_trajectories({id: changes[name] for name, id in self._before.items()})
+        self._add("after", step, [(one, changes[one.request.id]) for one in shown])
+        first = {one.request.id for one, _ in pairs[:FIRST]}
+        self._tracker.tag_trajectories(
+            {
+                id: changes[request]
+                for (when, _, request), id in self._ids.items()
+                if when == "before" and request in first
+            }
+        )
+
+    def _add(
+        self, when: str, step: int, wanted: Sequence[tuple[Outcome, dict[str, str] | None]]
+    ) -> None:
+        new = [
+            (one, more)
+            for one, more in wanted
+            if (when, str(step), one.request.id) not in self._ids
+        ]
+        ids = self._tracker.trajectories([_record(one, when, more) for one, more in new], step)
+        for (one, _), id in zip(new, ids, strict=True):
+            self._ids[when, str(step), one.request.id] = id
 
 
 def _record(one: Outcome, when: str, more: dict[str, str] | None = None) -> TrajectoryRecord:

@@ -52,7 +52,11 @@ class Journal:
         self._tracker = tracker
         self._note = RunNote(name=name, folder=folder, learns=learns)
         self._figures = StepFigures(folder)
-        self._traces = HeldOutTraces(tracker)
+        earlier = tracker.earlier_trajectories()
+        self._traces = HeldOutTraces(tracker, earlier)
+        tracker.forget_trajectories(
+            [id for id, tags in earlier.items() if _is_taken_again(tags, kept)]
+        )
         self._first: Sequence[Outcome] | None = None
         failure_file(folder).unlink(missing_ok=True)
         tracker.note(self._note.markdown(None, step=kept))
@@ -60,7 +64,7 @@ class Journal:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """A step's figures."""
         self._figures.add(metrics, step)
-        self._tracker.log(metrics, step)
+        self._tracker.log_once(metrics, step)
 
     def groups(self, groups: Sequence[GroupRecord], step: int, *, count: int) -> None:
         """A step's groups: all in the folder; about ``count`` of their attempts as traces, and the
@@ -72,25 +76,23 @@ class Journal:
         if group := telling_group(groups):
             self._tracker.images("attempts", draw_group(group), step)
 
-    def evaluated_before(self, outcomes: Sequence[Outcome], step: int) -> None:
-        """An evaluation that an earlier process has recorded."""
-        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
-        self._first = self._first or outcomes
-
     def evaluated(self, outcomes: Sequence[Outcome], step: int) -> None:
-        """An evaluation after so many steps."""
+        """An evaluation after so many steps; what an earlier process has recorded of it stays."""
+        self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         metrics = summarize(outcomes) | audit_outcomes(outcomes) | conduct(outcomes).metrics()
         figures = {f"eval/{name}": value for name, value in metrics.items()}
-        self._figures.add(figures, step)
         first = success_metric(outcomes, "before") if step == 0 else {}
-        self._tracker.log(first | figures, step)
-        if grid := held_out_grid(outcomes, self._first):
-            self._tracker.images("held_out", grid, step)
-        write_held_out(self._folder, step, outcomes)
-        if step == 0:
-            self._traces.begin(outcomes)
-        self.evaluated_before(outcomes, step)
-        self._tracker.note(self._note.markdown(None, step=step))
+        if not self._tracker.has_logged(first | figures, step):
+            self._figures.add(figures, step)
+            if grid := held_out_grid(outcomes, self._first):
+                self._tracker.images("held_out", grid, step)
+            write_held_out(self._folder, step, outcomes)
+            if step == 0:
+                self._traces.begin(outcomes)
+            # Last, for it says that all of this is there.
+            self._tracker.log_once(first | figures, step)
+            self._tracker.note(self._note.markdown(None, step=step))
+        self._first = self._first or outcomes
 
     def table(self, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows for the note."""
@@ -106,7 +108,7 @@ class Journal:
         """What learning has changed; ``rows`` are the table of it."""
         self._traces.end(before, after, kept)
         self._tracker.table("held_out", rows)
-        self._tracker.log(success_metric(after, "after"), kept)
+        self._tracker.log_once(success_metric(after, "after"), kept)
         self._note.headline = headline(before, after)
         self._note.tables = {results_title(before): rows} | self._note.tables
 
@@ -135,6 +137,11 @@ class Journal:
         """Nothing is told after it."""
         self._figures.close()
         self._tracker.close(status)
+
+
+def _is_taken_again(tags: Mapping[str, str], kept: int) -> bool:
+    """Whether a trajectory is of a step behind the state that the run goes on from."""
+    return "evaluation" not in tags and int(tags.get("step", 0)) > kept
 
 
 def _shown(one: AttemptRecord) -> TrajectoryRecord:

@@ -12,7 +12,7 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,10 +44,12 @@ from genagent_tracking.store import (
 from genagent_tracking.traces import log_feedback, person_items, write_trace
 
 if TYPE_CHECKING:
+    from mlflow.entities import Trace
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 _LOGGER = logging.getLogger(__name__)
 _PARAMETERS_IN_BATCH = 100
+_TRACES_AT_ONCE = 100
 _STATUS = {"finished": "FINISHED", "killed": "KILLED", "failed": "FAILED"}
 
 
@@ -99,12 +101,14 @@ class MlflowTracker:
         seed: int | None = None,
         changes: str = "",
         run_id: str | None = None,
+        created: Callable[[str], None] | None = None,
     ) -> None:
         """
         Args:
             changes: options that differ from the preset's; what tells one run from another, as a
                 tag, for lists cut a run's name.
             run_id: an earlier run of this configuration to go on with, instead of a new one.
+            created: told the id of a new run before anything else is written to it.
         """
         parameters, document = flatten_config(run_config), config_to_json(run_config)
         self.uri = resolve_uri(config.uri)
@@ -112,6 +116,8 @@ class MlflowTracker:
             check_store(self.uri)
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._dropped: set[str] = set()
+        self._goes_on = run_id is not None
+        self._earlier: dict[str, set[int]] = {}
         self._trace_ids: list[str] = []
         self._is_open = True
 
@@ -136,14 +142,19 @@ class MlflowTracker:
                     run = self._client.get_run(run_id)
                     self.experiment_id = run.info.experiment_id
                 self.run_id = run.info.run_id
+            if run_id is None and created is not None:
+                created(self.run_id)
         except BaseException:  # Ctrl-C too must leave logging as it was; nothing is swallowed
             restore(self._levels)
             raise
         self._monitor: SystemMetricsMonitor | None = None
         try:
             with self._writing():
-                if run_id is None:
-                    self._log_parameters(parameters)
+                # A process that was killed may have got no further than the run itself; those that
+                # are there stay, for MLflow takes no other value.
+                missing = {n: v for n, v in parameters.items() if n not in run.data.params}
+                if missing:
+                    self._log_parameters(missing)
                     self._client.log_text(self.run_id, document, "config.json")
         except BaseException:  # nor a run that looks as if it were going on
             with contextlib.suppress(TrackingError):
@@ -159,6 +170,32 @@ class MlflowTracker:
         if self.uri.startswith(("http://", "https://")):
             return f"open {public_url(self.uri)}"
         return f"uv run mlflow ui --backend-store-uri {shlex.quote(public_url(self.uri))}"
+
+    def log_once(self, metrics: Mapping[str, float], step: int) -> None:
+        """The same of figures that follow from the run and its step alone: what an earlier process
+        has recorded is not recorded again, for MLflow keeps both points and draws them."""
+        new = {name: value for name, value in metrics.items() if not self._has(name, step)}
+        if new:
+            self.log(new, step)
+
+    def has_logged(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Whether an earlier process has recorded each of these figures of this step."""
+        finite = [name for name, value in metrics.items() if math.isfinite(value)]
+        return all(self._has(name, step) for name in finite)
+
+    def earlier_trajectories(self) -> dict[str, dict[str, str]]:
+        """Tags of each trajectory that earlier processes have recorded, by the trace's id."""
+        if not self._goes_on:
+            return {}
+        with self._writing():
+            return {trace.info.trace_id: dict(trace.info.tags) for trace in self._find_traces()}
+
+    def forget_trajectories(self, trace_ids: Sequence[str]) -> None:
+        """Take trajectories out of the run, of steps that are taken again."""
+        with self._writing():
+            for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
+                part = list(trace_ids[start : start + _TRACES_AT_ONCE])
+                self._client.delete_traces(self.experiment_id, trace_ids=part)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record one step's figures in one write; those that are not finite are left out."""
@@ -308,21 +345,34 @@ class MlflowTracker:
             batch = items[start : start + _PARAMETERS_IN_BATCH]
             self._client.log_batch(self.run_id, params=batch)
 
+    def _has(self, name: str, step: int) -> bool:
+        if not self._goes_on:
+            return False
+        if name not in self._earlier:
+            with self._writing():
+                points = self._client.get_metric_history(self.run_id, name)
+            self._earlier[name] = {point.step for point in points}
+        return step in self._earlier[name]
+
     def _count_lost(self) -> int:
-        arrived: set[str] = set()
+        if not self._trace_ids:
+            return 0
+        arrived = {trace.info.trace_id for trace in self._find_traces()}
+        return len(set(self._trace_ids) - arrived)
+
+    def _find_traces(self) -> Iterator["Trace"]:
         page = None
-        while self._trace_ids:
+        while True:
             found = self._client.search_traces(
                 locations=[self.experiment_id],
                 run_id=self.run_id,
                 include_spans=False,
                 page_token=page,
             )
-            arrived.update(trace.info.trace_id for trace in found)
+            yield from found
             page = found.token
             if not page:
                 break
-        return len(set(self._trace_ids) - arrived)
 
 
 def _start_monitor(run_id: str, seconds: float, uri: str) -> "SystemMetricsMonitor | None":

@@ -8,7 +8,7 @@
         before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
         metrics.jsonl       figures of each step
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
-        state/step-000007/  what it goes on from, to the end or with more steps
+        state/step-000007/  what it goes on from, to the end or with more steps; the last few
         policy/             what was learnt
         summary.json        its figures
         failure.json        how it failed, until it goes on
@@ -53,13 +53,7 @@ from genagent_tracking.results import (
 from genagent_tracking.run_config import RunConfig
 from genagent_tracking.run_folder import lock_folder, make_run_folder
 from genagent_tracking.run_name import run_name
-from genagent_tracking.states import (
-    Learner,
-    copy_linked,
-    keep_state,
-    latest_state,
-    read_notes,
-)
+from genagent_tracking.states import Learner, Notes, States, copy_linked
 from genagent_worlds import (
     GroupRecord,
     Outcome,
@@ -126,12 +120,14 @@ class Run:
         self._learner_is_whole = True
         self._loading = ExitStack()
         self._ranks: Ranks | None = None
+        self._begins_at: Path | None = None
 
     def join(self, ranks: Ranks) -> None:
-        """It is run by several processes, of which the first says where its folder is."""
+        """It is run by several processes, of which the first says where its folder is and which
+        state is whole. Raises ValueError as ``state``."""
         if ranks.size > 1:
             self._ranks = ranks
-            self._resumed = Path(ranks.first(lambda: str(self.folder)))
+            self._resumed, self._begins_at = ranks.first(lambda: (self.folder, self.state))
 
     @cached_property
     def folder(self) -> Path:
@@ -145,14 +141,21 @@ class Run:
     def pictures(self) -> PictureStore:
         return PictureStore(self.folder / "pictures")
 
+    @cached_property
+    def _states(self) -> States:
+        keep = self.config.keep_checkpoints
+        return States(self.folder / "state", keep=keep, say=print_line)
+
     @property
     def state(self) -> Path | None:
-        """What it goes on from; None at the beginning."""
-        return latest_state(self.folder / "state")
+        """What it goes on from; None at the beginning. Raises ValueError where there are states
+        and none of them is whole."""
+        return self._states.latest
 
     @property
     def saved_policy(self) -> Path | None:
-        """The weights to go on from."""
+        """The weights to go on from; a folder as ``from_pretrained`` reads it. Raises as
+        ``state``."""
         return None if self.state is None else self.state / "policy"
 
     @contextmanager
@@ -182,8 +185,9 @@ class Run:
         """
         if learner is not None and self.state is not None:
             learner.restore(self.state)
-            notes = read_notes(self.state)
-            self.step, self._earlier_seconds = notes["step"], notes["seconds"]
+            notes = self._states.notes
+            assert notes is not None
+            self.step, self._earlier_seconds = notes.step, notes.seconds
         if learner is not None:
             self._learner = learner
         self._begin()
@@ -277,22 +281,38 @@ class Run:
         Args:
             evaluation: is given the requests and what is to be told how many of them, and of how
                 many, have been answered.
+
+        Raises:
+            ValueError: what was kept of it is damaged, or gone, so that it cannot be made again.
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if self._first(path.exists):
             outcomes = read_outcomes(path, self.pictures)
-            self._journal.evaluated_before(outcomes, step)
-            return outcomes
+        elif step < self.step:
+            raise ValueError(
+                f"{path} is gone, and the policy of step {step} has learnt since; put it back, or "
+                "begin a new run"
+            )
+        else:
+            outcomes = self._evaluate(step, world, requests, evaluation)
+            write_outcomes(path, outcomes)
+        self._journal.evaluated(outcomes, step)
+        return outcomes
+
+    def _evaluate(
+        self,
+        step: int,
+        world: World,
+        requests: Sequence[Request],
+        evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
+    ) -> list[Outcome]:
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
             outcomes = evaluation(requests, progress)
         self.say(success_line(outcomes))
         for line in unknown_lines(outcomes):
             print_line(line)
-        outcomes = with_judge(world, outcomes)
-        self._journal.evaluated(outcomes, step)
-        write_outcomes(path, outcomes)
-        return outcomes
+        return with_judge(world, outcomes)
 
     def table(self, name: str, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Show rows of equal columns, and keep them with the run under ``name``."""
@@ -396,12 +416,13 @@ class Run:
     @property
     def kept(self) -> int:
         """Steps in the latest state."""
-        return 0 if self.state is None else read_notes(self.state)["step"]
+        notes = self._states.notes
+        return 0 if notes is None else notes.step
 
     def _keep_state(self) -> None:
         if self.step > self.kept:
-            notes = {"step": self.step, "seconds": self._run_seconds}
-            keep_state(self.folder / "state", self.step, self._learner, notes)
+            notes = Notes(step=self.step, seconds=self._run_seconds)
+            self._states.keep(self._learner, notes)
 
     def _first(self, make: Callable[[], Value]) -> Value:
         return make() if self._ranks is None else self._ranks.first(make)
@@ -414,12 +435,11 @@ class Run:
         kept = self.folder / "mlflow_run"
         config = self.config.tracker
         named = config.run_name or run_name(self.folder.name, self._changes)
-        tracker = MlflowTracker(
+        return MlflowTracker(
             replace(config, experiment=config.experiment or self.name, run_name=named),
             run_config=self._document,
             seed=self.config.seed,
             changes=self._changes,
             run_id=kept.read_text(encoding="utf-8") if kept.exists() else None,
+            created=lambda run_id: write_text(kept, run_id),
         )
-        write_text(kept, tracker.run_id)
-        return tracker

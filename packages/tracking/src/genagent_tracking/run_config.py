@@ -21,13 +21,16 @@ class RunConfig:
     """Steps between two samples of trajectories in MLflow."""
     checkpoint_every: int = 1
     """Steps between two states on disk, each as large as the policy with its optimizer."""
+    keep_checkpoints: int = 2
+    """States that stay on disk, the latest ones; where one is damaged the run goes on from the one
+    before. While one is written there is room for one more."""
     trial: bool = False
     """Only to see it work: it ends with a line that says so, and shows no figures, for those of so
     few steps and requests prove nothing."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
-        for name in ("trajectories_every", "checkpoint_every"):
+        for name in ("trajectories_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
         if self.threads < 0:

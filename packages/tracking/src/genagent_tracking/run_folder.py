@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-MAY_DIFFER = ("steps", "distributed")
-"""Options with which a run goes on all the same: how far, and by how many processes."""
+MAY_DIFFER = ("steps", "distributed", "run.keep_checkpoints")
+"""Options that make no other run of one: how far it goes, by how many processes, and how much of it
+is kept."""
 
 
 def make_run_folder(runs: Path, name: str) -> Path:
@@ -67,8 +68,11 @@ class Earlier:
 def same_run(runs: Path, name: str, document: str) -> Earlier | None:
     """The latest run of this configuration; None where there is none.
 
-    More ``steps`` make no other run of one that has ended with fewer; everything else must be as it
-    was.
+    More ``steps`` make no other run of one that has ended with fewer, nor does another number of
+    states that stay; everything else must be as it was.
+
+    Raises:
+        ValueError: the summary of a run is damaged; names it.
     """
     return next(
         (found for found, difference in _earlier_runs(runs, name, document) if difference is None),
@@ -81,7 +85,7 @@ def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
 
     Raises:
         ValueError: there is none, but an unfinished run of other options; names the first that
-            differs.
+            differs. Or as ``same_run``.
     """
     if same := same_run(runs, name, document):
         return same
@@ -101,11 +105,11 @@ def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlie
         try:
             found = (folder / "config.json").read_text(encoding="utf-8")
             difference = first_difference(found, document, but=MAY_DIFFER)
-        except (OSError, ValueError):  # a folder that was only begun
+        except (OSError, ValueError):  # a folder that was only begun, or is damaged
             continue
         summary = _summary(folder)
         has_finished = summary.get("status") == "finished"
-        is_done = has_finished and summary["steps"] >= steps
+        is_done = has_finished and summary.get("steps", 0) >= steps
         yield Earlier(folder=folder, has_finished=has_finished, is_done=is_done), difference
 
 
@@ -118,9 +122,12 @@ def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> s
         but: dotted names that may differ, with all that is below them.
 
     Raises:
-        ValueError: one of them is no JSON.
+        ValueError: one of them is no JSON, or nested beyond all reason.
     """
-    old, new = config_leaves(json.loads(found)), config_leaves(json.loads(wanted))
+    try:
+        old, new = config_leaves(json.loads(found)), config_leaves(json.loads(wanted))
+    except RecursionError as error:
+        raise ValueError("a configuration is nested too deep to be one") from error
     differing = [
         f"{key} ({old.get(key)}, now {new.get(key)})"
         for key in old.keys() | new.keys()
@@ -131,10 +138,21 @@ def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> s
 
 
 def _summary(folder: Path) -> dict[str, Any]:
+    """Empty where the run has not ended.
+
+    Raises:
+        ValueError: the file holds something else; names it.
+    """
+    path = folder / "summary.json"
     try:
-        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no summary ({error}); move it away") from error
+    if not isinstance(found, dict) or not isinstance(found.get("steps", 0), int):
+        raise ValueError(f"{path} is no summary ({found!r:.80}); move it away")
+    return found
 
 
 def config_leaves(value: Any, name: str = "") -> dict[str, Any]:

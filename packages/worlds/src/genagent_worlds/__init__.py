@@ -59,6 +59,7 @@ from genagent_worlds.group_records import (
     with_truth,
     write_groups,
 )
+from genagent_worlds.kept_pictures import picture_counts, with_kept_pictures
 from genagent_worlds.outcomes import (
     Outcome,
     PictureWord,
@@ -149,6 +150,7 @@ __all__ = [
     "paired_difference",
     "paired_gain",
     "paired_p_value",
+    "picture_counts",
     "rate",
     "read_groups",
     "read_outcomes",
@@ -164,6 +166,7 @@ __all__ = [
     "telling_pair",
     "turns_said",
     "with_judge",
+    "with_kept_pictures",
     "with_truth",
     "word_distance",
     "write_groups",

@@ -1,0 +1,136 @@
+"""Memory of a GPU that trains, by what takes it.
+
+What stays is exact for one process: weights, gradients, AdamW's two moments and, below float32, the
+masters that it works on (``genagent_policy.optimizer``). What a pass keeps is counted by running
+the model's own code on the meta device. Buffers of the exchange between GPUs are DeepSpeed's
+defaults; what an allocator wastes is not counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from genagent_kernels.head import CHUNK_ROWS
+from genagent_planning.planned_model import PlannedModel
+from genagent_policy.model import PORTION
+
+BUCKET = 500_000_000
+"""Numbers in one bucket: DeepSpeed's ``reduce_bucket_size`` and ``allgather_bucket_size``."""
+LIVE = 1_000_000_000
+"""Weights that stage 3 holds gathered: DeepSpeed's ``stage3_max_live_parameters``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """What memory depends on, beside the model.
+
+    Example: ``Training(dtype=torch.bfloat16, tokens=16384, pictures=4, picture_side=1024)``
+    """
+
+    dtype: torch.dtype
+    """Of the weights."""
+    tokens: int
+    """Run through the model at once, pads included."""
+    chosen: int
+    """Of these, tokens that the policy chose: the head is run for them alone."""
+    pictures: int
+    """Among them."""
+    picture_side: int
+    freeze_vision: bool = True
+    checkpoint_activations: bool = False
+    reference: bool = False
+    """A second copy of the weights, which a KL term is held against."""
+    cache_bytes: int = 0
+    """Keys and values of the engine in this process."""
+    device: Literal["cuda", "cpu"] = "cuda"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """Bytes on each GPU, by component.
+
+    Example: ``Memory(parts={"weights": 16_584_333_312, …})``
+    """
+
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    """What a training pass holds, which no stage of ZeRO shares out."""
+
+    activations: int
+    vision: int
+    head: int
+
+
+class MemoryModel:
+    """Memory of one training job, for any number of GPUs."""
+
+    def __init__(self, model: PlannedModel, training: Training) -> None:
+        self.model = model
+        self.training = training
+        self._kept = _kept(model, training)
+
+    def on(self, *, gpus: int, zero: int) -> Memory:
+        """Memory of each of so many GPUs."""
+        model, training = self.model, self.training
+        width = training.dtype.itemsize
+        learning = model.weights - (model.vision_weights if training.freeze_vision else 0)
+        shared = [gpus if zero >= stage and zero > 0 else 1 for stage in (1, 2, 3)]
+        parts = {
+            "weights": model.weights * width // shared[2],
+            "reference policy": model.weights * width if training.reference else 0,
+            "gradients": learning * 4 // shared[1],
+            "master weights": learning * 4 // shared[0] if width < 4 else 0,
+            "AdamW": learning * 8 // shared[0],
+            "activations": self._kept.activations,
+            "vision": self._kept.vision,
+            "head": self._kept.head,
+            "KV cache": training.cache_bytes,
+            "exchange": _exchange(model, gpus=gpus, zero=zero, width=width),
+        }
+        return Memory(parts={name: size for name, size in parts.items() if size})
+
+
+def memory_of(model: PlannedModel, training: Training, *, gpus: int = 1, zero: int = 0) -> Memory:
+    """Memory of each of so many GPUs that train."""
+    return MemoryModel(model, training).on(gpus=gpus, zero=zero)
+
+
+def _kept(model: PlannedModel, training: Training) -> _Kept:
+    width = training.dtype.itemsize
+    grouped = training.device == "cuda"
+    every, layer = model.language_bytes(training.tokens, training.dtype, grouped=grouped)
+    if training.checkpoint_activations:
+        inputs = model.text.num_hidden_layers * training.tokens * model.text.hidden_size * width
+        every = inputs + layer
+    patches = model.picture_patches(training.picture_side)
+    if not training.pictures:
+        vision = 0
+    elif training.freeze_vision:
+        at_once = min(max(PORTION, patches), patches * training.pictures)
+        vision = model.frozen_vision_bytes(at_once, width)
+    else:
+        kept, block = model.vision_bytes(patches * training.pictures, training.dtype)
+        if training.checkpoint_activations:
+            states = patches * training.pictures * model.vision.hidden_size * width
+            kept = model.vision.depth * states + block
+        vision = kept
+    rows = min(training.chosen, CHUNK_ROWS[training.device])
+    head = rows * model.text.vocab_size * 4 + model.head_weights * 4
+    head += 2 * training.chosen * model.text.hidden_size * width
+    return _Kept(activations=every, vision=vision, head=head)
+
+
+def _exchange(model: PlannedModel, *, gpus: int, zero: int, width: int) -> int:
+    if gpus == 1 or zero == 0:
+        return 0
+    buckets = 2 * min(BUCKET, model.weights) * width
+    return buckets + (min(LIVE, model.weights) * width if zero == 3 else 0)

@@ -1,0 +1,96 @@
+"""What to change where training does not fit: options, tried out one by one and together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from genagent_planning.assumptions import PlanConfig
+from genagent_planning.memory import MemoryModel, Training
+
+Fits = Callable[[Training, PlanConfig], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """An option and what it does."""
+
+    option: str
+    training: Callable[[Training], Training] = lambda training: training
+    given: Callable[[PlanConfig], PlanConfig] = lambda given: given
+
+
+def changes_for(training: Training, given: PlanConfig, *, least_tokens: int) -> list[Change]:
+    """Those that there are, the cheapest first.
+
+    Args:
+        least_tokens: of the longest trajectory, which is never cut.
+    """
+    found = []
+    if not training.checkpoint_activations:
+        found.append(
+            Change(
+                option="--checkpoint-activations",
+                training=lambda one: replace(one, checkpoint_activations=True),
+            )
+        )
+    if training.tokens > least_tokens:
+        fewer = dict(tokens=least_tokens, chosen=training.chosen * least_tokens // training.tokens)
+        found.append(
+            Change(
+                option=f"micro-batch-tokens {least_tokens}",
+                training=lambda one: replace(one, **fewer),
+            )
+        )
+    if training.cache_bytes > 4 * 2**30:
+        found.append(
+            Change(
+                option="--engine.cache-gib 4",
+                training=lambda one: replace(one, cache_bytes=4 * 2**30),
+            )
+        )
+    for zero in range(given.zero + 1, 4):
+        found.append(Change(option=f"--plan.zero {zero}", given=_with(zero=zero)))
+    for gpus in (16, 32, 64):
+        if gpus > given.gpus:
+            found.append(Change(option=f"--plan.gpus {gpus}", given=_with(gpus=gpus)))
+    return found
+
+
+def what_makes_it_fit(
+    changes: Sequence[Change], training: Training, given: PlanConfig, fits: Fits
+) -> list[str]:
+    """Options each of which is enough; where none is, the one line of those that are together, and
+    empty where nothing is."""
+
+    def enough(chosen: Sequence[Change]) -> bool:
+        changed, machine = training, given
+        for change in chosen:
+            changed, machine = change.training(changed), change.given(machine)
+        return fits(changed, machine)
+
+    if alone := [change.option for change in changes if enough([change])]:
+        return alone
+    chosen: list[Change] = []
+    for change in changes:
+        chosen.append(change)
+        if enough(chosen):
+            break
+    else:
+        return []
+    for change in list(chosen):
+        fewer = [one for one in chosen if one is not change]
+        if enough(fewer):
+            chosen = fewer
+    return [" ".join(change.option for change in chosen)]
+
+
+def refusal(where: str, model: MemoryModel, *, gpus: int, zero: int, options: list[str]) -> str:
+    """One line: what it would take, of what, and what makes it fit."""
+    memory = model.on(gpus=gpus, zero=zero)
+    largest = sorted(memory.parts.items(), key=lambda part: -part[1])[:4]
+    parts = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in largest)
+    remedy = f"it fits with {' or with '.join(options)}" if options else "nothing known here helps"
+    return f"training takes {memory.total / 2**30:.1f} GiB on {where} ({parts}, …); {remedy}"
+
+
+def _with(**changed: int) -> Callable[[PlanConfig], PlanConfig]:
+    return lambda given: replace(given, **changed)

@@ -1,0 +1,180 @@
+"""A tool whose pictures are kept by prompt and seed: ``drawn.sqlite`` in a run's folder.
+
+A step that is begun again after a kill asks for the pictures of the first time, and those that came
+are not paid for again.
+"""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from genagent_data import PictureStore
+from genagent_rewards import KeptAnswers, Picture, answer_key
+from genagent_tools import (
+    AsyncImageTool,
+    ImageTool,
+    PartialFailure,
+    ToolError,
+    draw_each,
+    usable_picture,
+)
+from genagent_tools.tool_profile import ToolProfile
+from genagent_worlds.world import World
+
+DRAWN = "drawn.sqlite"
+"""Which pictures were drawn, in a run's folder."""
+
+
+def with_kept_pictures(world: World, run_folder: Path) -> World:
+    """The same world, whose tool draws no picture twice within this run.
+
+    Raises:
+        ValueError: what was kept is damaged.
+        OSError: it cannot be read or written.
+    """
+    store, kept = PictureStore(run_folder / "pictures"), KeptAnswers(run_folder / DRAWN)
+    if isinstance(world.tool, AsyncImageTool):
+        return replace(world, tool=KeptServedPictures(world.tool, store, kept))
+    return replace(world, tool=KeptPictures(world.tool, store, kept))
+
+
+def picture_counts(world: World) -> dict[str, float]:
+    """``tool/drawn`` and ``tool/found`` since the last call; nothing for a tool that keeps none."""
+    tool = world.tool
+    if not isinstance(tool, KeptPictures | KeptServedPictures):
+        return {}
+    return {f"tool/{name}": float(count) for name, count in tool.take_counts().items()}
+
+
+class _Drawn:
+    """Pictures by prompt and seed."""
+
+    def __init__(self, store: PictureStore, kept: KeptAnswers) -> None:
+        self._store = store
+        self._kept = kept
+        self._counting = threading.Lock()
+        self._counts = {"drawn": 0, "found": 0}
+
+    def find(self, prompt: str, seed: int) -> Image.Image | None:
+        """None: it was not drawn, or its file is gone or damaged."""
+        key = answer_key("drawn", prompt, seed)
+        name = self._kept.find([key]).get(key)
+        if name is None:
+            return None
+        try:
+            image = self._store.get(name).image
+        except (OSError, SyntaxError):
+            return None
+        return image if Picture.of(image).name == name else None
+
+    def keep(
+        self, prompts: Sequence[str], seeds: Sequence[int], images: Sequence[Image.Image]
+    ) -> None:
+        """All at once, on disk when this returns."""
+        pictures = self._store.put_all(images)
+        self._kept.store(
+            [
+                (answer_key("drawn", prompt, seed), picture.name)
+                for prompt, seed, picture in zip(prompts, seeds, pictures, strict=True)
+            ]
+        )
+
+    def count(self, *, drawn: int = 0, found: int = 0) -> None:
+        with self._counting:
+            self._counts["drawn"] += drawn
+            self._counts["found"] += found
+
+    def take_counts(self) -> dict[str, int]:
+        with self._counting:
+            counts, self._counts = self._counts, {"drawn": 0, "found": 0}
+        return counts
+
+
+class KeptPictures:
+    """An ``ImageTool`` in this process, or of the user's own, in front of which pictures are looked
+    for.
+
+    A pipeline draws a batch again unless it has all of it: its pictures depend on one another to
+    the last bit, and a resumed run shall end with the weights of an unbroken one.
+    """
+
+    def __init__(self, tool: ImageTool, store: PictureStore, kept: KeptAnswers) -> None:
+        self.tool = tool
+        self._drawn = _Drawn(store, kept)
+        self._is_pipeline = isinstance(getattr(tool, "profile", None), ToolProfile)
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        """As ``ImageTool.generate``. Raises OSError where a picture cannot be kept."""
+        pairs = list(zip(prompts, seeds, strict=True))
+        results: list[Image.Image | ToolError | None] = [self._drawn.find(*pair) for pair in pairs]
+        missing = [place for place, found in enumerate(results) if found is None]
+        if missing and self._is_pipeline:
+            missing = list(range(len(pairs)))
+        self._drawn.count(drawn=len(missing), found=len(pairs) - len(missing))
+        if missing:
+            asked = [pairs[place] for place in missing]
+            answers = draw_each(self.tool, [p for p, _ in asked], [s for _, s in asked])
+            for place, answer in zip(missing, answers, strict=True):
+                results[place] = answer
+            good = [
+                (*pair, answer)
+                for pair, answer in zip(asked, answers, strict=True)
+                if not isinstance(answer, ToolError)
+            ]
+            self._drawn.keep(
+                [p for p, _, _ in good], [s for _, s, _ in good], [i for *_, i in good]
+            )
+        images = [result for result in results if isinstance(result, Image.Image)]
+        if len(images) < len(results):
+            known = [result for result in results if result is not None]
+            if len(known) == 1 and isinstance(known[0], ToolError):
+                raise known[0]
+            raise PartialFailure(known)
+        return images
+
+    def take_counts(self) -> dict[str, int]:
+        """Pictures drawn and pictures found, since the last call of this method."""
+        return self._drawn.take_counts()
+
+
+class KeptServedPictures:
+    """The same of an ``AsyncImageTool``, whose pictures are asked for one by one."""
+
+    def __init__(self, tool: AsyncImageTool, store: PictureStore, kept: KeptAnswers) -> None:
+        self.tool = tool
+        self._drawn = _Drawn(store, kept)
+
+    async def draw_one(self, prompt: str, seed: int) -> Image.Image:
+        """As ``AsyncImageTool.draw_one``. Raises OSError where the picture cannot be kept."""
+        found = await asyncio.to_thread(self._drawn.find, prompt, seed)
+        self._drawn.count(drawn=found is None, found=found is not None)
+        if found is not None:
+            return found
+        image = usable_picture(await self.tool.draw_one(prompt, seed))
+        await asyncio.to_thread(self._drawn.keep, [prompt], [seed], [image])
+        return image
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        """As ``ImageTool.generate``."""
+
+        async def every() -> list[Image.Image | ToolError]:
+            return await asyncio.gather(*map(self._one, prompts, seeds))
+
+        results = asyncio.run(every())
+        if any(isinstance(result, ToolError) for result in results):
+            raise PartialFailure(results)
+        return [result for result in results if isinstance(result, Image.Image)]
+
+    def take_counts(self) -> dict[str, int]:
+        """As ``KeptPictures.take_counts``."""
+        return self._drawn.take_counts()
+
+    async def _one(self, prompt: str, seed: int) -> Image.Image | ToolError:
+        try:
+            return await self.draw_one(prompt, seed)
+        except ToolError as error:
+            return error

@@ -1,0 +1,151 @@
+"""Memory as it is planned, and as a model with random weights takes it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tests.planning.allocated import Allocated, kept_for_backward
+
+from genagent_planning import PlannedModel, Training, memory_of, planned_model
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
+from genagent_policy.attention import kernels_of_parts
+
+HALF_BILLION = {
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "vocab_size": 80_000,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+}
+SMALL = {
+    "hidden_size": 128,
+    "intermediate_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 2_000,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
+}
+SIDE = 96
+TURNS = ["<think>" + "ab " * 12 + "</think>", "<judge>c</judge><answer>d</answer>"]
+
+
+def make(tiny: Path, text: dict, *, dtype: torch.dtype = torch.float32) -> Policy:
+    """A policy of that size; pictures and chat are the tiny one's."""
+    small = Policy.load(tiny)
+    config = small.model.config.to_dict()
+    config["text_config"] |= text
+    del config["text_config"]["layer_types"]  # of another number of layers
+    config["vision_config"]["out_hidden_size"] = text["hidden_size"]
+    torch.manual_seed(0)
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    model = type(small.model)(type(small.model.config).from_dict(config)).to(dtype)
+    policy = Policy(model, small.processor)
+    model.set_attn_implementation(kernels_of_parts("sdpa"))
+    return policy
+
+
+def trajectories(policy: Policy) -> list[TokenTrajectory]:
+    picture = Image.effect_noise((SIDE, SIDE), 60).convert("RGB")
+    return [policy.chat.render(TURNS, "draw me something", [picture]) for _ in range(2)]
+
+
+def planned(policy: Policy, learnt: list[TokenTrajectory], **changes) -> Training:
+    settings = {
+        "dtype": policy.dtype,
+        "tokens": sum(map(len, learnt)),
+        "chosen": sum(one.num_policy_tokens for one in learnt),
+        "pictures": len(learnt),
+        "picture_side": SIDE,
+        "device": "cpu",
+    }
+    return Training(**(settings | changes))
+
+
+def model_of(policy: Policy) -> PlannedModel:
+    return PlannedModel("random", policy.model.config.to_dict())
+
+
+def bytes_of(tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def grouped(learnt: list[TokenTrajectory]) -> list[GRPOGroup]:
+    return [GRPOGroup(trajectories=tuple(learnt), rewards=(0.0, 1.0))]
+
+
+@pytest.mark.slow
+def test_half_a_billion_weights_take_what_was_planned(tiny_policy_path: Path):
+    policy = make(tiny_policy_path, HALF_BILLION)
+    learnt = trajectories(policy)
+    update = GRPOUpdate(policy, GRPOConfig())
+    counted = Allocated()
+    for parameter in policy.model.parameters():
+        counted.add(parameter)
+    with counted, kept_for_backward(policy.model) as kept:
+        update.accumulate(grouped(learnt))
+    model = model_of(policy)
+    memory = memory_of(model, planned(policy, learnt))
+    assert 0.49e9 < model.weights < 0.51e9
+    assert memory.parts["weights"] == bytes_of(policy.model.parameters())
+    assert memory.parts["gradients"] == bytes_of(p.grad for p in policy.trainable_parameters())
+    assert memory.parts["activations"] == pytest.approx(kept[0], rel=0.15)
+    # The moments are made by the first step, for which this machine need not have room.
+    assert memory.total - memory.parts["AdamW"] == pytest.approx(counted.most, rel=0.15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_a_step_takes_is_what_was_planned(tiny_policy_path: Path, dtype, again):
+    policy = make(tiny_policy_path, SMALL, dtype=dtype)
+    policy.checkpoint_activations = again
+    learnt = trajectories(policy)
+    update = GRPOUpdate(policy, GRPOConfig())
+    with kept_for_backward(policy.model) as kept:
+        update.accumulate(grouped(learnt))
+    gradients = [parameter.grad for parameter in update._optimizer._stepped]
+    assert all(gradient is not None for gradient in gradients)
+    parts = memory_of(model_of(policy), planned(policy, learnt, checkpoint_activations=again)).parts
+    assert parts["gradients"] == bytes_of(gradients)
+    update._optimizer.step(1e-6)
+    moments = [
+        value
+        for state in update._optimizer._adamw.state.values()
+        for name, value in state.items()
+        if name.startswith("exp_avg")
+    ]
+    assert parts["AdamW"] == bytes_of(moments)
+    assert parts.get("master weights", 0) == bytes_of(update._optimizer._masters.values())
+    if again:  # what is computed again is hidden from autograd's hooks
+        other = memory_of(model_of(policy), planned(policy, learnt)).parts
+        assert parts["activations"] < other["activations"] / 2
+    else:
+        assert parts["activations"] == pytest.approx(kept[0], rel=0.15)
+
+
+def test_a_7b_is_counted_from_its_published_sizes():
+    model = planned_model("Qwen/Qwen2.5-VL-7B-Instruct", Path("nowhere"))
+    assert (model.weights, model.vision_weights) == (8_292_166_656, 676_550_144)
+    assert model.picture_tokens(1024) == 1369
+    assert model.cache_of_a_token * 2 == 56 * 1024  # docs/engine.md
+    training = Training(
+        dtype=torch.bfloat16, tokens=8192, chosen=2000, pictures=4, picture_side=1024
+    )
+    alone = memory_of(model, training)
+    learning = model.weights - model.vision_weights
+    assert alone.parts["weights"] == 2 * model.weights
+    assert alone.parts["gradients"] == alone.parts["master weights"] == 4 * learning
+    assert alone.parts["AdamW"] == 8 * learning
+    for zero, shared in (
+        (1, {"AdamW", "master weights"}),
+        (2, {"AdamW", "master weights", "gradients"}),
+        (3, {"AdamW", "master weights", "gradients", "weights"}),
+    ):
+        parts = memory_of(model, training, gpus=4, zero=zero).parts
+        smaller = {name for name, size in alone.parts.items() if parts[name] == size // 4}
+        assert smaller == shared, zero
+    with pytest.raises(ValueError, match=r"no policy 'Qwen/Qwen9'; give a checkpoint folder, or"):
+        planned_model("Qwen/Qwen9", Path("nowhere"))

@@ -1,0 +1,144 @@
+"""A plan as people see it: what fits where, what is refused, and what is said to help."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genagent_planning import (
+    PlanConfig,
+    StepTraffic,
+    Training,
+    best_placement,
+    plan_rl,
+    plan_sft,
+    planned_model,
+)
+from genagent_planning.memory import MemoryModel
+from genagent_policy import GRPOConfig, PolicyConfig, SFTConfig
+from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
+from genagent_tracking import RunConfig
+
+SAMPLING = SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192)
+TRAFFIC = StepTraffic(
+    requests=32,
+    samples=12,
+    keep=8,
+    rounds=2.0,
+    prompt_tokens=350,
+    turn_tokens=300,
+    picture_tokens=1369,
+    both_orders=False,
+    held_out=280,
+    evaluation_rounds=2.0,
+    truth=False,
+)
+
+
+def plan(*words: str, **changes) -> None:
+    settings = {
+        "policy": PolicyConfig(policy="", device="cuda"),
+        "shipped": {},
+        "steps": 200,
+        "groups": GroupConfig(requests_per_step=32),
+        "evaluation": EvaluationConfig(held_out=280),
+        "sampling": SAMPLING,
+        "engine": EngineConfig(),
+        "grpo": GRPOConfig(learning_rate=1e-6, micro_batch_tokens=16384),
+        "run": RunConfig(),
+        "both_orders": False,
+        "truth": False,
+    }
+    plan_rl(list(words), **(settings | changes))
+
+
+def options_of(refused: pytest.ExceptionInfo[ValueError]) -> str:
+    return str(refused.value).partition("; it fits with ")[2]
+
+
+def test_a_step_of_the_preset_asks_for_so_much():
+    assert (TRAFFIC.attempts, TRAFFIC.pictures) == (384, 768)
+    assert (TRAFFIC.point_questions, TRAFFIC.pair_questions) == (256, 256)
+    assert TRAFFIC.sampled_tokens == 384 * 3 * 300
+    assert TRAFFIC.attempt_tokens == 350 + 900 + 2 * (1369 + 12)
+    assert (TRAFFIC.evaluation_pictures, TRAFFIC.evaluation_questions) == (560, 560)
+
+
+def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
+    with pytest.raises(ValueError, match=r"^training takes \d+\.\d GiB on each of 5 GPUs") as one:
+        plan()
+    assert "\n" not in str(one.value)
+    together = options_of(one)
+    assert "--checkpoint-activations" in together and "--plan.zero" in together
+    # What it says is so: with these options it does fit.
+    zero = together.partition("--plan.zero ")[2][0]
+    plan("--zero", zero, policy=PolicyConfig(policy="", device="cuda", checkpoint_activations=True))
+    with pytest.raises(ValueError, match="nothing known here helps"):
+        plan(
+            "--gpu-gib",
+            "40",
+            policy=PolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
+        )
+    with pytest.raises(ValueError, match=r"--plan\.gpus is 3; a judge takes 2, the tool one"):
+        plan("--gpus", "3")
+    with pytest.raises(ValueError, match="the tool takes 90 GiB and a GPU has 80"):
+        plan("--tool-gib", "90")
+
+
+def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
+    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    plan("--zero", "3", policy=policy)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "Qwen/Qwen2.5-VL-7B-Instruct: 8.29 e9 weights" in shown
+    for words in (
+        *("AdamW", "KV cache", "vision", "head", "exchange"),
+        "checkpoint-activations",
+        "questions about two",
+        "of 32, machine 4: ",
+        "2 states and one in the making",
+        "--plan.tflops 989",
+    ):
+        assert words in shown, words
+    plan("--zero", "3", policy=policy, engine=EngineConfig(urls="http://gpu1:8000"))
+    shown = capsys.readouterr().out
+    assert "rollouts " in shown and "KV cache" not in shown
+
+
+def test_fine_tuning_has_its_plan_too(capsys):
+    settings = {
+        "shipped": {},
+        "sft": SFTConfig(micro_batch_tokens=16384),
+        "evaluation": EvaluationConfig(held_out=280),
+        "engine": EngineConfig(),
+        "run": RunConfig(),
+    }
+    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    plan_sft(["--zero", "3"], policy=policy, **settings)
+    assert "memory of each of 8 GPUs (ZeRO 3)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="training takes") as one:
+        plan_sft([], policy=policy, **settings)
+    assert "--plan.zero" in options_of(one)
+
+
+def test_the_fastest_split_takes_every_gpu_and_more_of_them_are_faster():
+    model = MemoryModel(
+        planned_model("Qwen/Qwen2.5-VL-3B-Instruct", Path("nowhere")),
+        Training(
+            dtype=torch.bfloat16,
+            tokens=8192,
+            chosen=2000,
+            pictures=4,
+            picture_side=1024,
+            checkpoint_activations=True,
+        ),
+    )
+    given, steps = PlanConfig(zero=2), []
+    for gpus in (8, 16, 32):
+        found = best_placement(model, TRAFFIC, given, gpus=gpus, served=False)
+        assert found is not None and found.memory.total <= given.room
+        assert found.training + found.tools + 2 * found.judges == gpus
+        assert sum(line.count("training") for line in found.nodes(8)) == -(-found.training // 8)
+        steps.append(found.seconds.step)
+    assert steps == sorted(steps, reverse=True)
+    assert best_placement(model, TRAFFIC, given, gpus=3, served=False) is None
