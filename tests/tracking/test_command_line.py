@@ -11,7 +11,10 @@ from genagent_tracking.command_line import folded
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Options."""
+    """Options, in a box.
+
+    Example: with a blank line before it.
+    """
 
     steps: int
     """Batches."""
