@@ -17,7 +17,7 @@ def test_only_requests_that_both_know_count():
     assert known.by_seed.values == (2 / 3, 1 / 3)
     requests = known.requests
     assert (requests.both, requests.first_only, requests.second_only) == (1, 1, 4)
-    assert known.requests_p_value == 0.375  # 4 of 5 or more uneven: 12 / 32
+    assert known.requests.p_value == 0.375  # 4 of 5 or more uneven: 12 / 32
 
 
 def test_a_seed_without_a_shared_request_is_no_seed():
@@ -26,7 +26,7 @@ def test_a_seed_without_a_shared_request_is_no_seed():
 
 
 def test_nothing_won_or_lost_is_no_evidence():
-    assert difference([({"a": True}, {"a": True})]).requests_p_value == 1.0
+    assert difference([({"a": True}, {"a": True})]).requests.p_value == 1.0
 
 
 def test_a_share_is_of_what_is_known():

@@ -163,10 +163,6 @@ class _Flash(torch.autograd.Function):
         ctx.save_for_backward(query, key, value, output, normalizer)
         return output
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None]:
-        raise NotImplementedError("nothing is computed on the meta device")
-
 
 def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any

@@ -19,14 +19,6 @@ class Difference:
     """Of the requests of all seeds: exact for these requests and these trainings, and blind to how
     other trainings would differ."""
 
-    @property
-    def requests_p_value(self) -> float:
-        """Exact McNemar test, two-sided."""
-        from scipy.stats import binomtest
-
-        won, lost = self.requests.second_only, self.requests.first_only
-        return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
 
 def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference:
     """Second minus first of each seed, on the requests that both know an end of.

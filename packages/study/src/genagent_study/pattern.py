@@ -78,7 +78,7 @@ class Pattern:
         known = self.pairs.requests
         return (
             f"Of {known.trials:,} requests {known.second_only:,} were won and "
-            f"{known.first_only:,} lost (exact McNemar p = {_p(self.pairs.requests_p_value)}, "
+            f"{known.first_only:,} lost (exact McNemar p = {_p(known.p_value)}, "
             "given these trainings)."
         )
 

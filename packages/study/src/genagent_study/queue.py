@@ -93,7 +93,7 @@ def run_cells(
                 names = "; ".join(cell.title for cell in running)
                 show(done + ended, f"{_left(pace, waiting, running, parallel)}: {names}")
                 time.sleep(_LOOK)
-        except BaseException:
+        except BaseException:  # Ctrl-C too must not leave cells running; nothing is swallowed
             _stop(list(running.values()))
             raise
     return list(failures.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.run_record import RunRecord, read_run
-from genagent_worlds import Outcome, Rate, paired_difference, paired_p_value, rate, success_name
+from genagent_worlds import Outcome, paired_difference, paired_p_value, rate, success_name
 
 
 def compare_runs(folders: Sequence[Path]) -> None:
@@ -46,14 +46,15 @@ def _check(run: RunRecord, first: RunRecord) -> None:
 def _row(run: RunRecord) -> dict[str, str]:
     after = run.after
     failed = [one for one in after if one.first_success is False]
+    mended = rate([one.success for one in failed])
     pictures = [len(one.trajectory.pictures) for one in after]
     return {
         "run": run.name,
         "changed": str(run.summary.get("changed") or "-"),
-        "before": _percent(rate([one.success for one in run.before])),
-        "after": _percent(rate([one.success for one in after])),
-        "first": _percent(rate([one.first_success for one in after])),
-        "mended": _percent(rate([one.success for one in failed])),
+        "before": rate([one.success for one in run.before]).short,
+        "after": rate([one.success for one in after]).short,
+        "first": rate([one.first_success for one in after]).short,
+        "mended": mended.short if mended.trials else "-",
         "pictures": f"{sum(pictures) / len(pictures):.2f}",
     }
 
@@ -73,10 +74,3 @@ def _gain(
     gain = paired_difference([(of(a), of(b)) for a, b in zip(first, other, strict=True)])
     low, high = gain.interval
     return f"{100 * gain.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def _percent(share: Rate) -> str:
-    if not share.trials:
-        return "none"
-    low, high = share.interval
-    return f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from PIL import ImageChops, ImageStat
 
 from genagent_worlds.outcomes import Outcome, success_name, summarize
+from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import rate
 
 
@@ -21,12 +22,12 @@ def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, ob
         f"{name}_after_95": last.interval,
         f"{name}_after_n": last.trials,
         "p_value": paired_p_value(before, after),
-        "p_value_n": len(_known_pairs(before, after)),
+        "p_value_n": _difference(before, after).trials,
     }
 
 
 def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float:
-    """Exact McNemar test, two-sided: how likely so uneven a change of single outcomes is by chance.
+    """``PairedDifference.p_value`` of success after against before.
 
     Requests that one of the sides knows nothing of, for want of a verdict or because the tool
     failed, do not count.
@@ -36,11 +37,7 @@ def paired_p_value(before: Sequence[Outcome], after: Sequence[Outcome]) -> float
     """
     if [o.request.id for o in before] != [o.request.id for o in after]:
         raise ValueError("a paired test wants the same requests in the same order")
-    from scipy.stats import binomtest
-
-    known = _known_pairs(before, after)
-    won, lost = known.count((False, True)), known.count((True, False))
-    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    return _difference(before, after).p_value
 
 
 def result_rows(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
@@ -97,17 +94,12 @@ def _change(before: Outcome, after: Outcome) -> float:
     return sum(ImageStat.Stat(ImageChops.difference(first, last)).mean) / 3
 
 
-def _known_pairs(
-    before: Sequence[Outcome], after: Sequence[Outcome]
-) -> list[tuple[bool | None, bool | None]]:
-    pairs = [(b.success, a.success) for b, a in zip(before, after, strict=True)]
-    return [pair for pair in pairs if None not in pair]
+def _difference(before: Sequence[Outcome], after: Sequence[Outcome]) -> PairedDifference:
+    return paired_difference([(b.success, a.success) for b, a in zip(before, after, strict=True)])
 
 
 def _percent(values: Sequence[bool | None]) -> str:
     share = rate(values)
     if not share.trials:
         return "unknown"
-    low, high = share.interval
-    shown = f"{100 * share.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
-    return shown if share.trials == len(values) else f"{shown} of {share.trials}"
+    return share.short if share.trials == len(values) else f"{share.short} of {share.trials}"

@@ -43,6 +43,15 @@ class PairedDifference:
         above = sqrt(max(0.0, up2**2 - 2 * phi * up2 * down1 + down1**2))
         return self.value - below, self.value + above
 
+    @property
+    def p_value(self) -> float:
+        """Exact McNemar test, two-sided: how likely so uneven a change of single outcomes is by
+        chance."""
+        from scipy.stats import binomtest
+
+        uneven = self.first_only + self.second_only
+        return float(binomtest(self.second_only, uneven).pvalue) if uneven else 1.0
+
     def _correlation(self) -> float:
         """Of the two outcomes, with Newcombe's continuity correction; 0 where one never varies."""
         margins = (

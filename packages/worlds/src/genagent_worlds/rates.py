@@ -28,6 +28,12 @@ class Rate:
         half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, centre - half), min(1.0, centre + half)
 
+    @property
+    def short(self) -> str:
+        """For the cell of a table, in percent. Example: ``"75 [60-86]"``"""
+        low, high = self.interval
+        return f"{100 * self.value:.0f} [{100 * low:.0f}-{100 * high:.0f}]"
+
     def __str__(self) -> str:
         low, high = self.interval
         return f"{100 * self.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
