@@ -87,8 +87,8 @@ class ReproduceConfig:
     training: tuple[str, ...] = ()
     """Options of rl_flux.py for every training, likewise (lr=1e-4 samples=16)."""
     variants: tuple[str, ...] = ("none", "if_passed", "literal", "zero")
-    """Rewards of the section rewards, options of one with commas (zero,lambda-failed=0.2); each is
-    held against the first."""
+    """Rewards of the section rewards, options of one with commas (zero,lambda-failed=0.2), other
+    options of rl_flux.py among them (zero,shared-first=0.5); each is held against the first."""
     parallel: int = 2
     """Cells side by side, one thread each."""
     out: Path = Path("reproduced")
@@ -121,45 +121,17 @@ class ReproduceConfig:
             seeds=tuple(range(self.seeds or seeds)),
             steps=self.steps or steps,
             held_out=self.held_out or held_out,
-            reward=_reward(*self.reward),
-            variants={told: _reward(*told.split(",")) for told in self.variants},
-            training=_options(*self.training),
+            reward=study_of.reward_words(*self.reward),
+            variants={told: study_of.reward_words(*told.split(",")) for told in self.variants},
+            training=study_of.option_words(*self.training),
             quick=self.quick,
         )
 
 
-def _reward(*told: str) -> tuple[str, ...]:
-    """Options of a reward; a bare word says what a single picture earns."""
-    return _options(*(f"reward.{one if '=' in one else f'single-round={one}'}" for one in told))
-
-
-def _options(*told: str) -> tuple[str, ...]:
-    """``name=value`` as a command line has it, and ``name=`` as a flag."""
-    words: list[str] = []
-    for one in told:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise ValueError(f"training is {one!r}; wants name=value, or name= for a flag")
-        words += [f"--{name}", value] if value else [f"--{name}"]
-    return tuple(words)
-
-
 def main(config: ReproduceConfig, options: Sequence[str]) -> int:
     """Run what is missing and write the page; returns the exit code."""
-    known = {
-        section.name: section
-        for section in (
-            study_of.TABLE1,
-            study_of.STRATEGIES,
-            study_of.TABLE5,
-            study_of.FIGURE4,
-            study_of.FIGURE5,
-            study_of.FIGURE6,
-            study_of.WITHHOLDING,
-            study_of.REWARDS,
-        )
-    }
-    study, sections = config.study(options), [known[name] for name in config.sections]
+    study = config.study(options)
+    sections = [study_of.SECTIONS[name] for name in config.sections]
     scripts = Path(__file__).parent
     code = study_of.code_version(PACKAGES, [scripts / "rl_flux.py", scripts / "evaluate.py"])
     store = study_of.CellStore(folder=config.out / "cells", code=code, any_code=config.any_code)

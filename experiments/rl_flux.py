@@ -171,40 +171,21 @@ def learn(
 
     def draw(number: int, again: int) -> "tuple[rollout.RolloutBatch, rollout.KeptAttempts]":
         seed = derive_seed(config.run.seed, "again", again) if again else config.run.seed
-        draws = {"seed": seed, "step": step}
-        requests = world.train.sample(number, **draws)
-        anchors = None
-        if config.reward.anchored:
-            with run.timed("anchors"):
-                anchors = ranks.first(
-                    lambda: rollout.draw_anchors(
-                        world.tool,
-                        requests,
-                        pictures=run.pictures,
-                        batch=groups.draw_batch,
-                        **draws,
-                    )
-                )
-        attempts = rollout.RewardedGroups(
-            lambda cases: reward.score(cases, seed=coin),
-            groups,
-            at_once=world.judges.at_once,
-            scale=config.grpo.scale_rewards,
-            anchors=anchors,
-            **draws,
-        )
-        batch = rollout.sample_groups(
+        return rollout.sample_rewarded(
             engine,
             world.tool,
-            requests,
+            world.train.sample(number, seed=seed, step=step),
             groups,
+            lambda cases: reward.score(cases, seed=coin),
+            seed=seed,
+            step=step,
             pictures=run.pictures,
-            ended=attempts.ended,
+            timed=run.timed,
+            anchored=config.reward.anchored,
+            at_once=world.judges.at_once,
+            scale=config.grpo.scale_rewards,
             ranks=ranks,
-            **draws,
         )
-        with run.timed("reward"):
-            return batch, attempts.kept(ranks, batch)
 
     sample = rollout.sample_dynamically(draw, groups)
     kept = sample.kept

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from experiments.reproduce import SectionName
 from tests.experiments.running import run
+
+from genagent_study import SECTIONS
 
 SMALL = ("--sections", "figure5", "--seeds", "1", "--steps", "1", "--held-out", "9")
 
@@ -13,6 +17,10 @@ def starts(folder: Path) -> list[int]:
     """Of each cell, how often a process has begun on it."""
     logs = sorted((folder / "reproduced" / "cells").glob("*/log.txt"))
     return [log.read_text().count("a new run") for log in logs]
+
+
+def test_every_section_can_be_asked_for():
+    assert get_args(SectionName) == tuple(SECTIONS)
 
 
 @pytest.mark.slow

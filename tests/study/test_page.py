@@ -10,14 +10,7 @@ from tests.study.finished import keep_everything
 from tests.tracking.test_report import Parsed
 
 from genagent_study import (
-    FIGURE4,
-    FIGURE5,
-    FIGURE6,
-    REWARDS,
-    STRATEGIES,
-    TABLE1,
-    TABLE5,
-    WITHHOLDING,
+    SECTIONS,
     CellStore,
     Failure,
     Section,
@@ -27,8 +20,8 @@ from genagent_study import (
     write_page,
 )
 
-SECTIONS = (TABLE1, STRATEGIES, TABLE5, FIGURE4, FIGURE5, FIGURE6, WITHHOLDING, REWARDS)
 CODE = "c0de0001"
+EVERY = tuple(SECTIONS.values())
 
 
 def study_of(*seeds: int, quick: bool = False) -> Study:
@@ -46,14 +39,14 @@ def reading(name: str) -> tuple[str, str]:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> CellStore:
     """All cells of seeds 0 to 2."""
     kept, study = store(tmp_path_factory.mktemp("study")), study_of(0, 1, 2)
-    keep_everything(kept, study, make_plan(study, SECTIONS, kept, parallel=1).missing)
+    keep_everything(kept, study, make_plan(study, EVERY, kept, parallel=1).missing)
     return kept
 
 
 def page_of(
     kept: CellStore, study: Study, path: Path, *sections: Section, **given
 ) -> tuple[Parsed, dict]:
-    wanted = sections or SECTIONS
+    wanted = sections or EVERY
     plan = make_plan(study, wanted, kept, parallel=1)
     known = {"failures": [], "title": "A study", "code": CODE} | given
     figures = write_page(path, study, wanted, plan.kept, **known)
@@ -98,7 +91,7 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         assert words in page.text, words
     assert len(page.all("table")) == 13
     assert len(page.all("img")) == 8
-    assert [one.get("id") for one in page.all("section")] == [one.name for one in SECTIONS]
+    assert [one.get("id") for one in page.all("section")] == [one.name for one in EVERY]
     assert "quick" not in page.text and "other code" not in page.text
     [claim] = [one for one in figures["patterns"]["strategies"] if "tool alone" in one["claim"]]
     assert claim["seeds"] == (0.625, 0.75, 0.75)
@@ -115,7 +108,9 @@ def test_examples_are_chosen_by_rule_and_words_are_words(whole):
 
 def test_a_quick_page_says_so_everywhere(kept, tmp_path):
     study = study_of(0, 1, quick=True)
-    page, figures = page_of(kept, study, tmp_path / "page.html", TABLE1, FIGURE5)
+    page, figures = page_of(
+        kept, study, tmp_path / "page.html", SECTIONS["table1"], SECTIONS["figure5"]
+    )
     assert figures["quick"] is True
     assert "Quick: 2 seeds, 4 steps of RL and 8 requests an evaluation" in page.text
     assert page.text.count("(quick)") == len(page.all("table")) == 2
@@ -124,11 +119,11 @@ def test_a_quick_page_says_so_everywhere(kept, tmp_path):
 
 def test_what_is_missing_is_said_and_the_rest_is_shown(kept, tmp_path):
     study = study_of(0, 1, 2, 3)
-    plan = make_plan(study, SECTIONS, kept, parallel=1)
+    plan = make_plan(study, EVERY, kept, parallel=1)
     assert plan.line().startswith("40 cells: 30 kept, 10 to run, 1 side by side; about ")
     failed = Failure(cell=plan.missing[0], why="<script>no disk</script>")
     how = {"failures": [failed], "code": "c0de0002"}
-    page, figures = page_of(kept, study, tmp_path / "page.html", TABLE1, **how)
+    page, figures = page_of(kept, study, tmp_path / "page.html", SECTIONS["table1"], **how)
     assert "Of 4 seeds only 0, 1, 2 have all of their cells" in page.text
     assert "<script>no disk</script>" in page.text and not page.all("script")
     assert "6 of the cells were computed by other code than this page" in page.text
@@ -138,7 +133,7 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(kept, tmp_path):
 
 
 def test_one_seed_has_no_interval(kept, tmp_path):
-    page, _ = page_of(kept, study_of(1), tmp_path / "page.html", STRATEGIES)
+    page, _ = page_of(kept, study_of(1), tmp_path / "page.html", SECTIONS["strategies"])
     assert "The agent beats the tool alone: shows weakly, +75.0 points." in page.text
     assert "One seed cannot tell it from chance." in page.text and "inf" not in page.text
 

@@ -1,5 +1,6 @@
 from .cell import Cell, Here, Made, with_needs
 from .code_version import code_version
+from .option_words import option_words, reward_words
 from .over_seeds import OverSeeds, over_seeds
 from .pace import Pace
 from .page import write_page
@@ -8,20 +9,13 @@ from .pattern import Pattern
 from .plan import Plan, make_plan
 from .queue import Failure, run_cells
 from .result import Answers, Result
-from .sections import FIGURE4, FIGURE5, FIGURE6, REWARDS, STRATEGIES, TABLE1, TABLE5, WITHHOLDING
+from .sections import SECTIONS
 from .shown import Example, Plot, Section, Shown, Table
 from .store import CellStore
 from .study import Study, Subject
 
 __all__ = [
-    "FIGURE4",
-    "FIGURE5",
-    "FIGURE6",
-    "REWARDS",
-    "STRATEGIES",
-    "TABLE1",
-    "TABLE5",
-    "WITHHOLDING",
+    "SECTIONS",
     "Answers",
     "Cell",
     "CellStore",
@@ -44,7 +38,9 @@ __all__ = [
     "code_version",
     "difference",
     "make_plan",
+    "option_words",
     "over_seeds",
+    "reward_words",
     "run_cells",
     "with_needs",
     "write_page",

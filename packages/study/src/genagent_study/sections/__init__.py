@@ -9,13 +9,8 @@ from genagent_study.sections.table1 import TABLE1
 from genagent_study.sections.table5 import TABLE5
 from genagent_study.sections.withholding import WITHHOLDING
 
-__all__ = [
-    "FIGURE4",
-    "FIGURE5",
-    "FIGURE6",
-    "REWARDS",
-    "STRATEGIES",
-    "TABLE1",
-    "TABLE5",
-    "WITHHOLDING",
-]
+SECTIONS = {
+    section.name: section
+    for section in (TABLE1, STRATEGIES, TABLE5, FIGURE4, FIGURE5, FIGURE6, WITHHOLDING, REWARDS)
+}
+"""All of them, by name."""
