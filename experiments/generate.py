@@ -120,10 +120,10 @@ def run(arguments: Sequence[str]) -> int:
         stop([error], 2)
     except (OSError, RuntimeError) as error:
         stop([error], 1)
-    except KeyboardInterrupt as stopped:
+    except KeyboardInterrupt:
         stop(
             [KeyboardInterrupt(f"stopped; the same command with --out {folder.path} goes on")],
-            exit_code(stopped),
+            exit_code(),
         )
     return int(any(folder.rows[request.id]["picture"] is None for request in requests))
 

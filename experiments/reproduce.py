@@ -188,6 +188,6 @@ if __name__ == "__main__":
         code = main(read, words[cut + 1 :])
     except (ValueError, OSError) as error:
         stop([error], 2)
-    except KeyboardInterrupt as stopped:
-        stop([KeyboardInterrupt("stopped; the same command goes on")], exit_code(stopped))
+    except KeyboardInterrupt:
+        stop([KeyboardInterrupt("stopped; the same command goes on")], exit_code())
     raise SystemExit(code)

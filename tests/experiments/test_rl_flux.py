@@ -238,7 +238,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
         (["smoke", "--world.train", "broken.jsonl"], "broken.jsonl:2: not JSON"),
         (["smoke", "--world.train", "sofa.txt"], "take the preset flux-7b"),
         (["smoke", "--world.train", "gone.jsonl"], "gone.jsonl"),
-        (["smoke", "--policy", "damaged"], "damaged: the checkpoint cannot be read"),
+        (["smoke", "--policy", "damaged"], "damaged/model.safetensors: has "),
         (["missing.json"], "missing.json"),
     ],
 )

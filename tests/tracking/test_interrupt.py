@@ -58,12 +58,34 @@ def test_what_a_shell_runs_in_the_background_goes_on():
 
 def test_sigterm_is_an_exception_when_there_is_something_to_clean_up_and_a_second_is_ignored():
     code = """
-from genagent_tracking.interrupt import Terminated, exit_code
+from genagent_tracking.interrupt import exit_code
 quit_on_interrupt()
 later()
+print(exit_code())
 try: signal.raise_signal(signal.SIGTERM)
-except KeyboardInterrupt as stopped:
+except KeyboardInterrupt:
     signal.raise_signal(signal.SIGTERM)
-    print(type(stopped).__name__, exit_code(stopped), exit_code(KeyboardInterrupt()))
+    print(exit_code())
 """
-    assert python(code).stdout == "Terminated 143 130\n"
+    assert python(code).stdout == "130\n143\n"
+
+
+def test_what_asyncio_runs_is_cancelled_by_sigterm_without_a_word():
+    code = """
+import asyncio
+quit_on_interrupt()
+later()
+async def one(number):
+    try:
+        await asyncio.sleep(0)
+        if number == 1: signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(60)
+    finally: print("ended", number)
+async def everyone():
+    await asyncio.gather(*(one(number) for number in range(3)))
+try: asyncio.run(everyone())
+except KeyboardInterrupt: print("cleaned up")
+"""
+    done = python(code)
+    assert done.stdout == "ended 0\nended 1\nended 2\ncleaned up\n"
+    assert done.stderr == ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,8 @@ from tests.tracking.a_run import (
     world,
 )
 
-from genagent_tracking import Run
+from genagent_tracking import Run, interrupt
 from genagent_tracking.failure import read_failure
-from genagent_tracking.interrupt import Terminated
 from genagent_tracking.step_figures import read_figures
 from genagent_worlds import (
     GroupRecord,
@@ -73,11 +73,17 @@ def test_ctrl_c_keeps_the_last_whole_step_and_the_run_can_go_on(tmp_path, capsys
     assert list(read_figures(again.folder)["loss"]) == [1, 2, 3, 4, 5]
 
 
-def test_sigterm_keeps_the_same_and_ends_with_143(tmp_path):
+def test_sigterm_keeps_the_same_and_ends_with_143(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupt, "_terminated", False)
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interrupt.quit_on_interrupt()
     run, learner = make_run(tmp_path), Learner()
     with pytest.raises(SystemExit) as ended, run.recording(learner):
         take_steps(run, learner, 2)
-        raise Terminated
+        signal.raise_signal(signal.SIGTERM)
+    for number, handler in before:
+        signal.signal(number, handler)
     assert ended.value.code == 143
     assert (status(run), run.kept) == ("KILLED", 2)
 

@@ -112,9 +112,9 @@ def run_experiment(
         stop(group.exceptions, 1 if run.has_begun else 2)
     except (ValueError, OSError, RuntimeError, TrackingError) as error:
         stop([error], 1 if run.has_begun else 2)
-    except KeyboardInterrupt as stopped:
+    except KeyboardInterrupt:
         said = KeyboardInterrupt("stopped" if run.has_begun else STOPPED)
-        stop([said], exit_code(stopped))
+        stop([said], exit_code())
 
 
 def plan_words(given: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -7,6 +7,7 @@ that swallow what is raised in them.
 
 import os
 import signal
+from types import FrameType
 
 STOPPED = "stopped before anything had begun"
 EXIT_CODE = 128 + signal.SIGINT
@@ -15,10 +16,7 @@ TERMINATED = 128 + signal.SIGTERM
 """Of one that a scheduler, ``timeout`` or ``kill`` has ended."""
 _NO_BAR = b"\r\x1b[2K\x1b[?25h"
 """Takes the line of a bar away and shows the cursor, which it had hidden."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM has come: what stops a run on Ctrl-C stops it as well."""
+_terminated = False
 
 
 def quit_on_interrupt() -> None:
@@ -31,8 +29,7 @@ def quit_on_interrupt() -> None:
 
 
 def raise_on_interrupt() -> None:
-    """From here on they are ``KeyboardInterrupt`` and ``Terminated``: there is something to clean
-    up."""
+    """From here on both are a ``KeyboardInterrupt``: there is something to clean up."""
     if signal.getsignal(signal.SIGINT) is _quit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) is _quit:
@@ -46,15 +43,23 @@ def go_on_when_terminated() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def exit_code(stopped: KeyboardInterrupt) -> int:
-    """With which a process ends that it has stopped."""
-    return TERMINATED if isinstance(stopped, Terminated) else EXIT_CODE
+def exit_code() -> int:
+    """With which a process ends that ``KeyboardInterrupt`` has stopped."""
+    return TERMINATED if _terminated else EXIT_CODE
 
 
-def _terminate(number: int, frame: object) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
+    global _terminated
     # A scheduler may tell the process and then its group: the second must not end the cleaning up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+    _terminated = True
+    # While asyncio runs, its handler cancels what is under way; raised there, the exception would
+    # end the loop and leave tasks behind, whose tracebacks go to the terminal.
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    if callable(on_interrupt):
+        on_interrupt(number, frame)
+    else:
+        raise KeyboardInterrupt
 
 
 def _quit(number: int, frame: object) -> None:

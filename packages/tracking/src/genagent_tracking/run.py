@@ -34,7 +34,7 @@ from genagent_tracking.config import config_to_json
 from genagent_tracking.console import print_line, print_table
 from genagent_tracking.interrupt import (
     TERMINATED,
-    Terminated,
+    exit_code,
     go_on_when_terminated,
     raise_on_interrupt,
 )
@@ -200,7 +200,7 @@ class Run:
         try:
             yield
             status = "finished"
-        except KeyboardInterrupt as stopped:
+        except KeyboardInterrupt:
             status = "killed"
             if self._ranks is not None:
                 self._ranks.part()
@@ -214,7 +214,7 @@ class Run:
                     f"stopped after step {self.kept}; the same command with --resume goes on"
                 )
             self._conclude("killed", {})
-            if isinstance(stopped, Terminated):
+            if exit_code() == TERMINATED:
                 raise SystemExit(TERMINATED) from None
         except Exception as error:
             if self._ranks is not None:
