@@ -119,7 +119,7 @@ def main(config: RLConfig, run: Run) -> None:
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     engine = config.engine.open(policy, config.sampling, run.folder)
     reference = None
-    if config.grpo.kl_beta:  # where the run began, also when it goes on
+    if config.grpo.kl_beta and not config.policy.lora_rank:  # where the run began, also later on
         reference = config.policy.load(world.policies, words=world.words)
     update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference)
     held_out = world.held_out[: config.evaluation.held_out]

@@ -144,7 +144,7 @@ def main(config: ColdStartConfig, run: Run) -> None:
         ways = {"conduct_before": conduct(before), "conduct_after": conduct(after)}
         title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
         run.table("conduct", title, conduct_rows(*ways.values()))
-        figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
+        figures = {"micro_batch_fill": plan.fill, "held_out_records": asdict(foretell())}
         if config.out is not None:
             policy.save(config.out)
         figures |= {name: way.figures() for name, way in ways.items()}

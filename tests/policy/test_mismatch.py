@@ -59,10 +59,9 @@ def test_importance_weights_by_hand():
 
 
 def test_turns_are_numbered_within_each_trajectory():
-    mask = torch.tensor(
-        [[False, True, True, False, True], [False, False, True, True, True]], dtype=torch.bool
-    )
-    assert turns_of(mask).tolist() == [0, 0, 1, 0, 0, 0]
+    mask = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1], dtype=torch.bool)
+    assert turns_of(mask, (5, 4)).tolist() == [0, 0, 1, 0, 0]
+    assert turns_of(mask[:5], (3, 2)).tolist() == [0, 0, 0]
 
 
 def test_where_the_engine_agrees_the_correction_changes_nothing(policy: Policy):

@@ -16,7 +16,12 @@ from genagent_policy.legacy_keys import write_legacy_keys
 if TYPE_CHECKING:
     import torch
 
+    from genagent_policy.adapter import Adapter
     from genagent_policy.model import Model, Processor
+
+
+ADAPTER = "adapter"
+"""Folder of an adapter within a checkpoint's."""
 
 
 def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple[Model, Processor]":
@@ -51,10 +56,13 @@ def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple
     return model, processor
 
 
-def save_checkpoint(model: "Model", processor: "Processor", path: Path) -> None:
+def save_checkpoint(
+    model: "Model", processor: "Processor", path: Path, *, adapter: "Adapter | None" = None
+) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
-    Older releases of transformers can read it too.
+    An adapter goes into the weights, and into a folder of its own inside. Older releases of
+    transformers can read it too.
 
     Raises:
         OSError: it cannot be written; ``path`` is as it was.
@@ -65,8 +73,12 @@ def save_checkpoint(model: "Model", processor: "Processor", path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with _quiet():
-                model.save_pretrained(partial)
+                model.save_pretrained(
+                    partial, state_dict=None if adapter is None else dict(adapter.merged())
+                )
                 processor.save_pretrained(partial)
+                if adapter is not None:
+                    adapter.save(partial / ADAPTER)
             write_legacy_keys(partial, family_of(model.config.model_type))
         except SafetensorError as error:
             raise OSError(f"cannot write the weights to {partial} ({error})") from error

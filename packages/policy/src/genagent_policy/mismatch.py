@@ -77,12 +77,18 @@ class EngineMismatch:
         }
 
 
-def turns_of(policy_mask: Bool[Tensor, "rows tokens"]) -> Int64[Tensor, " chosen"]:
-    """Which turn each token that the policy chose belongs to, from 0, row by row; the environment's
-    tokens stand between two turns."""
+def turns_of(
+    policy_mask: Bool[Tensor, " tokens"], lengths: Sequence[int]
+) -> Int64[Tensor, " chosen"]:
+    """Which turn of its trajectory each token that the policy chose belongs to, from 0; the
+    environment's tokens stand between two turns, and at the head of each trajectory.
+
+    Args:
+        lengths: tokens of each trajectory.
+    """
     begins = policy_mask.clone()
-    begins[:, 1:] &= ~policy_mask[:, :-1]
-    return (begins.cumsum(dim=1) - 1)[policy_mask]
+    begins[1:] &= ~policy_mask[:-1]
+    return torch.cat([part.cumsum(0) - 1 for part in begins.split(list(lengths))])[policy_mask]
 
 
 def with_trainer_logprobs(
@@ -92,7 +98,7 @@ def with_trainer_logprobs(
     it is now, makes of its tokens; from equal rewards nothing is learnt.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
     """
     teaches = [len(set(group.rewards)) > 1 for group in groups]
     every = [

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.model import Policy
 from genagent_policy.tokens import TokenTrajectory
 
@@ -19,7 +19,7 @@ def score(
     where the policy chose nothing.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
     """
     found: dict[int, Tensor] = {}
     for indices in plan_micro_batches(
@@ -27,14 +27,9 @@ def score(
         max_tokens=max_tokens,
         temperatures=[trajectory.temperature for trajectory in trajectories],
     ):
-        batch = collate(
-            trajectories,
-            indices,
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
+        batch = policy.collate([trajectories[index] for index in indices])
         logprobs = policy.logprobs(batch, trajectories[indices[0]].temperature).cpu()
-        for row, index in enumerate(indices):
-            found[index] = logprobs[row, : len(trajectories[index])].clone()
+        # Copies, so that a short trajectory does not keep what stood beside it.
+        parts = (part.clone() for part in logprobs.split(batch.lengths))
+        found.update(zip(indices, parts, strict=True))
     return [found[index] for index in range(len(trajectories))]

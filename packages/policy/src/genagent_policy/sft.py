@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genagent_policy.batching import plan_micro_batches
+from genagent_policy.batching import micro_batch_fill, plan_micro_batches
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig, Optimizer
@@ -26,10 +26,10 @@ class SFTReport:
     """Before clipping."""
     learning_rate: float
     policy_tokens: int
-    padding: float
-    """Share of what was run through the model that was padding."""
+    micro_batch_fill: float
+    """Share of the micro-batches' token budget that was used."""
     tokens_per_second: float
-    """Tokens run forward and backward, prompts and pictures included, pads not."""
+    """Tokens run forward and backward, prompts and pictures included."""
 
     def metrics(self) -> dict[str, float]:
         """Its figures by metric name."""
@@ -38,7 +38,7 @@ class SFTReport:
             "sft/token_accuracy": self.token_accuracy,
             "sft/grad_norm": self.grad_norm,
             "sft/learning_rate": self.learning_rate,
-            "throughput/padding": self.padding,
+            "throughput/micro_batch_fill": self.micro_batch_fill,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
         }
 
@@ -56,7 +56,11 @@ class SFTUpdate:
         policy.freeze_vision(config.freeze_vision)
         self._optimizer = Optimizer(
             policy.trainable_parameters(),
-            AdamWConfig(weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm),
+            AdamWConfig(
+                weight_decay=config.weight_decay,
+                max_grad_norm=config.max_grad_norm,
+                offload=config.offload_optimizer,
+            ),
         )
 
     def step(self, trajectories: Sequence[TokenTrajectory]) -> SFTReport:
@@ -87,15 +91,15 @@ class SFTUpdate:
             raise ValueError("the batch holds no token of the agent; leave it out")
         started = time.perf_counter()
         self._optimizer.zero_grad()
-        loss, right, seen, tokens, padded = 0.0, 0, 0, 0, 0
+        loss, right, seen = 0.0, 0, 0
+        sizes: list[int] = []
         for part in parts:
             nats, hits = score(self.policy, part)
             share = nats / policy_tokens
             self._optimizer.backward(share)
             loss, right = loss + float(share.detach()), right + hits
             seen += sum(trajectory.num_policy_tokens for trajectory in part)
-            lengths = [len(trajectory) for trajectory in part]
-            tokens, padded = tokens + sum(lengths), padded + len(part) * max(lengths)
+            sizes.append(sum(len(trajectory) for trajectory in part))
         if seen != policy_tokens:
             raise ValueError(f"the batch holds {seen} tokens of the agent, not {policy_tokens}")
         rate = cosine_rate(self.steps_taken, self.total_steps, self.config)
@@ -107,8 +111,8 @@ class SFTUpdate:
             grad_norm=norm,
             learning_rate=rate,
             policy_tokens=policy_tokens,
-            padding=1 - tokens / padded,
-            tokens_per_second=tokens / (time.perf_counter() - started),
+            micro_batch_fill=micro_batch_fill(sizes, max_tokens=self.config.micro_batch_tokens),
+            tokens_per_second=sum(sizes) / (time.perf_counter() - started),
         )
 
     def save(self, folder: Path) -> None:

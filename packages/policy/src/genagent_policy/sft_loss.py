@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from genagent_kernels import linear_logprob
-from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.model import Policy
 from genagent_policy.sft_records import RecordSet
 from genagent_policy.tokens import TokenTrajectory
@@ -53,14 +53,7 @@ def evaluate_loss(policy: Policy, records: RecordSet, *, micro_batch_tokens: int
 
 def score(policy: Policy, trajectories: Sequence[TokenTrajectory]) -> tuple[Float[Tensor, ""], int]:
     """Nats of the agent's tokens, summed, and of how many the likeliest token was the right one."""
-    batch = collate(
-        trajectories,
-        range(len(trajectories)),
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    ).to(policy.device)
-    states, targets = policy.policy_states(batch)
+    states, targets = policy.policy_states(policy.collate(trajectories))
     nats = -linear_logprob(states, policy.head_weight, targets).logprob.sum()
     return nats, _hits(states.detach(), policy.head_weight.detach(), targets)
 

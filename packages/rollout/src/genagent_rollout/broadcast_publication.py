@@ -36,7 +36,7 @@ class BroadcastPublication:
     Example::
 
         BroadcastPublication(
-            policy.model.named_parameters,
+            policy.named_weights,
             lambda size: NcclCollective(size, device=policy.device, seconds=600),
         )
     """

@@ -5,7 +5,6 @@ import logging
 import time
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from genagent_policy import Policy
 from genagent_rollout.adapter_publication import AdapterPublication
@@ -18,15 +17,6 @@ from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmConversation, VllmEngine
 
 logger = logging.getLogger("genagent_rollout")
-
-
-@runtime_checkable
-class TrainsAdapter(Protocol):
-    """A policy of which only an adapter is trained."""
-
-    def save_adapter(self, path: Path) -> None:
-        """Write the adapter into a new folder, in peft's layout."""
-        ...
 
 
 class ServedPolicy:
@@ -68,16 +58,16 @@ class ServedPolicy:
 def _publication(policy: Policy, config: VllmConfig, weights: Path) -> Publication:
     if config.publish == "broadcast":
         return BroadcastPublication(
-            policy.model.named_parameters,
+            policy.named_weights,
             partial(
                 collective_of, policy.device, url=config.urls[0], seconds=config.publish_seconds
             ),
         )
     if config.publish == "folder":
         return FolderPublication(policy.save, weights)
-    if not isinstance(policy, TrainsAdapter):
+    if policy.adapter is None:
         raise ValueError(
             "publish is 'lora', and this policy trains all of its weights, no adapter; publish "
-            "'folder'"
+            "'folder', or give --lora-rank"
         )
-    return AdapterPublication(policy.save_adapter, weights)
+    return AdapterPublication(policy.adapter.save, weights)

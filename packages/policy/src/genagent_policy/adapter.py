@@ -1,0 +1,100 @@
+"""LoRA: of a policy only small matrices beside its weights are learnt (Hu et al. 2021, arXiv
+2106.09685), by peft.
+
+A weight ``W`` acts as ``W + alpha / rank * B A``. The policy keeps calling its own layers, which
+peft has wrapped in place: the engine samples with the matrices that the trainer updates, and
+without them the policy is where it began, which a KL term needs no second copy for.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from genagent_policy.config import LoRAPart
+
+if TYPE_CHECKING:
+    from genagent_policy.model import Model
+
+LANGUAGE = r".*\.language_model\.layers\.\d+\.(self_attn|mlp)\.[a-z]+_proj"
+VISION = r".*\.visual\.blocks\.\d+\.(attn|mlp)\.(qkv|proj|[a-z]+_proj|linear_fc[12])"
+"""All products of the layers; embeddings, head and mergers stay."""
+TARGETS: dict[LoRAPart, str] = {
+    "language": LANGUAGE,
+    "vision": VISION,
+    "both": f"{LANGUAGE}|{VISION}",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoRA:
+    """Which matrices are learnt."""
+
+    rank: int
+    alpha: float
+    """What they add counts ``alpha / rank``."""
+    part: LoRAPart
+
+
+class Adapter:
+    """The matrices of one policy, which become a part of its model; they alone are trainable."""
+
+    def __init__(self, model: "Model", lora: LoRA, *, saved: Path | None = None) -> None:
+        """
+        Args:
+            saved: folder with matrices to go on from; None: they begin where they add nothing.
+
+        Raises:
+            ValueError: the folder holds none, or others than asked for.
+        """
+        from peft import LoraConfig, PeftModel, get_peft_model
+
+        config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=TARGETS[lora.part])
+        if saved is None:
+            # Not from the run's own chance, so that nothing else is drawn otherwise than without.
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                self._peft: Any = get_peft_model(model, config)
+            return
+        try:
+            found: Any = LoraConfig.from_pretrained(str(saved))
+            for name in ("r", "lora_alpha", "target_modules"):
+                if getattr(found, name) != getattr(config, name):
+                    raise ValueError(f"{name} is {getattr(found, name)!r} there, not as asked for")
+            self._peft = PeftModel.from_pretrained(model, str(saved), is_trainable=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"{saved}: no adapter to go on with: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the matrices into a folder, in peft's layout. Raises OSError where they cannot."""
+        try:
+            self._peft.save_pretrained(str(path), save_embedding_layers=False)
+        except SafetensorError as error:
+            raise OSError(f"cannot write the adapter to {path} ({error})") from error
+
+    def disabled(self) -> AbstractContextManager[None]:
+        """Inside, the policy is what it is without them."""
+        return self._peft.disable_adapter()
+
+    @torch.no_grad()
+    def merged(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and tensor of each of the model's weights as a checkpoint has them, with what the
+        matrices add; rounded to the weight's dtype, and on the CPU where something was added."""
+        from peft.tuners.lora import LoraLayer
+
+        model = self._peft.get_base_model()
+        adapted = {n: each for n, each in model.named_modules() if isinstance(each, LoraLayer)}
+        for name, tensor in model.named_parameters():
+            owner, _, rest = name.rpartition(".base_layer.")
+            if owner in adapted:
+                if rest == "weight":
+                    added = adapted[owner].get_delta_weight("default").float()
+                    tensor = (tensor.float() + added).to(tensor.dtype).cpu()
+                yield f"{owner}.{rest}", tensor
+            elif ".lora_" not in name:
+                yield name, tensor
