@@ -6,6 +6,7 @@ peft has wrapped in place: the engine samples with the matrices that the trainer
 without them the policy is where it began, which a KL term needs no second copy for.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -52,23 +53,13 @@ class Adapter:
         Raises:
             ValueError: the folder holds none, or others than asked for.
         """
-        from peft import LoraConfig, PeftModel, get_peft_model
+        from peft import LoraConfig
 
         config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=TARGETS[lora.part])
-        if saved is None:
-            # Not from the run's own chance, so that nothing else is drawn otherwise than without.
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
-                self._peft: Any = get_peft_model(model, config)
-            return
-        try:
-            found: Any = LoraConfig.from_pretrained(str(saved))
-            for name in ("r", "lora_alpha", "target_modules"):
-                if getattr(found, name) != getattr(config, name):
-                    raise ValueError(f"{name} is {getattr(found, name)!r} there, not as asked for")
-            self._peft = PeftModel.from_pretrained(model, str(saved), is_trainable=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"{saved}: no adapter to go on with: {error}") from error
+        with warnings.catch_warnings():
+            # peft 0.21 asks for a property by a name that transformers 5.23 calls the former one.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            self._peft = _wrapped(model, config, saved)
 
     def save(self, path: Path) -> None:
         """Write the matrices into a folder, in peft's layout. Raises OSError where they cannot."""
@@ -84,7 +75,7 @@ class Adapter:
     @torch.no_grad()
     def merged(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of each of the model's weights as a checkpoint has them, with what the
-        matrices add; rounded to the weight's dtype, and on the CPU where something was added."""
+        matrices add, rounded to the weight's dtype: a new tensor where something was added."""
         from peft.tuners.lora import LoraLayer
 
         model = self._peft.get_base_model()
@@ -94,7 +85,26 @@ class Adapter:
             if owner in adapted:
                 if rest == "weight":
                     added = adapted[owner].get_delta_weight("default").float()
-                    tensor = (tensor.float() + added).to(tensor.dtype).cpu()
+                    tensor = (tensor.float() + added).to(tensor.dtype)
                 yield f"{owner}.{rest}", tensor
             elif ".lora_" not in name:
                 yield name, tensor
+
+
+def _wrapped(model: "Model", config: Any, saved: Path | None) -> Any:
+    """The model as peft has it; raises ValueError where ``saved`` is not what ``config`` says."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    if saved is None:
+        # Not from the run's own chance, so that nothing else is drawn otherwise than without.
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return get_peft_model(model, config)
+    try:
+        found: Any = LoraConfig.from_pretrained(str(saved))
+        for name in ("r", "lora_alpha", "target_modules"):
+            if getattr(found, name) != getattr(config, name):
+                raise ValueError(f"{name} is {getattr(found, name)!r} there, not as asked for")
+        return PeftModel.from_pretrained(model, str(saved), is_trainable=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{saved}: no adapter to go on with: {error}") from error

@@ -73,9 +73,10 @@ def save_checkpoint(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with _quiet():
-                model.save_pretrained(
-                    partial, state_dict=None if adapter is None else dict(adapter.merged())
-                )
+                weights = None
+                if adapter is not None:  # in the host's memory: a GPU has no room for them twice
+                    weights = {name: tensor.cpu() for name, tensor in adapter.merged()}
+                model.save_pretrained(partial, state_dict=weights)
                 processor.save_pretrained(partial)
                 if adapter is not None:
                     adapter.save(partial / ADAPTER)
