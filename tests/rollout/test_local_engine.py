@@ -22,7 +22,8 @@ from tests.rollout.conversations import (
 )
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
-from genagent_rollout import LocalEngine, SamplingConfig
+from genagent_policy.adapter import LoRA
+from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig
 
 Scripted = Callable[..., ScriptedEngine]
 
@@ -139,6 +140,22 @@ def test_a_sampled_image_token_is_text(tiny_policy: Policy, scripted: Scripted):
     torch.testing.assert_close(engine.script.logits[0, second], expected, rtol=0, atol=2e-5)
     again = recomputed(tiny_policy, [trajectory], 1.0)[0]
     torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
+
+
+def test_an_adapter_is_sampled_with(each_path: Path):
+    policy = Policy.load(each_path, lora=LoRA(rank=4, alpha=16.0, part="language"))
+    assert policy.adapter is not None
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in policy.trainable_parameters():
+            weight.normal_(std=0.05)
+    engine = LocalEngine(policy, SamplingConfig(max_turn_tokens=12), EngineConfig())
+    ((trajectory, _),) = together(talk(engine, "red", 0))
+    (again,) = recomputed(policy, [trajectory], 1.0)
+    torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
+    with policy.adapter.disabled():
+        (without,) = recomputed(policy, [trajectory], 1.0)
+    assert (without - trajectory.logprobs).abs().max() > 0.1
 
 
 def _next_logits_by_policy(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
