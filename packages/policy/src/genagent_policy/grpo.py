@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
-from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.distributed import DistributedConfig
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
@@ -39,6 +39,7 @@ from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
+from genagent_policy.seen_pictures import with_picture_features
 from genagent_policy.sequence_ratio import sequence_old_logprobs
 from genagent_policy.shared_optimizer import open_optimizer
 from genagent_policy.sharing import share_out
@@ -60,14 +61,15 @@ class GRPOUpdate:
     ) -> None:
         """
         Args:
-            reference: a policy of its own that stays as it is, which ``kl_beta`` wants.
+            reference: a policy of its own that stays as it is, which ``kl_beta`` wants; None: the
+                policy without its adapter.
             ranks: who learns together; each of them has the same policy.
             distributed: how they share its training state.
 
         Raises:
             ValueError: it is wanted and not there.
         """
-        if config.kl_beta and reference is None:
+        if config.kl_beta and reference is None and policy.adapter is None:
             raise ValueError(f"kl_beta is {config.kl_beta}; wants a reference, or 0")
         self.policy = policy
         self.config = config
@@ -96,17 +98,7 @@ class GRPOUpdate:
         refuse_greedy(_held(groups))
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
-        if self.config.truncate_at is not None:
-            groups = with_trainer_logprobs(
-                self.policy,
-                groups,
-                max_tokens=self.config.micro_batch_tokens,
-                lockstep=self._lockstep,
-            )
-        if self.config.kl_beta and self.reference is not None:
-            groups = with_reference_logprobs(
-                self.reference, groups, max_tokens=self.config.micro_batch_tokens
-            )
+        groups = self._scored(groups)
         steps: list[Gradient] = []
         norms: list[float] = []
         for part in self._parts(groups):
@@ -118,9 +110,32 @@ class GRPOUpdate:
             steps,
             norms,
             learning_rate=rate,
+            micro_batch_tokens=self.config.micro_batch_tokens,
             seconds=time.perf_counter() - started,
             masked_trajectories=self._masked(groups),
         )
+
+    def _scored(self, groups: Sequence[GRPOGroup]) -> Sequence[GRPOGroup]:
+        """With all that is to be known of the trajectories before anything is learnt."""
+        policy, config = self.policy, self.config
+        has_reference, has_score = config.kl_beta > 0, config.truncate_at is not None
+        limit = {"max_tokens": config.micro_batch_tokens}
+        if has_reference and self.reference is not None:
+            groups = with_reference_logprobs(self.reference, groups, **limit)
+        is_own = has_reference and self.reference is None
+        if policy.sees_the_same and config.epochs + has_score + is_own > 1:
+            groups = [
+                with_picture_features(policy, group)
+                if group.is_here and (has_reference or group.teaches)
+                else group
+                for group in groups
+            ]
+        if has_score:
+            groups = with_trainer_logprobs(policy, groups, lockstep=self._lockstep, **limit)
+        if is_own and policy.adapter is not None:
+            with policy.adapter.disabled():
+                groups = with_reference_logprobs(policy, groups, **limit)
+        return groups
 
     def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
         """Loss over ``groups`` as one optimizer step sees it; its gradient waits in the optimizer,
@@ -138,6 +153,7 @@ class GRPOUpdate:
         weighted = share_out(self._ranks, counting, costs)
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
+        sizes: list[int] = []
         lengths = [len(trajectory) for trajectory in trajectories]
         plan = plan_micro_batches(
             lengths,
@@ -152,12 +168,14 @@ class GRPOUpdate:
             loss += share
             statistics.append(part)
             mismatches.append(mismatch)
+            if indices:
+                sizes.append(sum(lengths[index] for index in indices))
         own = Gradient(
             loss=loss,
             statistics=TokenStatistics.pool(statistics),
             mismatch=EngineMismatch.pool(mismatches),
             trajectories=len(trajectories),
-            tokens=sum(lengths),
+            micro_batches=tuple(sizes),
         )
         return Gradient.pool(self._ranks.gather(own))
 
@@ -188,16 +206,10 @@ class GRPOUpdate:
     ) -> tuple[Tensor, tuple[TokenStatistics, EngineMismatch]]:
         """Loss and statistics of trajectories of one temperature."""
         policy, config = self.policy, self.config
-        batch: Batch = collate(
-            [item.trajectory for item in items],
-            range(len(items)),
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
-        row = batch.policy_mask[:, 1:].nonzero()[:, 0]
+        batch = policy.collate([item.trajectory for item in items])
+        owner = batch.owners()
         advantage = torch.cat([item.token_advantages() for item in items]).to(policy.device)
-        weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
+        weight = torch.tensor([item.token_weight for item in items], device=policy.device)[owner]
         share = weight
         old = sampled = batch.logprobs[batch.policy_mask]
         if config.truncate_at is not None:
@@ -213,7 +225,7 @@ class GRPOUpdate:
                 ).logprob
         compared = old
         if now is not None and config.importance_sampling_level == "sequence":
-            compared = sequence_old_logprobs(now, old, row)
+            compared = sequence_old_logprobs(now, old, owner)
         result = grpo_loss(
             states,
             policy.head_weight,
@@ -259,7 +271,7 @@ def _held(groups: Sequence[GRPOGroup]) -> list[GRPOGroup]:
 
 
 def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
-    """Of the tokens that the policy chose, row by row; the engine's where nobody has asked."""
+    """Of the tokens that the policy chose, in order; the engine's where nobody has asked."""
     parts = []
     for trajectory in (item.trajectory for item in items):
         own = trajectory.trainer_logprobs
@@ -268,7 +280,7 @@ def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
 
 
 def _reference_logprobs(items: Sequence[Weighted]) -> Tensor:
-    """Of the tokens that the policy chose, row by row."""
+    """Of the tokens that the policy chose, in order."""
     parts = []
     for trajectory in (item.trajectory for item in items):
         if trajectory.reference_logprobs is None:

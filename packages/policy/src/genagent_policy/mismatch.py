@@ -90,7 +90,7 @@ def with_trainer_logprobs(
     here stay as they are.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
         lockstep: of the ranks that run the policy together.
     """
     teaches = [group.is_here and group.teaches for group in groups]

@@ -12,7 +12,8 @@ with ``r = p_reference / p_policy`` of a token that the policy chose::
 
 It stands outside of the kernel: its slope needs no clip, and it is off unless asked for. It costs
 two products with the head and the two of its gradient, and one forward pass of the reference a
-batch; the reference takes its weights' memory once more, and no gradient or optimizer state.
+batch. The reference takes its weights' memory once more, and no gradient or optimizer state; of a
+policy with an adapter it is the policy without it, and takes none.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def with_reference_logprobs(
     it is here.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
     """
     every = [one for group in groups if group.is_here for one in group.trajectories]
     scored = iter(score(reference, every, max_tokens=max_tokens))
