@@ -53,12 +53,28 @@ def test_each_picture_is_seen_once_a_batch(
 def test_a_policy_with_an_adapter_is_its_own_reference_and_sees_once(
     each_path: Path, seen: list[int]
 ):
-    for part, times in (("language", 1), ("vision", 2)):
-        policy = Policy.load(each_path, lora=LoRA(rank=2, alpha=4, part=part))
+    adapters = (
+        (LoRA(rank=2, alpha=4, part="language"), 1),
+        (LoRA(rank=2, alpha=4, part="vision"), 2),
+    )
+    for lora, times in adapters:
+        policy = Policy.load(each_path, lora=lora)
         groups = sampled_groups(policy)[:1]
         seen.clear()
         GRPOUpdate(policy, GRPOConfig(kl_beta=0.1)).update(groups)
         assert sum(seen) == times * patches(groups)
+
+
+def test_what_was_seen_is_kept_beside_an_attempt_without_a_picture(
+    tiny_policy_path: Path, seen: list[int]
+):
+    policy = Policy.load(tiny_policy_path)
+    [group] = sampled_groups(policy)[:1]
+    plain = policy.chat.render(["done"], "red", [])
+    mixed = GRPOGroup(trajectories=(*group.trajectories, plain), rewards=(*group.rewards, 0.5))
+    seen.clear()
+    GRPOUpdate(policy, GRPOConfig(epochs=2, micro_batch_tokens=4000)).update([mixed])
+    assert sum(seen) == patches([mixed]) > 0
 
 
 def test_what_teaches_nothing_is_not_looked_at(tiny_policy: Policy, seen: list[int]):

@@ -25,21 +25,17 @@ from torch import Tensor
 
 from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
 from genagent_policy.batching import plan_micro_batches
+from genagent_policy.beforehand import with_what_is_known
 from genagent_policy.distributed import DistributedConfig
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.lockstep import LockStep
-from genagent_policy.mismatch import (
-    EngineMismatch,
-    importance_weights,
-    with_trainer_logprobs,
-)
+from genagent_policy.mismatch import EngineMismatch, importance_weights
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig
 from genagent_policy.ranks import ALONE, Ranks
-from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
-from genagent_policy.seen_pictures import with_picture_features
+from genagent_policy.reference_kl import kl_estimate
 from genagent_policy.sequence_ratio import sequence_old_logprobs
 from genagent_policy.shared_optimizer import open_optimizer
 from genagent_policy.sharing import share_out
@@ -98,11 +94,11 @@ class GRPOUpdate:
         refuse_greedy(_held(groups))
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
-        groups = self._scored(groups)
         steps: list[Gradient] = []
         norms: list[float] = []
-        for part in self._parts(groups):
-            gradient = self.accumulate(part)
+        parts = self._known([self._share(part) for part in self._parts(groups)])
+        for part in parts * self.config.epochs:
+            gradient = self._learn(part)
             if gradient.trajectories:
                 norms.append(self._optimizer.step(rate))
                 steps.append(gradient)
@@ -115,28 +111,6 @@ class GRPOUpdate:
             masked_trajectories=self._masked(groups),
         )
 
-    def _scored(self, groups: Sequence[GRPOGroup]) -> Sequence[GRPOGroup]:
-        """With all that is to be known of the trajectories before anything is learnt."""
-        policy, config = self.policy, self.config
-        has_reference, has_score = config.kl_beta > 0, config.truncate_at is not None
-        limit = {"max_tokens": config.micro_batch_tokens}
-        if has_reference and self.reference is not None:
-            groups = with_reference_logprobs(self.reference, groups, **limit)
-        is_own = has_reference and self.reference is None
-        if policy.sees_the_same and config.epochs + has_score + is_own > 1:
-            groups = [
-                with_picture_features(policy, group)
-                if group.is_here and (has_reference or group.teaches)
-                else group
-                for group in groups
-            ]
-        if has_score:
-            groups = with_trainer_logprobs(policy, groups, lockstep=self._lockstep, **limit)
-        if is_own and policy.adapter is not None:
-            with policy.adapter.disabled():
-                groups = with_reference_logprobs(policy, groups, **limit)
-        return groups
-
     def accumulate(self, groups: Sequence[GRPOGroup]) -> Gradient:
         """Loss over ``groups`` as one optimizer step sees it; its gradient waits in the optimizer,
         which also clears what waited there before.
@@ -144,13 +118,30 @@ class GRPOUpdate:
         Raises:
             ValueError: a trajectory was sampled greedily.
         """
-        held = _held(groups)
-        refuse_greedy(held)
-        self._optimizer.zero_grad()
-        every = weigh(held, self.config, self._ranks)
+        refuse_greedy(_held(groups))
+        return self._learn(self._share(groups))
+
+    def _share(self, groups: Sequence[GRPOGroup]) -> list[Weighted]:
+        """What this rank learns from of them, whoever holds it by now."""
+        every = weigh(_held(groups), self.config, self._ranks)
         counting = [item for item in every if item.teaches or self.config.kl_beta]
-        costs = [len(item.trajectory) for item in counting]
-        weighted = share_out(self._ranks, counting, costs)
+        return share_out(self._ranks, counting, [len(item.trajectory) for item in counting])
+
+    def _known(self, parts: Sequence[Sequence[Weighted]]) -> list[list[Weighted]]:
+        """The same, with all that is to be known of the trajectories before anything is learnt."""
+        known = iter(
+            with_what_is_known(
+                self.policy,
+                [item.trajectory for part in parts for item in part],
+                self.config,
+                reference=self.reference,
+                lockstep=self._lockstep,
+            )
+        )
+        return [[replace(item, trajectory=next(known)) for item in part] for part in parts]
+
+    def _learn(self, weighted: Sequence[Weighted]) -> Gradient:
+        self._optimizer.zero_grad()
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
         sizes: list[int] = []
@@ -197,9 +188,8 @@ class GRPOUpdate:
 
     def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
         parts = min(self.config.updates_per_batch, len(groups))
-        for _ in range(self.config.epochs if groups else 0):
-            for indices in np.array_split(np.arange(len(groups)), parts):
-                yield [groups[index] for index in indices]
+        for indices in np.array_split(np.arange(len(groups)), parts) if groups else ():
+            yield [groups[index] for index in indices]
 
     def _micro_batch(
         self, items: Sequence[Weighted]

@@ -25,7 +25,7 @@ from torch import Tensor
 from genagent_policy.grpo_config import KLEstimator
 from genagent_policy.model import Policy
 from genagent_policy.scoring import score
-from genagent_policy.weighting import GRPOGroup
+from genagent_policy.tokens import TokenTrajectory
 
 
 def kl_estimate(
@@ -44,25 +44,12 @@ def kl_estimate(
 
 
 def with_reference_logprobs(
-    reference: Policy, groups: Sequence[GRPOGroup], *, max_tokens: int
-) -> list[GRPOGroup]:
-    """The same groups, in which each trajectory knows what the reference makes of its tokens, where
-    it is here.
+    reference: Policy, trajectories: Sequence[TokenTrajectory], *, max_tokens: int
+) -> list[TokenTrajectory]:
+    """The same trajectories, each of which knows what the reference makes of its tokens.
 
     Args:
         max_tokens: tokens run through the model at once.
     """
-    every = [one for group in groups if group.is_here for one in group.trajectories]
-    scored = iter(score(reference, every, max_tokens=max_tokens))
-    return [
-        replace(
-            group,
-            trajectories=tuple(
-                replace(trajectory, reference_logprobs=next(scored))
-                for trajectory in group.trajectories
-            ),
-        )
-        if group.is_here
-        else group
-        for group in groups
-    ]
+    pairs = zip(trajectories, score(reference, trajectories, max_tokens=max_tokens), strict=True)
+    return [replace(trajectory, reference_logprobs=own) for trajectory, own in pairs]

@@ -5,26 +5,31 @@ tower that does not learn shows them the same. A picture of 1024x1024 takes 10 M
 memory as Qwen2.5-VL-7B sees it in bfloat16, its pixels 3.1.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from genagent_policy.model import Policy
-from genagent_policy.weighting import GRPOGroup
+from genagent_policy.batching import plan_micro_batches
+from genagent_policy.model import PORTION, Policy
+from genagent_policy.tokens import TokenTrajectory
 
 
 @torch.no_grad()
-def with_picture_features(policy: Policy, group: GRPOGroup) -> GRPOGroup:
-    """The same group, in which each trajectory knows what the policy sees in its pictures."""
-    trajectories = group.trajectories
-    grids = torch.cat([trajectory.grids for trajectory in trajectories])
-    if len(grids) == 0:
-        return group
-    pixels = torch.cat([trajectory.pixel_values for trajectory in trajectories])
+def with_picture_features(
+    policy: Policy, trajectories: Sequence[TokenTrajectory]
+) -> list[TokenTrajectory]:
+    """The same trajectories, each of which knows what the policy sees in its pictures."""
+    shown = [place for place, one in enumerate(trajectories) if len(one.grids)]
+    patches = [len(trajectories[place].pixel_values) for place in shown]
     cells = policy.chat.merge_size**2
-    tokens = [int(trajectory.grids.prod(dim=-1).sum()) // cells for trajectory in trajectories]
-    features = policy.picture_features(pixels, grids).cpu().split(tokens)
-    seen = zip(trajectories, features, strict=True)
-    return replace(
-        group, trajectories=tuple(replace(trajectory, features=own) for trajectory, own in seen)
-    )
+    found: dict[int, Tensor] = {}
+    for part in plan_micro_batches(patches, max_tokens=PORTION):
+        some = [trajectories[shown[index]] for index in part]
+        pixels = torch.cat([one.pixel_values for one in some])
+        seen = policy.picture_features(pixels, torch.cat([one.grids for one in some])).cpu()
+        tokens = [patches[index] // cells for index in part]
+        for index, own in zip(part, seen.split(tokens), strict=True):
+            found[shown[index]] = own.clone()  # not a view of what others see
+    return [replace(one, features=found.get(place)) for place, one in enumerate(trajectories)]
