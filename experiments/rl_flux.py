@@ -176,9 +176,14 @@ def learn(
         anchors = None
         if config.reward.anchored:
             with run.timed("anchors"):
-                shown = {"pictures": run.pictures, "batch": groups.draw_batch}
                 anchors = ranks.first(
-                    lambda: rollout.draw_anchors(world.tool, requests, **shown, **draws)
+                    lambda: rollout.draw_anchors(
+                        world.tool,
+                        requests,
+                        pictures=run.pictures,
+                        batch=groups.draw_batch,
+                        **draws,
+                    )
                 )
         attempts = rollout.RewardedGroups(
             lambda cases: reward.score(cases, seed=coin),

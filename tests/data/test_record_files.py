@@ -258,7 +258,7 @@ def test_pictures_of_a_store_are_copied_as_files_and_others_encoded(tmp_path, mo
     store = PictureStore(tmp_path / "from" / "pictures")
     stored = store.get(store.put(Image.effect_noise((40, 30), 80)).name)
     given = Record(request=Request(id="1", prompt="p"), turns=(CALL, DONE), pictures=(stored,))
-    monkeypatch.setattr(Image, "open", None)  # nothing is decoded
+    monkeypatch.setattr(Image.Image, "save", None)  # nothing is encoded
     write_records(tmp_path / "to", [given])
     copied = PictureStore(tmp_path / "to" / "pictures").path(stored.name)
     assert copied.read_bytes() == store.path(stored.name).read_bytes()

@@ -179,7 +179,6 @@ ROUND = {"thinking": None, "tool_prompt": "p", "picture": None}
         GOOD | {"rounds": [{"thinking": None, "tool_prompt": "p", "image": None}]},
         GOOD | {"rounds": [{"thinking": None, "picture": None}]},
         GOOD | {"rounds": [ROUND | {"colour": "red"}]},
-        GOOD | {"rounds": [ROUND | {"picture": 5}]},
         GOOD | {"request": None},
         GOOD | {"request": {"id": "1", "prompt": "x"}},
         GOOD | {"request": {"id": "1", "prompt": 3, "hints": []}},
@@ -191,6 +190,13 @@ def test_a_row_that_is_no_trajectory_is_named(tmp_path: Path, row):
     path = tmp_path / "some.jsonl"
     write_jsonl(path, [GOOD, row])
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))}:2: not a trajectory"):
+        read_jsonl(path, lambda row: trajectory_from_row(row, PictureStore(tmp_path)))
+
+
+def test_a_picture_without_a_pictures_name_is_named_by_its_line(tmp_path: Path):
+    path = tmp_path / "some.jsonl"
+    write_jsonl(path, [GOOD, GOOD | {"rounds": [ROUND | {"picture": 5}]}])
+    with pytest.raises(ValueError, match=r"some\.jsonl:2: picture 5 is no name of a picture"):
         read_jsonl(path, lambda row: trajectory_from_row(row, PictureStore(tmp_path)))
 
 

@@ -1,6 +1,7 @@
 """Memory as it is planned, and as a model with random weights takes it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.planning.allocated import Allocated, kept_for_backward
 from genagent_planning import PlannedModel, Training, memory_of, planned_model
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
 from genagent_policy.attention import kernels_of_parts
+from genagent_policy.optimizer import Optimizer
 
 HALF_BILLION = {
     "hidden_size": 896,
@@ -42,7 +44,8 @@ def make(tiny: Path, text: dict, *, dtype: torch.dtype = torch.float32) -> Polic
     config["vision_config"]["out_hidden_size"] = text["hidden_size"]
     torch.manual_seed(0)
     config["dtype"] = str(dtype).removeprefix("torch.")
-    model = type(small.model)(type(small.model.config).from_dict(config)).to(dtype)
+    kind: Any = type(small.model)  # of either family
+    model = kind(type(small.model.config).from_dict(config)).to(dtype)
     policy = Policy(model, small.processor)
     model.set_attn_implementation(kernels_of_parts("sdpa"))
     return policy
@@ -104,21 +107,23 @@ def test_what_a_step_takes_is_what_was_planned(tiny_policy_path: Path, dtype, ag
     policy.checkpoint_activations = again
     learnt = trajectories(policy)
     update = GRPOUpdate(policy, GRPOConfig())
+    optimizer = update._optimizer
+    assert isinstance(optimizer, Optimizer)
     with kept_for_backward(policy.model) as kept:
         update.accumulate(grouped(learnt))
-    gradients = [parameter.grad for parameter in update._optimizer._stepped]
+    gradients = [parameter.grad for parameter in optimizer._stepped]
     assert all(gradient is not None for gradient in gradients)
     parts = memory_of(model_of(policy), planned(policy, learnt, checkpoint_activations=again)).parts
     assert parts["gradients"] == bytes_of(gradients)
-    update._optimizer.step(1e-6)
+    optimizer.step(1e-6)
     moments = [
         value
-        for state in update._optimizer._adamw.state.values()
+        for state in optimizer._adamw.state.values()
         for name, value in state.items()
         if name.startswith("exp_avg")
     ]
     assert parts["AdamW"] == bytes_of(moments)
-    assert parts.get("master weights", 0) == bytes_of(update._optimizer._masters.values())
+    assert parts.get("master weights", 0) == bytes_of(optimizer._masters.values())
     if again:  # what is computed again is hidden from autograd's hooks
         other = memory_of(model_of(policy), planned(policy, learnt)).parts
         assert parts["activations"] < other["activations"] / 2

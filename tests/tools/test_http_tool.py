@@ -281,7 +281,7 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch):
         ({"base_urls": ("http://[::1",)}, "cannot be used; wants http://host:port"),
         ({"base_urls": ("http://host:port",)}, "cannot be used"),
         ({"base_urls": ("http://host..net",)}, "cannot be used"),
-        ({"base_urls": ("http://a:b@host",)}, "credentials for host; put them into an environment"),
+        ({"base_urls": ("http://a:b@host",)}, "credentials or a query for host; put a token"),
         ({"base_urls": ("http://host", "http://host")}, "name each server once"),
         ({"dialect": "klingon"}, "dialect is 'klingon'; known: genagent, openai"),
         (

@@ -245,9 +245,12 @@ def test_a_plan_runs_nothing_and_refuses_in_one_line(tmp_path, capsys):
         if "--no" in words:
             raise ValueError("it does not fit")
 
+    def never(config: Config, run: Run) -> None:
+        pytest.fail("it ran")
+
     def launch_plan(*arguments: str) -> None:
         presets = {"plain": Config(run=RunConfig(runs=tmp_path / "runs"))}
-        run_experiment("job", pytest.fail, Config, presets, plan=plan, arguments=arguments)
+        run_experiment("job", never, Config, presets, plan=plan, arguments=arguments)
 
     launch_plan("--plan", "--plan.gpus", "8", "--steps", "7")
     assert asked == [(7, ["--gpus", "8"])]

@@ -104,9 +104,9 @@ def test_servers_are_asked_one_by_one_and_once(tmp_path: Path):
         return await asyncio.gather(*map(tool.draw_one, PROMPTS, SEEDS))
 
     with answering() as server:
-        for _ in range(2):
-            kept = with_kept_pictures(world(tool_for(server)), tmp_path)
-            assert pixels(asyncio.run(draw(kept.tool))) == painted(
+        first, kept = (with_kept_pictures(world(tool_for(server)), tmp_path) for _ in range(2))
+        for each in (first, kept):
+            assert pixels(asyncio.run(draw(each.tool))) == painted(
                 *zip(PROMPTS, SEEDS, strict=True)
             )
         assert pixels(kept.tool.generate(["a", "d"], [1, 4])) == painted(("a", 1), ("d", 4))

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +31,7 @@ BROKEN = (
 
 @contextmanager
 def open_picture(
-    file: Path | BinaryIO, *, place: str = "", formats: Sequence[str] = FORMATS
+    file: Path | BinaryIO, *, place: str = "", formats: tuple[str, ...] = FORMATS
 ) -> Iterator[Image.Image]:
     """A picture of which the header is read; the block may decode its pixels.
 

@@ -20,8 +20,8 @@ class GatheringEngine:
         copy_weights(policy.model, self._copy.model)
         self.local = LocalEngine(self._copy, sampling, config)
 
-    def open(self, prompt: str, *, seed: int) -> LocalConversation:
-        return self.local.open(prompt, seed=seed)
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> LocalConversation:
+        return self.local.open(prompt, seed=seed, first_seed=first_seed)
 
     def publish(self) -> None:
         copy_weights(self._policy.model, self._copy.model)
