@@ -240,6 +240,7 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
         engine=config.engine,
         grpo=config.grpo,
         run=config.run,
+        offload_optimizer=config.distributed.offload_optimizer,
         both_orders=config.reward.both_orders,
         truth=is_miniature,
         default=planning.MINIATURE if is_miniature else None,

@@ -186,6 +186,7 @@ def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
         evaluation=config.evaluation,
         engine=config.engine,
         run=config.run,
+        offload_optimizer=config.distributed.offload_optimizer,
         default=planning.MINIATURE if isinstance(config.world, Miniature) else None,
     )
 

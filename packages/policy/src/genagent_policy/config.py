@@ -12,6 +12,7 @@ from genagent_policy.checkpoint import ADAPTER, check_architecture
 from genagent_policy.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from genagent_policy.adapter import LoRA
     from genagent_policy.model import Policy
 
 Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
@@ -104,14 +105,10 @@ class PolicyConfig:
         """
         import torch
 
-        from genagent_policy.adapter import LoRA
         from genagent_policy.families import family_of
         from genagent_policy.model import Policy
 
-        lora = None
-        if self.lora_rank:
-            alpha = self.lora_alpha or 2 * self.lora_rank
-            lora = LoRA(rank=self.lora_rank, alpha=alpha, part=self.lora_part)
+        lora = self.lora()
         # What was saved of an adapter belongs to the very weights that the run began with.
         path = self.folder(shipped) if saved is None or lora is not None else saved
         family = family_of(check_architecture(path)["model_type"])
@@ -128,6 +125,15 @@ class PolicyConfig:
             lora=lora,
             saved_adapter=None if saved is None else saved / ADAPTER,
         )
+
+    def lora(self) -> "LoRA | None":
+        """The adapter that alone is learnt; None: all weights are."""
+        from genagent_policy.adapter import LoRA
+
+        if not self.lora_rank:
+            return None
+        alpha = self.lora_alpha or 2 * self.lora_rank
+        return LoRA(rank=self.lora_rank, alpha=alpha, part=self.lora_part)
 
     def name(self, shipped: Mapping[str, Path]) -> str:
         """All that what it says depends on, but for sampling: its weights and how it sees.
