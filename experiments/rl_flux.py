@@ -145,9 +145,12 @@ def main(config: RLConfig, run: Run) -> None:
 
 def problems(config: RLConfig) -> list[str]:
     """What keeps it from running, a line each; nothing is loaded."""
-    learnt = {"freeze_vision": config.grpo.freeze_vision, "lora_rank": config.policy.lora_rank}
     return [
-        *config.distributed.problems(device=config.policy.device, **learnt),
+        *config.distributed.problems(
+            device=config.policy.device,
+            freeze_vision=config.grpo.freeze_vision,
+            lora_rank=config.policy.lora_rank,
+        ),
         *config.policy.problems(config.world.policies),
         *config.world.problems(),
         *reward_problems(config.reward),

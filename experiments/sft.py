@@ -166,9 +166,12 @@ def main(config: ColdStartConfig, run: Run) -> None:
 
 def problems(config: ColdStartConfig, asked: Miniature | FilesAndEndpoints) -> list[str]:
     """What keeps it from running, a line each; nothing is loaded."""
-    learnt = {"freeze_vision": config.sft.freeze_vision, "lora_rank": config.policy.lora_rank}
     return [
-        *config.distributed.problems(device=config.policy.device, **learnt),
+        *config.distributed.problems(
+            device=config.policy.device,
+            freeze_vision=config.sft.freeze_vision,
+            lora_rank=config.policy.lora_rank,
+        ),
         *config.problems(),
         *config.policy.problems(asked.policies),
         *asked.problems(),

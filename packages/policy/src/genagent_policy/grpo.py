@@ -273,7 +273,8 @@ def _reference_logprobs(items: Sequence[Weighted]) -> Tensor:
     """Of the tokens that the policy chose, in order."""
     parts = []
     for trajectory in (item.trajectory for item in items):
-        if trajectory.reference_logprobs is None:
+        own = trajectory.reference_logprobs
+        if own is None and trajectory.num_policy_tokens:  # a blank has none and wants none
             raise ValueError("a trajectory has no reference_logprobs; kl_beta wants them")
-        parts.append(trajectory.reference_logprobs[trajectory.policy_mask])
+        parts.append((trajectory.logprobs if own is None else own)[trajectory.policy_mask])
     return torch.cat(parts)
