@@ -42,14 +42,18 @@ class Allocated(TorchDispatchMode):
 
 @contextmanager
 def kept_for_backward(model: torch.nn.Module) -> Iterator[list[int]]:
-    """Inside, what autograd keeps is counted; the list then holds its bytes, weights aside."""
+    """Inside, what autograd keeps is counted; the list then holds its bytes, weights aside, and the
+    head's gradient too, which the fused loss makes on its way forward: a plan has it with the
+    head."""
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
     found: list[int] = []
+    head = model.get_parameter("lm_head.weight").shape
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage
+        if tensor.shape != head:
+            kept[storage._cdata] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from genagent_tracking import parse
-from genagent_tracking.command_line import folded
+from genagent_tracking.command_line import folded, refolded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,11 @@ def test_help_is_usage_then_prose_then_options(
         "a help whose source breaks where nobody who reads it would.",
         "(default: 1)",
     ]
+
+
+def test_a_blank_line_of_a_box_stays_as_it_is():
+    box = ["│ About it.   │", "│             │", "│ Example: it │"]
+    assert [line.plain for line in refolded("\n".join(box))] == box
 
 
 def test_what_is_required_has_no_default():

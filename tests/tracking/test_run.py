@@ -155,7 +155,7 @@ def test_a_run_bears_its_folders_name_and_what_was_changed(tmp_path):
     with run.recording(Learner()):
         assert note(run).startswith("**Running**")
     named = MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).info.run_name
-    assert named == f"{run.folder.name} · steps 8"
+    assert named == f"steps 8 · {run.folder.name}"
 
 
 def test_a_run_that_failed_says_where_and_why(tmp_path):

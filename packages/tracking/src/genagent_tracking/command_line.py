@@ -23,7 +23,7 @@ _WIDEST = 100
 """Columns of prose, however wide the terminal is: longer lines are hard to read."""
 _ITEM = re.compile(r"\d+\. ")
 _END = len(" │")
-_TOLD = re.compile(r"[│ ] {7,}(?=\S)")
+_TOLD = re.compile(r"[│ ] {7,}(?=[^\s│])")
 """Begins a line of help in its box, which has no sides where the terminal has no such letters."""
 
 
