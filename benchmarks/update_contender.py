@@ -82,8 +82,10 @@ def trl(work: UpdateWork, *, steps: int, together: int, checkpointing: bool) -> 
     """TRL's ``GRPOTrainer``; only what it would have generated is given to it."""
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl.trainer.grpo_config import GRPOConfig as Settings
-    from trl.trainer.grpo_trainer import GRPOTrainer
+    from trl.trainer.grpo_config import (  # pyright: ignore[reportMissingImports]
+        GRPOConfig as Settings,
+    )
+    from trl.trainer.grpo_trainer import GRPOTrainer  # pyright: ignore[reportMissingImports]
 
     policy = Policy.load(work.folder, dtype=torch.float32)
     policy.freeze_vision()
@@ -102,9 +104,9 @@ def trl(work: UpdateWork, *, steps: int, together: int, checkpointing: bool) -> 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.end()
 
-        def on_log(self, arguments: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-            if "grad_norm" in logs:
-                norms.append(float(logs["grad_norm"]))
+        def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            if "grad_norm" in given["logs"]:
+                norms.append(float(given["logs"]["grad_norm"]))
 
     count = len(work.trajectories)
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +142,7 @@ def trl(work: UpdateWork, *, steps: int, together: int, checkpointing: bool) -> 
 
 def trl_compact(work: UpdateWork, *, steps: int, together: int, checkpointing: bool) -> Steps:
     """TRL with its head on the completions' tokens alone, as it is where Triton runs."""
-    import trl.trainer.utils as utils
+    import trl.trainer.utils as utils  # pyright: ignore[reportMissingImports]
 
     # Only where rows are chosen: the head's own module asks again before it launches anything.
     utils._use_triton = lambda device: True

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.policy.attempts import gradient_of, sampled_groups
+from PIL import Image
+from tests.policy.attempts import gradient_of
 
 from genagent_policy import ALONE, Policy, TokenTrajectory
 from genagent_policy.adapter import LoRA
@@ -26,9 +27,10 @@ def lockstep(policy: Policy) -> LockStep:
 
 
 def attempts(policy: Policy, *, pictured: bool) -> list[TokenTrajectory]:
-    plain = Policy(policy.model, policy.processor)
-    every = [one for group in sampled_groups(plain) for one in group.trajectories]
-    return [one for one in every if (len(one.grids) > 0) == pictured]
+    """Of several lengths."""
+    pictures = [Image.new("RGB", (48, 48), "red")] if pictured else []
+    turns = ["ab"] * len(pictures)
+    return [policy.chat.render([*turns, words], "red", pictures) for words in ("c", "ab {}")]
 
 
 def test_a_blank_is_there_where_there_is_nothing_or_no_picture_to_learn_from(each_path: Path):
@@ -71,7 +73,7 @@ def test_a_blank_gives_every_weight_a_gradient_and_changes_none(each_path: Path,
 
 def test_scores_with_blanks_are_those_without(each_path: Path):
     policy = Policy.load(each_path)
-    every = attempts(policy, pictured=True)[:2] + attempts(policy, pictured=False)
+    every = attempts(policy, pictured=True) + attempts(policy, pictured=False)
     alone = score(policy, every, max_tokens=200)
     for found, expected in zip(
         score(policy, every, max_tokens=200, lockstep=lockstep(policy)), alone, strict=True
