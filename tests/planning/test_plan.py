@@ -76,8 +76,7 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
     plan("--zero", zero, policy=PolicyConfig(policy="", device="cuda", checkpoint_activations=True))
     with pytest.raises(ValueError, match="nothing known here helps"):
         plan(
-            "--gpu-gib",
-            "20",
+            *("--gpu-gib", "20", "--tool-gib", "10"),
             policy=PolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
         )
     adapted = PolicyConfig(policy="", device="cuda", lora_rank=16)
