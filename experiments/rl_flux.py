@@ -122,7 +122,7 @@ def main(config: RLConfig, run: Run) -> None:
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     reference = None
-    if config.grpo.kl_beta:  # where the run began, also when it goes on
+    if config.grpo.kl_beta and not config.policy.lora_rank:  # where the run began, also later on
         reference = config.policy.load(world.policies, words=world.words)
     team = {"ranks": ranks, "distributed": config.distributed}
     update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference, **team)
@@ -145,9 +145,12 @@ def main(config: RLConfig, run: Run) -> None:
 
 def problems(config: RLConfig) -> list[str]:
     """What keeps it from running, a line each; nothing is loaded."""
-    freeze = config.grpo.freeze_vision
     return [
-        *config.distributed.problems(device=config.policy.device, freeze_vision=freeze),
+        *config.distributed.problems(
+            device=config.policy.device,
+            freeze_vision=config.grpo.freeze_vision,
+            lora_rank=config.policy.lora_rank,
+        ),
         *config.policy.problems(config.world.policies),
         *config.world.problems(),
         *reward_problems(config.reward),
@@ -221,6 +224,7 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
         engine=config.engine,
         grpo=config.grpo,
         run=config.run,
+        offload_optimizer=config.distributed.offload_optimizer,
         both_orders=config.reward.both_orders,
         truth=is_miniature,
         default=planning.MINIATURE if is_miniature else None,

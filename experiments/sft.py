@@ -156,7 +156,7 @@ def main(config: ColdStartConfig, run: Run) -> None:
         ways = {"conduct_before": conduct(before), "conduct_after": conduct(after)}
         title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
         run.table("conduct", title, conduct_rows(*ways.values()))
-        figures = {"padding": plan.padding, "held_out_records": asdict(foretell())}
+        figures = {"micro_batch_fill": plan.fill, "held_out_records": asdict(foretell())}
         if config.out is not None:
             policy.save(config.out, ranks)
         figures |= {name: way.figures() for name, way in ways.items()}
@@ -166,9 +166,12 @@ def main(config: ColdStartConfig, run: Run) -> None:
 
 def problems(config: ColdStartConfig, asked: Miniature | FilesAndEndpoints) -> list[str]:
     """What keeps it from running, a line each; nothing is loaded."""
-    freeze = config.sft.freeze_vision
     return [
-        *config.distributed.problems(device=config.policy.device, freeze_vision=freeze),
+        *config.distributed.problems(
+            device=config.policy.device,
+            freeze_vision=config.sft.freeze_vision,
+            lora_rank=config.policy.lora_rank,
+        ),
         *config.problems(),
         *config.policy.problems(asked.policies),
         *asked.problems(),
@@ -186,6 +189,7 @@ def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
         evaluation=config.evaluation,
         engine=config.engine,
         run=config.run,
+        offload_optimizer=config.distributed.offload_optimizer,
         default=planning.MINIATURE if isinstance(config.world, Miniature) else None,
     )
 

@@ -94,7 +94,7 @@ def test_two_processes_make_the_run_of_one_name_who_dies_and_one_goes_on_with_it
     [
         (["--distributed.zero", "2"], "start it with torchrun --nproc-per-node N"),
         (["--distributed.zero", "4"], "distributed.zero"),
-        (["--distributed.offload-optimizer"], "distributed.offload_optimizer wants"),
+        (["--distributed.zero", "3", "--lora-rank", "4"], "leave out --lora-rank, or take 0, 1"),
     ],
 )
 def test_what_processes_cannot_share_is_refused_in_a_line(tmp_path, options, message):

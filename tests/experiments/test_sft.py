@@ -58,7 +58,7 @@ def test_a_short_run_learns_measures_and_leaves_a_policy(tmp_path, records):
     losses = history(client, logged, "sft/loss")
     assert list(losses) == list(range(1, steps + 1))
     assert losses[steps] < losses[1]
-    for name in ("sft/token_accuracy", "sft/grad_norm", "throughput/padding"):
+    for name in ("sft/token_accuracy", "sft/grad_norm", "throughput/micro_batch_fill"):
         assert list(history(client, logged, name)) == list(losses), name
     assert list(history(client, logged, "held_out/loss")) == list(range(2, steps + 1, 2))
     rates = history(client, logged, "sft/learning_rate")

@@ -1,5 +1,6 @@
 """Memory as it is planned, and as a model with random weights takes it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.planning.allocated import Allocated, kept_for_backward
 
 from genagent_planning import PlannedModel, Training, memory_of, planned_model
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
+from genagent_policy.adapter import Adapter, LoRA
 from genagent_policy.attention import kernels_of_parts
 from genagent_policy.optimizer import Optimizer
 
@@ -129,6 +131,42 @@ def test_what_a_step_takes_is_what_was_planned(tiny_policy_path: Path, dtype, ag
         assert parts["activations"] < other["activations"] / 2
     else:
         assert parts["activations"] == pytest.approx(kept[0], rel=0.15)
+
+
+def test_an_adapter_takes_what_was_planned(tiny_policy_path: Path):
+    lora = LoRA(rank=4, alpha=8.0, part="language")
+    policy = make(tiny_policy_path, SMALL, dtype=torch.bfloat16)
+    model = PlannedModel("random", policy.model.config.to_dict(), lora=lora)
+    policy.adapter = Adapter(policy.model, lora)
+    learnt = trajectories(policy)
+    update = GRPOUpdate(policy, GRPOConfig())
+    with kept_for_backward(policy.model) as kept:
+        update.accumulate(grouped(learnt))
+    parts = memory_of(model, planned(policy, learnt)).parts
+    own = policy.trainable_parameters()
+    assert parts["adapter"] == parts["gradients"] == bytes_of(own) == bytes_of(p.grad for p in own)
+    assert parts["AdamW"] == 2 * parts["adapter"] and "master weights" not in parts
+    assert model.weights == model_of(Policy(policy.model, policy.processor)).weights
+    assert parts["activations"] == pytest.approx(kept[0], rel=0.15)
+
+
+def test_what_is_off_loaded_is_in_the_host_s_memory():
+    model = planned_model("Qwen/Qwen2.5-VL-7B-Instruct", Path("nowhere"))
+    training = Training(
+        dtype=torch.bfloat16, tokens=8192, chosen=2000, pictures=4, picture_side=1024
+    )
+    away = replace(training, offload_optimizer=True)
+    for gpus, zero, moved in (
+        (1, 0, {"gradients", "master weights", "AdamW"}),
+        (4, 1, {"master weights", "AdamW"}),
+        (4, 2, {"gradients", "master weights", "AdamW"}),
+    ):
+        here, there = (memory_of(model, one, gpus=gpus, zero=zero) for one in (training, away))
+        assert set(here.parts) - set(there.parts) == moved
+        assert there.total + there.host == here.total
+    # Where there is no GPU, the host's memory is all that there is.
+    on_cpu = replace(away, device="cpu")
+    assert memory_of(model, on_cpu).parts == memory_of(model, replace(training, device="cpu")).parts
 
 
 def test_a_7b_is_counted_from_its_published_sizes():

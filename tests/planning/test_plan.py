@@ -1,5 +1,6 @@
 """A plan as people see it: what fits where, what is refused, and what is said to help."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,12 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
     plan("--zero", zero, policy=PolicyConfig(policy="", device="cuda", checkpoint_activations=True))
     with pytest.raises(ValueError, match="nothing known here helps"):
         plan(
-            "--gpu-gib",
-            "40",
+            *("--gpu-gib", "20", "--tool-gib", "10"),
             policy=PolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
         )
+    adapted = PolicyConfig(policy="", device="cuda", lora_rank=16)
+    with pytest.raises(ValueError, match=r"--plan\.zero is 3 and --lora-rank 16; leave one out"):
+        plan("--zero", "3", policy=adapted)
     with pytest.raises(ValueError, match=r"--plan\.gpus is 3; a judge takes 2, the tool one"):
         plan("--gpus", "3")
     with pytest.raises(ValueError, match="the tool takes 90 GiB and a GPU has 80"):
@@ -103,6 +106,18 @@ def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
     plan("--zero", "3", policy=policy, engine=EngineConfig(urls="http://gpu1:8000"))
     shown = capsys.readouterr().out
     assert "rollouts " in shown and "KV cache" not in shown
+
+
+def test_an_adapter_and_an_optimizer_in_the_host_s_memory_fit_where_all_weights_do_not(capsys):
+    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    plan("--gpus", "5", policy=replace(policy, lora_rank=16))
+    shown = capsys.readouterr().out
+    assert "an adapter of 40.4 e6 in float32 is learnt alone" in shown
+    assert "master weights" not in shown
+    plan("--gpus", "5", policy=policy, offload_optimizer=True)
+    shown = capsys.readouterr().out
+    assert "and 113.5 GiB of the host's memory for each" in shown
+    assert "AdamW" not in shown
 
 
 def test_fine_tuning_has_its_plan_too(capsys):

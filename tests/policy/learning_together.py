@@ -6,7 +6,7 @@ into the folder ``OUT``; started by no launcher, it learns alone.
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,51 @@ import torch
 from tests.policy.attempts import sampled_groups
 
 from genagent_policy import DistributedConfig, GRPOConfig, GRPOUpdate, Policy, SFTConfig, SFTUpdate
+from genagent_policy.adapter import LoRA
 from genagent_policy.ranks import Ranks
 from genagent_policy.shared_weights import gathered
 from genagent_policy.tokens import TokenTrajectory
 
 STEPS = 2
 DONE = "<judge>j</judge><answer>done</answer>"
+BOTH = LoRA(rank=2, alpha=8.0, part="both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is learnt, by however many."""
+
+    dtype: torch.dtype
+    frozen: bool
+    """Whether the vision tower is."""
+    lora: LoRA | None
+
+    @classmethod
+    def of(cls, stage: str) -> "Kind":
+        """
+        Args:
+            stage: of ZeRO, and b: in bfloat16, l: an adapter of both parts, o: off-loaded.
+        """
+        return cls(
+            dtype=torch.bfloat16 if "b" in stage else torch.float32,
+            frozen="3" in stage,
+            lora=BOTH if "l" in stage else None,
+        )
+
+    def load(self, path: Path, left: Path | None = None) -> Policy:
+        """The policy there, or what has become of it and was left in a folder."""
+        if self.lora is None:
+            return Policy.load(left or path, dtype=self.dtype)
+        saved = None if left is None else left / "adapter"
+        return Policy.load(path, dtype=self.dtype, lora=self.lora, saved_adapter=saved)
+
+
+def distribution(stage: str) -> DistributedConfig:
+    """Of a stage as ``Kind.of`` reads it."""
+    return DistributedConfig(
+        zero=int(stage[0]),  # pyright: ignore[reportArgumentType]
+        offload_optimizer="o" in stage,
+    )
 
 
 def attempts(policy: Policy) -> list[TokenTrajectory]:
@@ -33,18 +72,12 @@ def is_mine(ranks: Ranks, place: int) -> bool:
 
 
 def fine_tune(
-    path: Path,
-    ranks: Ranks,
-    distributed: DistributedConfig,
-    out: Path,
-    dtype: torch.dtype,
-    *,
-    frozen: bool = False,
+    path: Path, ranks: Ranks, distributed: DistributedConfig, out: Path, kind: Kind
 ) -> dict[str, Any]:
     """Steps on many trajectories and on two without a picture; and one more, by this update and by
     one that goes on from its state."""
-    policy = Policy.load(path, dtype=dtype)
-    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
+    policy = kind.load(path)
+    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=kind.frozen)
     update = SFTUpdate(policy, config, total_steps=STEPS + 1, ranks=ranks, distributed=distributed)
     every = attempts(Policy.load(path))
     plain = policy.chat.render([DONE], "no picture", [])
@@ -55,7 +88,7 @@ def fine_tune(
     ]
     update.save(out)
     ranks.gather(None)  # it is there
-    resumed = resume(out, ranks, distributed, frozen=frozen)
+    resumed = resume(path, out, ranks, distributed, kind)
     last = [one for place, one in enumerate(every[5:]) if is_mine(ranks, place)]
     next_steps = [asdict(own.step(last)) for own in (update, resumed)]
     apart = weights(update.policy) - weights(resumed.policy)
@@ -63,11 +96,11 @@ def fine_tune(
 
 
 def resume(
-    folder: Path, ranks: Ranks, distributed: DistributedConfig, *, frozen: bool
+    path: Path, folder: Path, ranks: Ranks, distributed: DistributedConfig, kind: Kind
 ) -> SFTUpdate:
-    """The update that ``fine_tune`` has left there."""
-    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=frozen)
-    policy = Policy.load(folder / "policy")
+    """The update that ``fine_tune`` has left in the folder."""
+    config = SFTConfig(learning_rate=1e-3, micro_batch_tokens=1, freeze_vision=kind.frozen)
+    policy = kind.load(path, folder / "policy")
     team = {"ranks": ranks, "distributed": distributed}
     update = SFTUpdate(policy, config, total_steps=STEPS + 1, **team)
     update.restore(folder)
@@ -75,22 +108,18 @@ def resume(
 
 
 def reinforce(
-    path: Path,
-    ranks: Ranks,
-    distributed: DistributedConfig,
-    out: Path,
-    dtype: torch.dtype,
-    *,
-    frozen: bool = False,
+    path: Path, ranks: Ranks, distributed: DistributedConfig, out: Path, kind: Kind
 ) -> dict[str, Any]:
-    """Updates of two parts, with the correction for an engine's log-probs."""
-    policy = Policy.load(path, dtype=dtype)
+    """Updates of two parts, with the correction for an engine's log-probs; where there is an
+    adapter, also with the policy without it for a reference."""
+    policy = kind.load(path)
     config = GRPOConfig(
         learning_rate=1e-3,
         micro_batch_tokens=200,
         updates_per_batch=2,
         truncate_at=2.0,
-        freeze_vision=frozen,
+        kl_beta=0.0 if kind.lora is None else 0.1,
+        freeze_vision=kind.frozen,
     )
     update = GRPOUpdate(policy, config, ranks=ranks, distributed=distributed)
     before = places(policy)
@@ -120,13 +149,11 @@ def learn(path: Path, out: Path, stages: list[str]) -> None:
     """Each stage by both updates."""
     job = DistributedConfig().join("cpu")
     for stage in stages:
-        dtype = torch.bfloat16 if stage.endswith("b") else torch.float32
-        distributed = DistributedConfig(zero=int(stage[0]))  # pyright: ignore[reportArgumentType]
         for learnt in (fine_tune, reinforce):
             folder = out / f"{learnt.__name__}-{stage}"
             if job.rank == 0:
                 folder.mkdir(parents=True)
-            found = learnt(path, job, distributed, folder, dtype, frozen=stage == "3")
+            found = learnt(path, job, distribution(stage), folder, Kind.of(stage))
             if job.rank == 0:
                 (folder / "found.json").write_text(json.dumps(found))
     job.leave()

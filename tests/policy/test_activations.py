@@ -15,7 +15,6 @@ from genagent_policy import (
     Policy,
     SFTConfig,
     SFTUpdate,
-    collate,
 )
 
 
@@ -38,13 +37,7 @@ def trajectories(policy: Policy):
 
 
 def batch_of(policy: Policy) -> Batch:
-    return collate(
-        trajectories(policy),
-        [0, 1],
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
+    return policy.collate(trajectories(policy))
 
 
 def gradients(policy: Policy) -> dict[str, torch.Tensor]:
@@ -126,9 +119,5 @@ def test_layers_are_checkpointed_within_a_training_pass_only(
     assert not any(module.training for module in policy.model.modules())
     states.sum().backward()
     assert runs == [False, True, True]
-    policy.text_states(policy.embed(*_pieces(batch)), batch.positions).sum().backward()
+    policy.text_states(policy.embed(batch), batch.positions, batch.lengths).sum().backward()
     assert runs == [False, True, True, True]
-
-
-def _pieces(batch: Batch) -> tuple[torch.Tensor, ...]:
-    return batch.ids, batch.picture_mask, batch.pixel_values, batch.grids

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import scaled_dot_product_attention
 
-from genagent_policy import Policy, collate, config
+from genagent_policy import Policy, config
 from genagent_policy.attention import choose_attention
+from genagent_policy.trajectory_attention import BY_TRAJECTORY
 from genagent_policy.window_attention import BY_LENGTH
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -67,14 +69,11 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def lesson(policy: Policy):
-    picture = Image.new("RGB", (48, 32), (200, 30, 90))
-    trajectory = policy.chat.render(["draw", "done"], "a red circle", [picture])
-    return collate(
-        [trajectory],
-        [0],
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
+    pictures = [Image.new("RGB", size, (200, 30, 90)) for size in ((48, 32), (64, 64))]
+    render = policy.chat.render
+    return policy.collate(
+        [render(["draw", "done"], "a red circle", [picture]) for picture in pictures]
+        + [render(["draw"], "a blue square", [])]
     )
 
 
@@ -89,5 +88,46 @@ def test_training_runs_the_chosen_kernel_and_is_causal(
         assert kernels == ["eager"] * (windows + layers)
         kernels.clear()
         expected = each_policy.hidden_states(batch)
-        assert kernels == [BY_LENGTH] * windows + ["sdpa"] * layers
+        assert kernels == [BY_LENGTH] * windows + [BY_TRAJECTORY] * layers
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+def test_flash_attention_is_told_where_trajectories_end(
+    each_policy: Policy, each_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By transformers' own way to flash_attn, with PyTorch in its place."""
+    from transformers import modeling_flash_attention_utils as flash
+
+    def varlen(
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        cu_seqlens_q: torch.Tensor,
+        cu_seqlens_k: torch.Tensor,
+        max_seqlen_q: int,
+        max_seqlen_k: int,
+        softmax_scale: float,
+        causal: bool,
+    ) -> torch.Tensor:
+        assert causal
+        assert cu_seqlens_q.dtype == torch.int32 and torch.equal(cu_seqlens_q, cu_seqlens_k)
+        lengths = cu_seqlens_q.diff().tolist()
+        assert max_seqlen_q == max_seqlen_k == max(lengths)
+        parts = zip(*(states.split(lengths) for states in (query, key, value)), strict=True)
+        heads_first = ([each.transpose(0, 1) for each in part] for part in parts)
+        seen = [
+            scaled_dot_product_attention(
+                *part, is_causal=True, scale=softmax_scale, enable_gqa=True
+            )
+            for part in heads_first
+        ]
+        return torch.cat([part.transpose(0, 1) for part in seen])
+
+    monkeypatch.setattr(flash, "_loaded_implementation", None)
+    monkeypatch.setattr(flash, "_lazy_imports", lambda *_, **__: (None, varlen, None, None, None))
+    policy = Policy.load(each_path)
+    policy.model.model.language_model.config._attn_implementation = "flash_attention_2"
+    batch = lesson(policy)
+    with torch.no_grad():
+        states, expected = policy.hidden_states(batch), each_policy.hidden_states(batch)
+    torch.testing.assert_close(states, expected, rtol=0, atol=2e-5)

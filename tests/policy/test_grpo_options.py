@@ -118,6 +118,7 @@ EACH_ALONE = {
     "k2": GRPOConfig(kl_beta=0.5, kl_estimator="k2"),
     "k3": GRPOConfig(kl_beta=0.5, kl_estimator="k3"),
 }
+LIMIT = {"max_tokens": 500}
 TOGETHER = {
     "Dr. GRPO": replace(EACH_ALONE["constant"], scale_rewards="none"),
     "sequence, by token, dual clip": replace(SEQUENCE, normalization="token", dual_clip=1.1),
@@ -131,7 +132,11 @@ TOGETHER = {
 def test_loss_and_gradient_are_those_of_the_formula(policy: Policy, reference: Policy, name: str):
     config = (EACH_ALONE | TOGETHER)[name]
     groups = groups_with_cut_off(policy)
-    known = with_reference_logprobs(reference, groups, max_tokens=500)
+    known = [
+        replace(group, trajectories=tuple(with_reference_logprobs(reference, attempts, **LIMIT)))
+        for group in groups
+        for attempts in [group.trajectories]
+    ]
     found = GRPOUpdate(policy, config, reference=reference).accumulate(known)
     gradient = gradient_of(policy)
     policy.model.zero_grad(set_to_none=True)

@@ -33,15 +33,13 @@ def spoken(policy: Policy, words: Sequence[str], *, temperature: float = 1.0) ->
 
 def groups_of(policy: Policy, shift: Callable[[torch.Tensor], torch.Tensor]) -> list[GRPOGroup]:
     """Two attempts, with the policy's own log-probs after ``shift``."""
-    trajectories = (spoken(policy, ["ab", "c"]), spoken(policy, ["{}"], temperature=1.3))
-    plain = GRPOGroup(trajectories=trajectories, rewards=(1.0, 0.0))
-    (scored,) = with_trainer_logprobs(policy, [plain], max_tokens=4000)
+    trajectories = [spoken(policy, ["ab", "c"]), spoken(policy, ["{}"], temperature=1.3)]
     sampled = []
-    for trajectory in scored.trajectories:
+    for trajectory in with_trainer_logprobs(policy, trajectories, max_tokens=4000):
         assert trajectory.trainer_logprobs is not None
         shifted = shift(trajectory.trainer_logprobs) * trajectory.policy_mask
         sampled.append(replace(trajectory, logprobs=shifted))
-    return [replace(scored, trajectories=tuple(sampled))]
+    return [GRPOGroup(trajectories=tuple(sampled), rewards=(1.0, 0.0))]
 
 
 def gradient(policy: Policy) -> torch.Tensor:
@@ -110,16 +108,20 @@ def test_an_update_asks_the_policy_before_it_learns(tiny_policy_path: Path):
     assert figures["policy/ratio_max"] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_groups_of_equal_rewards_are_not_asked_about(policy: Policy):
+def test_groups_of_equal_rewards_are_not_asked_about(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
     attempts = (spoken(policy, ["ab"]), spoken(policy, ["c"]))
     groups = [
         GRPOGroup(trajectories=attempts, rewards=(0.7, 0.7)),
         GRPOGroup(trajectories=attempts, rewards=(0.7, 0.0)),
     ]
-    first, second = with_trainer_logprobs(policy, groups, max_tokens=1)
-    assert [each.trainer_logprobs for each in first.trajectories] == [None, None]
-    assert all(each.trainer_logprobs is not None for each in second.trajectories)
-    assert second.rewards == (0.7, 0.0)
+    run: list[int] = []
+    policy.model.model.language_model.register_forward_hook(
+        lambda module, given, result: run.append(result.last_hidden_state.shape[1])
+    )
+    GRPOUpdate(policy, GRPOConfig(truncate_at=2.0)).update(groups)
+    # Those of the second group, once to be scored and once to be learnt from.
+    assert sum(run) == 2 * sum(map(len, attempts))
 
 
 def test_mismatch_by_hand():

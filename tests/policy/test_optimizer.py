@@ -1,5 +1,6 @@
 """Weights narrower than float32 learn in float32; float32 ones as torch's AdamW moves them."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,3 +152,28 @@ def test_a_state_of_other_weights_is_refused(saved: Tensor, own: Tensor, complai
     state = Optimizer([nn.Parameter(saved)], AdamWConfig()).state_dict()
     with pytest.raises(ValueError, match=f"{complaint}.*load the policy in the dtype"):
         Optimizer([nn.Parameter(own)], AdamWConfig()).load_state_dict(state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_offloaded_it_learns_the_same_bit_for_bit(tiny_policy_path: Path, dtype: torch.dtype):
+    policies = [Policy.load(tiny_policy_path, dtype=dtype) for _ in range(2)]
+    owns = [policy.trainable_parameters() for policy in policies]
+    here = Optimizer(owns[0], AdamWConfig(weight_decay=0.1))
+    away = Optimizer(owns[1], AdamWConfig(weight_decay=0.1), offload=True)
+    given = gradients(owns[0])
+    for step in range(3):
+        norms = []
+        for optimizer, parameters in ((here, owns[0]), (away, owns[1])):
+            for _ in range(2):
+                optimizer.backward(loss_with(given, parameters))
+            # Where they are away, nothing of a gradient stays with the parameters.
+            if optimizer is away:
+                assert all(parameter.grad is None for parameter in parameters)
+            norms.append(optimizer.step(1e-3))
+        assert norms[0] == norms[1] > 100
+        assert torch.equal(flat(owns[0]), flat(owns[1]))
+        if step == 1:  # Each goes on from what the other has saved.
+            states = copy.deepcopy([here.state_dict(), away.state_dict()])
+            here.load_state_dict(states[1])
+            away.load_state_dict(states[0])
+    assert len(away.state_dict()["masters"]) == (0 if dtype == torch.float32 else len(owns[1]))

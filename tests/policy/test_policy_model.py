@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from genagent_policy import Batch, Policy, TokenTrajectory, collate
+from genagent_policy import Policy, TokenTrajectory
 
 
 def _trajectories(policy: Policy) -> list[TokenTrajectory]:
-    """Zero to three pictures of two sizes, so that every row has another length."""
+    """Zero to three pictures of two sizes, so that each has another length."""
     rng = np.random.default_rng(3)
     sizes = [(48, 48), (32, 64), (48, 48)]
     pictures = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
@@ -20,16 +20,6 @@ def _trajectories(policy: Policy) -> list[TokenTrajectory]:
         )
         for count in (2, 0, 3, 1)
     ]
-
-
-def _batch(policy: Policy, trajectories: list[TokenTrajectory]) -> Batch:
-    return collate(
-        trajectories,
-        range(len(trajectories)),
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
 
 
 def _plain_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
@@ -46,19 +36,19 @@ def _plain_logits(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
         ).logits[0]
 
 
-def test_hidden_states_of_a_padded_batch_equal_the_plain_forward(each_policy: Policy):
+def test_hidden_states_of_a_packed_batch_equal_the_plain_forward(each_policy: Policy):
     trajectories = _trajectories(each_policy)
     with torch.no_grad():
-        states = each_policy.hidden_states(_batch(each_policy, trajectories))
-        logits = states @ each_policy.head_weight.T
-    for row, trajectory in enumerate(trajectories):
+        states = each_policy.hidden_states(each_policy.collate(trajectories))
+        logits = (states @ each_policy.head_weight.T).split([len(each) for each in trajectories])
+    for trajectory, found in zip(trajectories, logits, strict=True):
         expected = _plain_logits(each_policy, trajectory)
         assert expected.std() > 0.5
-        torch.testing.assert_close(logits[row, : len(trajectory)], expected, rtol=0, atol=2e-5)
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
 def test_stale_rope_deltas_are_never_used(each_policy: Policy):
-    batch = _batch(each_policy, _trajectories(each_policy))
+    batch = each_policy.collate(_trajectories(each_policy))
     with torch.no_grad():
         before = each_policy.hidden_states(batch)
         each_policy.model.model.rope_deltas = torch.full((4, 1), 1000)
@@ -70,16 +60,16 @@ def test_stale_rope_deltas_are_never_used(each_policy: Policy):
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_logprobs_stand_at_the_tokens_they_are_of(each_policy: Policy, temperature: float):
     trajectories = _trajectories(each_policy)
-    batch = _batch(each_policy, trajectories)
+    batch = each_policy.collate(trajectories)
     with torch.no_grad():
         logprobs = each_policy.logprobs(batch, temperature)
     assert logprobs.dtype == torch.float32
     assert logprobs[~batch.policy_mask].abs().sum() == 0
-    for row, trajectory in enumerate(trajectories):
+    for trajectory, found in zip(trajectories, logprobs.split(batch.lengths), strict=True):
         log_softmax = torch.log_softmax(_plain_logits(each_policy, trajectory) / temperature, -1)
         for place in trajectory.policy_mask.nonzero().flatten().tolist():
             expected = log_softmax[place - 1, trajectory.ids[place]]
-            torch.testing.assert_close(logprobs[row, place], expected, rtol=0, atol=2e-5)
+            torch.testing.assert_close(found[place], expected, rtol=0, atol=2e-5)
 
 
 def test_a_sampled_image_token_is_embedded_as_text(each_policy: Policy):
@@ -89,15 +79,15 @@ def test_a_sampled_image_token_is_embedded_as_text(each_policy: Policy):
     ids = trajectory.ids.clone()
     ids[place] = image
     with torch.no_grad():
-        states = each_policy.hidden_states(_batch(each_policy, [replace(trajectory, ids=ids)]))
-        whole = each_policy.hidden_states(_batch(each_policy, [trajectory]))
-    assert torch.equal(states[0, :place], whole[0, :place])
-    assert not torch.allclose(states[0, place:], whole[0, place:])
+        states = each_policy.hidden_states(each_policy.collate([replace(trajectory, ids=ids)]))
+        whole = each_policy.hidden_states(each_policy.collate([trajectory]))
+    assert torch.equal(states[:place], whole[:place])
+    assert not torch.allclose(states[place:], whole[place:])
 
 
 def test_frozen_vision_gets_no_gradient(each_path: Path):
     policy = Policy.load(each_path)
-    batch = _batch(policy, _trajectories(policy))
+    batch = policy.collate(_trajectories(policy))
     visual = list(policy.model.model.visual.parameters())
     for frozen in (True, False):
         policy.model.zero_grad(set_to_none=True)
@@ -113,7 +103,7 @@ def test_the_vision_tower_sees_the_same_in_portions(
 ):
     policy = Policy.load(each_path)
     policy.freeze_vision(frozen)
-    batch = _batch(policy, _trajectories(policy))
+    batch = policy.collate(_trajectories(policy))
     assert batch.grids.prod(dim=-1).tolist() == [36, 32, 36, 32, 36, 36]
     calls: list[int] = []
     run = policy.model.model.get_image_features

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from tests.experiments.published_layout import publish_random
 
-from genagent_policy import Policy, PolicyConfig, TokenTrajectory, collate
+from genagent_policy import Policy, PolicyConfig, TokenTrajectory
 
 LAST = 100
 """Tokens whose logits are compared: each has 0.6 MB of them."""
@@ -38,22 +38,16 @@ def pictures() -> list[Image.Image]:
 
 
 def logits_of(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
-    batch = collate(
-        [trajectory],
-        [0],
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
+    batch = policy.collate([trajectory])
     with torch.no_grad():
-        return policy.hidden_states(batch)[0, -LAST:] @ policy.head_weight.T
+        return policy.hidden_states(batch)[-LAST:] @ policy.head_weight.T
 
 
 def test_tokens_are_the_published_ones(folder: Path):
     chat = load(folder).chat
     controls = (chat.turn_start_id, chat.turn_end_id, chat.vision_start_id, chat.vision_end_id)
     assert controls == (151644, 151645, 151652, 151653)
-    assert (chat.image_token_id, chat.pad_id) == (151655, 151643)
+    assert chat.image_token_id == 151655
     trajectory = chat.render(TURNS, "three red circles", pictures())
     assert trajectory.grids.tolist() == [[1, 20, 16], [1, 6, 4]]
     assert trajectory.ids.tolist().count(151655) == 80 + 6

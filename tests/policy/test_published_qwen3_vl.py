@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tests.experiments.published_qwen3_vl import publish_random_qwen3
 
-from genagent_policy import Policy, PolicyConfig, TokenTrajectory, collate
+from genagent_policy import Policy, PolicyConfig, TokenTrajectory
 
 LAST = 100
 """Tokens whose logits are compared: each has 0.6 MB of them."""
@@ -39,15 +39,9 @@ def pictures() -> list[Image.Image]:
 
 
 def logits_of(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
-    batch = collate(
-        [trajectory],
-        [0],
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
+    batch = policy.collate([trajectory])
     with torch.no_grad():
-        return policy.hidden_states(batch)[0, -LAST:] @ policy.head_weight.T
+        return policy.hidden_states(batch)[-LAST:] @ policy.head_weight.T
 
 
 def logits_by_transformers(folder: Path, trajectory: TokenTrajectory) -> torch.Tensor:
@@ -76,7 +70,7 @@ def test_tokens_are_the_published_ones(folder: Path):
     chat = load(folder).chat
     controls = (chat.turn_start_id, chat.turn_end_id, chat.vision_start_id, chat.vision_end_id)
     assert controls == (151644, 151645, 151652, 151653)
-    assert (chat.image_token_id, chat.pad_id) == (151655, 151643)
+    assert chat.image_token_id == 151655
     trajectory = chat.render(TURNS, "three red circles", pictures())
     assert trajectory.grids.tolist() == [[1, 18, 22], [1, 20, 14]]
     assert trajectory.ids.tolist().count(151655) == 99 + 70

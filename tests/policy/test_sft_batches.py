@@ -56,11 +56,11 @@ def test_the_last_batch_is_what_is_left():
 
 def test_a_batch_is_cut_longest_first_within_the_budget():
     plan = BatchPlan(sizes(60, 20, 50, 30), replace(CONFIG, epochs=1.0), seed=0)
-    assert plan.parts(0) == [[0], [2, 3], [1]]
-    # 60, 2 x 50 and 20 for 160 tokens.
-    assert plan.padding == pytest.approx(1 - 160 / 180)
+    assert plan.parts(0) == [[0, 3], [2, 1]]
+    # 60 + 30, 50 + 20: 160 of 200 tokens.
+    assert plan.fill == 0.8
     assert plan.policy_tokens(0) == 80
-    assert str(plan) == "1 steps of 4 (padding 11.1%)"
+    assert str(plan) == "1 steps of 4 (micro-batches 80.0% full)"
 
 
 def test_grouped_batches_are_of_like_length():
@@ -68,10 +68,7 @@ def test_grouped_batches_are_of_like_length():
     config = replace(CONFIG, epochs=1.0, micro_batch_tokens=400, grouped_batches=2)
     plan = BatchPlan(lengths, config, seed=0)
     assert sorted(sorted(batch) for batch in batches(plan)) == [[0, 2, 4, 6], [1, 3, 5, 7]]
-    # 4 x 93 and 4 x 13 for 412 tokens.
-    assert plan.padding == pytest.approx(1 - 412 / 424)
-    alone = BatchPlan(lengths, replace(config, grouped_batches=1), seed=0)
-    assert alone.padding > 0.3
+    assert plan.fill == pytest.approx(412 / 800)
 
 
 def test_groups_of_batches_come_in_no_order_of_length():

@@ -21,7 +21,6 @@ from genagent_policy import (
     record_size,
     render_record,
 )
-from genagent_policy.batching import collate
 
 CALL = "<think>t</think>"
 DONE = "<judge>j</judge><answer>done</answer>"
@@ -156,14 +155,7 @@ def test_held_out_loss_is_the_mean_over_the_agents_tokens(tiny_policy: Policy):
     nats, tokens, right = 0.0, 0, 0
     for one in RECORDS:
         trajectory = render_record(tiny_policy.chat, one)
-        chat = tiny_policy.chat
-        batch = collate(
-            [trajectory],
-            [0],
-            image_token_id=chat.image_token_id,
-            merge_size=chat.merge_size,
-            pad_id=chat.pad_id,
-        )
+        batch = tiny_policy.collate([trajectory])
         nats -= tiny_policy.logprobs(batch).sum().item()
         states, targets = tiny_policy.policy_states(batch)
         right += int(((states @ tiny_policy.head_weight.T).argmax(dim=-1) == targets).sum())
@@ -197,7 +189,7 @@ def test_a_step_is_the_same_however_its_batch_is_cut_and_rendered(tiny_policy_pa
         update = SFTUpdate(policy, config, total_steps=plan.total_steps)
         with records.rendering(plan.parts_from(0)) as parts:
             report = update.step_in_parts(parts, policy_tokens=plan.policy_tokens(0))
-        assert report.padding == pytest.approx(plan.padding)
+        assert report.micro_batch_fill == pytest.approx(plan.fill)
         norms.append((report.loss, report.grad_norm))
     assert norms[1] == pytest.approx(norms[0], rel=1e-5)
     assert norms[2] == pytest.approx(norms[0], rel=1e-5)

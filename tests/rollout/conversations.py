@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from genagent_data import Picture
-from genagent_policy import Policy, TokenTrajectory, collate
+from genagent_policy import Policy, TokenTrajectory
 from genagent_rollout import EngineConfig, LocalEngine, SampledTurn
 
 SAMPLED = -1
@@ -78,16 +78,11 @@ def conversation(engine: LocalEngine) -> list[TokenTrajectory]:
 
 def recomputed(
     policy: Policy, trajectories: list[TokenTrajectory], temperature: float
-) -> torch.Tensor:
-    batch = collate(
-        trajectories,
-        range(len(trajectories)),
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
+) -> list[torch.Tensor]:
+    """Log-probs of each trajectory's tokens, by one full forward."""
+    batch = policy.collate(trajectories)
     with torch.no_grad():
-        return policy.logprobs(batch, temperature)
+        return list(policy.logprobs(batch, temperature).cpu().split(batch.lengths))
 
 
 def head(trajectory: TokenTrajectory, tokens: int, pictures: int | None = None) -> TokenTrajectory:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.rollout.test_adapter_publication import write
 from tests.rollout.vllm_talk import Serve, expected, serve
 
 from genagent_policy import Policy
+from genagent_policy.adapter import LoRA
 from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, ServedPolicy
 
 __all__ = ["serve"]
@@ -70,13 +70,14 @@ def test_a_server_that_takes_no_weights_is_named_and_the_other_samples(
 
 
 def test_an_adapter_is_published_where_the_policy_trains_one(
-    serve: Serve, tiny_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, tiny_policy: Policy, tiny_policy_path: Path, tmp_path: Path
 ):
     server = serve()
     with pytest.raises(ValueError, match="publish is 'lora', and this policy trains all"):
         opened(tiny_policy, tmp_path, urls=server.url, publish="lora")
-    monkeypatch.setattr(Policy, "save_adapter", lambda self, path: write(path), raising=False)
-    engine = opened(tiny_policy, tmp_path, urls=server.url, publish="lora")
+    lora = LoRA(rank=2, alpha=4, part="language")
+    policy = Policy.load(tiny_policy_path, lora=lora)
+    engine = opened(policy, tmp_path, urls=server.url, publish="lora")
     [name] = server.adapters
     assert first_turn(engine) == expected(tiny_policy, name, rounds=1)
     assert server.adapters[name] == tmp_path / "weights" / name

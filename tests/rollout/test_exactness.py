@@ -52,7 +52,7 @@ def _generated(policy: Policy, prompt: str, pictures: list[Picture], tokens: lis
             max_new_tokens=count,
             do_sample=False,
             eos_token_id=chat.turn_end_id,
-            pad_token_id=chat.pad_id,
+            pad_token_id=policy.processor.tokenizer.pad_token_id,
         )[0, len(ids) :].tolist()
         ids, by_policy = ids + said, by_policy + [True] * len(said)
     return ids
@@ -94,8 +94,7 @@ def test_greedy_conversations_are_those_of_generate_though_pages_run_out(each_po
         assert trajectory.ids.tolist() == expected
     # Greedy log-probs are those of the softmax itself.
     again = recomputed(each_policy, trajectories, 1.0)
-    for row, trajectory in enumerate(trajectories):
-        found = again[row, : len(trajectory)]
+    for trajectory, found in zip(trajectories, again, strict=True):
         torch.testing.assert_close(found, trajectory.logprobs, rtol=0, atol=1e-5)
 
 

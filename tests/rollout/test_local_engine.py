@@ -21,8 +21,9 @@ from tests.rollout.conversations import (
     turns_of,
 )
 
-from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory, collate
-from genagent_rollout import LocalEngine, SamplingConfig
+from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
+from genagent_policy.adapter import LoRA
+from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig
 
 Scripted = Callable[..., ScriptedEngine]
 
@@ -68,7 +69,7 @@ def test_stored_logprobs_equal_recomputed_ones(
         stored = trajectory.logprobs
         assert trajectory.temperature == temperature
         assert trajectory.num_policy_tokens == sum(lengths[row]) + len(lengths[row])
-        ratio = (again[row, : len(trajectory)] - stored)[trajectory.policy_mask].exp()
+        ratio = (again[row] - stored)[trajectory.policy_mask].exp()
         assert (ratio - 1).abs().max() <= 1e-4
         assert stored[~trajectory.policy_mask].abs().max() == 0
         assert stored[trajectory.policy_mask].min() < -1
@@ -141,17 +142,27 @@ def test_a_sampled_image_token_is_text(tiny_policy: Policy, scripted: Scripted):
     torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
 
 
+def test_an_adapter_is_sampled_with(each_path: Path):
+    policy = Policy.load(each_path, lora=LoRA(rank=4, alpha=16.0, part="language"))
+    assert policy.adapter is not None
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in policy.trainable_parameters():
+            weight.normal_(std=0.05)
+    engine = LocalEngine(policy, SamplingConfig(max_turn_tokens=12), EngineConfig())
+    ((trajectory, _),) = together(talk(engine, "red", 0))
+    (again,) = recomputed(policy, [trajectory], 1.0)
+    torch.testing.assert_close(again, trajectory.logprobs, rtol=0, atol=2e-5)
+    with policy.adapter.disabled():
+        (without,) = recomputed(policy, [trajectory], 1.0)
+    assert (without - trajectory.logprobs).abs().max() > 0.1
+
+
 def _next_logits_by_policy(policy: Policy, trajectory: TokenTrajectory) -> torch.Tensor:
     """As the trainer sees it: the model's own forward takes every image token for a picture."""
-    batch = collate(
-        [trajectory],
-        [0],
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    )
+    batch = policy.collate([trajectory])
     with torch.no_grad():
-        return policy.hidden_states(batch)[0, -1] @ policy.head_weight.T
+        return policy.hidden_states(batch)[-1] @ policy.head_weight.T
 
 
 def test_a_turn_is_cut_off(tiny_policy: Policy, scripted: Scripted):

@@ -63,7 +63,6 @@ def test_two_rounds_with_a_picture_by_the_kernels_are_those_by_torch(
     assert layers < launched["launch_attention"] < layers * steps
     assert launched["launch_rotation"] == launched["launch_write_pages"]
     assert launched["launch_rotation"] > launched["launch_attention"]
-    again = recomputed(policy, by_triton, 1.0).cpu()
-    for row, tokens in enumerate(by_triton):
-        found = again[row, : len(tokens)]
+    again = recomputed(policy, by_triton, 1.0)
+    for tokens, found in zip(by_triton, again, strict=True):
         torch.testing.assert_close(found, tokens.logprobs, rtol=0, atol=2e-5)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genagent_policy import Policy, TokenTrajectory, collate
+from genagent_policy import Policy, TokenTrajectory
 from genagent_rewards import Picture
 from genagent_rollout import SamplingConfig
 from genagent_rollout.publication import Publication
@@ -78,14 +78,7 @@ def recomputed(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """By one full forward: the likeliest tokens where the policy chose, those it chose, and their
     log-probs."""
-    chat = policy.chat
-    batch = collate(
-        [trajectory],
-        [0],
-        image_token_id=chat.image_token_id,
-        merge_size=chat.merge_size,
-        pad_id=chat.pad_id,
-    )
+    batch = policy.collate([trajectory])
     with torch.no_grad():
         states, chosen = policy.policy_states(batch)
         logits = states @ policy.head_weight.T / (trajectory.temperature or 1.0)

@@ -32,7 +32,7 @@ class Training:
     dtype: torch.dtype
     """Of the weights."""
     tokens: int
-    """Run through the model at once, pads included."""
+    """Run through the model at once."""
     chosen: int
     """Of these, tokens that the policy chose: the head is run for them alone."""
     pictures: int
@@ -42,6 +42,8 @@ class Training:
     checkpoint_activations: bool = False
     reference: bool = False
     """A second copy of the weights, which a KL term is held against."""
+    offload_optimizer: bool = False
+    """Masters, moments and gradients are in the host's memory."""
     cache_bytes: int = 0
     """Keys and values of the engine in this process."""
     device: Literal["cuda", "cpu"] = "cuda"
@@ -55,6 +57,8 @@ class Memory:
     """
 
     parts: Mapping[str, int]
+    host: int = 0
+    """What of the optimizer is in the host's memory, for each GPU."""
 
     @property
     def total(self) -> int:
@@ -82,21 +86,50 @@ class MemoryModel:
         """Memory of each of so many GPUs."""
         model, training = self.model, self.training
         width = training.dtype.itemsize
-        learning = model.weights - (model.vision_weights if training.freeze_vision else 0)
         shared = [gpus if zero >= stage and zero > 0 else 1 for stage in (1, 2, 3)]
+        learnt = self._learnt()
+        optimizer = {
+            "gradients": learnt["gradients"] // shared[1],
+            "master weights": learnt["master weights"] // shared[0],
+            "AdamW": learnt["AdamW"] // shared[0],
+        }
+        host = 0
+        if training.offload_optimizer and training.device == "cuda":
+            # Stage 1 adds up whole gradients where they are made.
+            away = {name for name in optimizer if zero != 1 or name != "gradients"}
+            host = sum(optimizer.pop(name) for name in away)
         parts = {
             "weights": model.weights * width // shared[2],
+            "adapter": model.adapter_weights * 4,
             "reference policy": model.weights * width if training.reference else 0,
-            "gradients": learning * 4 // shared[1],
-            "master weights": learning * 4 // shared[0] if width < 4 else 0,
-            "AdamW": learning * 8 // shared[0],
+            **optimizer,
             "activations": self._kept.activations,
             "vision": self._kept.vision,
             "head": self._kept.head,
             "KV cache": training.cache_bytes,
             "exchange": _exchange(model, gpus=gpus, zero=zero, width=width),
         }
-        return Memory(parts={name: size for name, size in parts.items() if size})
+        return Memory(parts={name: size for name, size in parts.items() if size}, host=host)
+
+    @property
+    def state(self) -> int:
+        """Bytes of a state on disk."""
+        learnt = self._learnt()
+        weights = self.model.weights * self.training.dtype.itemsize + self.model.adapter_weights * 4
+        return weights + learnt["master weights"] + learnt["AdamW"]
+
+    def _learnt(self) -> dict[str, int]:
+        """Bytes of all that learning keeps, by component."""
+        model, training = self.model, self.training
+        weights = model.weights - (model.vision_weights if training.freeze_vision else 0)
+        is_narrow = training.dtype.itemsize < 4 and model.lora is None
+        if model.lora is not None:
+            weights = model.adapter_weights
+        return {
+            "gradients": weights * 4,
+            "master weights": weights * 4 if is_narrow else 0,
+            "AdamW": weights * 8,
+        }
 
 
 def memory_of(model: PlannedModel, training: Training, *, gpus: int = 1, zero: int = 0) -> Memory:
@@ -124,7 +157,9 @@ def _kept(model: PlannedModel, training: Training) -> _Kept:
             kept = model.vision.depth * states + block
         vision = kept
     rows = min(training.chosen, CHUNK_ROWS[training.device])
-    head = rows * model.text.vocab_size * 4 + model.head_weights * 4
+    head = rows * model.text.vocab_size * 4
+    if model.lora is None:  # its gradient
+        head += model.head_weights * 4
     head += 2 * training.chosen * model.text.hidden_size * width
     return _Kept(activations=every, vision=vision, head=head)
 

@@ -75,9 +75,10 @@ def best_placement(
 
 
 def update_seconds(model: MemoryModel, tokens: float, given: PlanConfig, *, gpus: int) -> float:
-    """Of learning from so many tokens: 6 operations a weight and token, 8 where layers run twice;
-    a frozen vision tower runs forward alone."""
-    each = 8 if model.training.checkpoint_activations else 6
+    """Of learning from so many tokens: 6 operations a weight and token, of which 2 are its
+    gradient's, and 2 more where layers run twice; a frozen vision tower runs forward alone."""
+    each = 6 if model.model.lora is None else 4
+    each += 2 if model.training.checkpoint_activations else 0
     weights = model.model.weights - model.model.vision_weights
     return each * weights * tokens / (gpus * given.tflops * 1e12 * given.used)
 

@@ -45,6 +45,7 @@ def plan_rl(
     run: RunConfig,
     both_orders: bool,
     truth: bool,
+    offload_optimizer: bool = False,
     default: PlanConfig | None = None,
 ) -> None:
     """Print the plan of a run with these options.
@@ -53,6 +54,7 @@ def plan_rl(
         words: of the command line, options of ``PlanConfig``.
         shipped: checkpoints by name.
         truth: evaluations have a truth and ask no judge about every picture.
+        offload_optimizer: it is kept in the host's memory.
         default: what the words change.
 
     Raises:
@@ -60,7 +62,7 @@ def plan_rl(
         SystemExit: an unknown option (2), or ``--help`` (0).
     """
     given = parse(PlanConfig, words, prog="rl_flux.py --plan", default=default or PlanConfig())
-    model = model_of(policy, shipped)
+    model = model_of(policy, shipped, given)
     rounds = min(given.rounds, groups.max_rounds)
     seen = model.picture_tokens(given.picture_side)
     if policy.max_pixels is not None:
@@ -89,9 +91,10 @@ def plan_rl(
         chosen=int(tokens * min(share, 1.0)),
         pictures=max(groups.max_rounds, int(tokens / traffic.attempt_tokens * rounds)),
         picture_side=given.picture_side,
-        freeze_vision=grpo.freeze_vision,
+        freeze_vision=sees_the_same(model, frozen=grpo.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
-        reference=grpo.kl_beta > 0,
+        reference=grpo.kl_beta > 0 and model.lora is None,
+        offload_optimizer=offload_optimizer,
         cache_bytes=cache_bytes_of(engine, policy, given),
         device="cuda" if policy.device.startswith("cuda") else "cpu",
     )
@@ -117,10 +120,23 @@ def plan_rl(
     show_assumptions(given, names)
 
 
-def model_of(policy: PolicyConfig, shipped: Mapping[str, Path]) -> PlannedModel:
-    """Raises ValueError where it is not known."""
-    name = policy.policy or USUAL
-    return planned_model(name, replace(policy, policy=name).folder(shipped))
+def model_of(policy: PolicyConfig, shipped: Mapping[str, Path], given: PlanConfig) -> PlannedModel:
+    """Raises ValueError where it is not known, or has an adapter that ZeRO 3 does not take."""
+    name, lora = policy.policy or USUAL, policy.lora()
+    if lora is not None and given.zero == 3:
+        raise ValueError(
+            f"--plan.zero is 3 and --lora-rank {lora.rank}; leave one out, or take zero 0, 1 or 2"
+        )
+    return planned_model(name, replace(policy, policy=name).folder(shipped), lora=lora)
+
+
+def sees_the_same(model: PlannedModel, *, frozen: bool) -> bool:
+    """Whether its vision tower does not learn.
+
+    Args:
+        frozen: as the option has it, which an adapter does not ask.
+    """
+    return frozen if model.lora is None else model.lora.part == "language"
 
 
 def dtype_of(policy: PolicyConfig, model: PlannedModel) -> torch.dtype:
@@ -141,7 +157,8 @@ def check_this_machine(memory: MemoryModel, *, longest: int, given: PlanConfig) 
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if memory.on(gpus=1, zero=0).total <= room:
         return
-    changes = changes_for(memory.training, replace(given, zero=3, gpus=64), least_tokens=longest)
+    alone = replace(given, zero=3, gpus=64)
+    changes = changes_for(memory, alone, least_tokens=longest)
     options = what_makes_it_fit(
         changes,
         memory.training,
@@ -154,8 +171,7 @@ def check_this_machine(memory: MemoryModel, *, longest: int, given: PlanConfig) 
 
 def show_disk(memory: MemoryModel, run: RunConfig, *, pictures: float, given: PlanConfig) -> None:
     """What a run's folder grows to."""
-    parts = memory.on(gpus=1, zero=0).parts
-    state = sum(parts.get(name, 0) for name in ("weights", "master weights", "AdamW"))
+    state = memory.state
     states = state * (run.keep_checkpoints + 1)
     show_counts(
         "disk, GiB",
@@ -181,7 +197,7 @@ def _place(
         )
     found = best(memory, given)
     if found is None:
-        changes = changes_for(memory.training, given, least_tokens=longest)
+        changes = changes_for(memory, given, least_tokens=longest)
         models: dict[Training, MemoryModel] = {memory.training: memory}
 
         def fits(training: Training, machine: PlanConfig) -> bool:

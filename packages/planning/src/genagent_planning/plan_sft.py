@@ -13,6 +13,7 @@ from genagent_planning.plan_rl import (
     check_this_machine,
     dtype_of,
     model_of,
+    sees_the_same,
     show_disk,
 )
 from genagent_planning.remedies import changes_for, refusal, what_makes_it_fit
@@ -37,11 +38,12 @@ def plan_sft(
     evaluation: EvaluationConfig,
     engine: EngineConfig,
     run: RunConfig,
+    offload_optimizer: bool = False,
     default: PlanConfig | None = None,
 ) -> None:
     """Print the plan of fine-tuning with these options. Arguments and errors as ``plan_rl``."""
     given = parse(PlanConfig, words, prog="sft.py --plan", default=default or PlanConfig())
-    model = model_of(policy, shipped)
+    model = model_of(policy, shipped, given)
     rounds = min(given.rounds, evaluation.evaluation_rounds)
     longest = sft.max_record_tokens or given.record_tokens
     tokens = max(sft.micro_batch_tokens, longest)
@@ -52,8 +54,9 @@ def plan_sft(
         chosen=int(tokens * min(1.0, turns / given.record_tokens)),
         pictures=max(1, int(tokens / given.record_tokens * rounds)),
         picture_side=given.picture_side,
-        freeze_vision=sft.freeze_vision,
+        freeze_vision=sees_the_same(model, frozen=sft.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
+        offload_optimizer=offload_optimizer,
         cache_bytes=cache_bytes_of(engine, policy, given),
         device="cuda" if policy.device.startswith("cuda") else "cpu",
     )
@@ -92,7 +95,7 @@ def _check(memory: MemoryModel, given: PlanConfig, *, longest: int) -> None:
 
     if fits(memory.training, given):
         return
-    changes = changes_for(memory.training, given, least_tokens=longest)
+    changes = changes_for(memory, given, least_tokens=longest)
     options = what_makes_it_fit(changes, memory.training, replace(given), fits)
     where = f"each of {given.gpus} GPUs, which have {given.gpu_gib:g}"
     raise ValueError(refusal(where, memory, gpus=given.gpus, zero=given.zero, options=options))

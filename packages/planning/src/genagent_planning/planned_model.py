@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genagent_planning.published import PUBLISHED
+from genagent_policy.adapter import Adapter, LoRA
 from genagent_policy.checkpoint import check_architecture
 from genagent_policy.families import family_of
 
@@ -24,10 +25,11 @@ name."""
 class PlannedModel:
     """Shapes of a policy and what its own code keeps for a backward pass."""
 
-    def __init__(self, name: str, config: dict[str, Any]) -> None:
+    def __init__(self, name: str, config: dict[str, Any], *, lora: LoRA | None = None) -> None:
         """
         Args:
             config: as config.json has it.
+            lora: an adapter that alone is learnt; None: all weights are.
 
         Raises:
             ValueError: of no supported family.
@@ -43,6 +45,10 @@ class PlannedModel:
         self._model.set_attn_implementation(
             {"": "sdpa", "text_config": ATTENTION, "vision_config": WINDOWS}
         )
+        self.lora = lora
+        if lora is not None:
+            with torch.device("meta"):
+                Adapter(self._model, lora)
 
     @property
     def text(self) -> Any:
@@ -56,13 +62,20 @@ class PlannedModel:
 
     @cached_property
     def weights(self) -> int:
-        """Their number; what is tied counts once."""
-        return sum(parameter.numel() for parameter in self._model.parameters())
+        """Their number, without an adapter's; what is tied counts once."""
+        return sum(one.numel() for one in self._model.parameters()) - self.adapter_weights
 
     @cached_property
     def vision_weights(self) -> int:
         """Of these, the vision tower's with its mergers."""
-        return sum(parameter.numel() for parameter in self._model.model.visual.parameters())
+        every = self._model.model.visual.named_parameters()
+        return sum(one.numel() for name, one in every if ".lora_" not in name)
+
+    @cached_property
+    def adapter_weights(self) -> int:
+        """The adapter's, in float32; they alone are learnt where there are any."""
+        every = self._model.named_parameters()
+        return sum(one.numel() for name, one in every if ".lora_" in name)
 
     @property
     def head_weights(self) -> int:
@@ -90,7 +103,7 @@ class PlannedModel:
             grouped: whether the attention takes keys and values once for several queries, as on
                 CUDA; else it keeps a copy for each.
         """
-        language = self._model.model.language_model.to(dtype)
+        language = _as_trained(self._model.model.language_model, dtype)
         states = torch.empty(
             1, tokens, self.text.hidden_size, dtype=dtype, device="meta", requires_grad=True
         )
@@ -110,7 +123,7 @@ class PlannedModel:
 
     def vision_bytes(self, patches: int, dtype: torch.dtype) -> tuple[int, int]:
         """The same of the vision tower where it learns; without its mergers, 1 part in 30."""
-        block = self._model.model.visual.blocks[0].to(dtype)
+        block = _as_trained(self._model.model.visual.blocks[0], dtype)
         wide = self.vision.hidden_size // self.vision.num_heads
         make = {"device": "meta", "dtype": dtype}
         states = torch.empty(patches, self.vision.hidden_size, requires_grad=True, **make)
@@ -131,18 +144,27 @@ class PlannedModel:
         return patches * width * (3 * self.vision.intermediate_size + 9 * self.vision.hidden_size)
 
 
-def planned_model(policy: str, folder: Path) -> PlannedModel:
+def planned_model(policy: str, folder: Path, *, lora: LoRA | None = None) -> PlannedModel:
     """The model of a policy by its published name, or else by its folder's config.json.
 
     Raises:
         ValueError: neither is known; names those that are.
     """
     if policy in PUBLISHED:
-        return PlannedModel(policy, json.loads(json.dumps(PUBLISHED[policy])))
+        return PlannedModel(policy, json.loads(json.dumps(PUBLISHED[policy])), lora=lora)
     if not folder.is_dir():
         known = "\n  ".join(PUBLISHED)
         raise ValueError(f"no policy {policy!r}; give a checkpoint folder, or one of: {known}")
-    return PlannedModel(policy, check_architecture(folder))
+    return PlannedModel(policy, check_architecture(folder), lora=lora)
+
+
+def _as_trained(part: Any, dtype: torch.dtype) -> Any:
+    """The part with weights of that dtype, and an adapter's in float32."""
+    part.to(dtype)
+    for name, parameter in part.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.data.float()
+    return part
 
 
 @dataclass

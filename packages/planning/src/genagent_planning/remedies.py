@@ -18,13 +18,13 @@ class Change:
     given: Callable[[PlanConfig], PlanConfig] = lambda given: given
 
 
-def changes_for(training: Training, given: PlanConfig, *, least_tokens: int) -> list[Change]:
-    """Those that there are, the cheapest first.
+def changes_for(memory: MemoryModel, given: PlanConfig, *, least_tokens: int) -> list[Change]:
+    """Those that there are and that learn the same, the cheapest first.
 
     Args:
         least_tokens: of the longest trajectory, which is never cut.
     """
-    found = []
+    training, found = memory.training, []
     if not training.checkpoint_activations:
         found.append(
             Change(
@@ -47,11 +47,18 @@ def changes_for(training: Training, given: PlanConfig, *, least_tokens: int) -> 
                 training=lambda one: replace(one, cache_bytes=4 * 2**30),
             )
         )
-    for zero in range(given.zero + 1, 4):
+    for zero in range(given.zero + 1, 4 if memory.model.lora is None else 3):
         found.append(Change(option=f"--plan.zero {zero}", given=_with(zero=zero)))
     for gpus in (16, 32, 64):
         if gpus > given.gpus:
             found.append(Change(option=f"--plan.gpus {gpus}", given=_with(gpus=gpus)))
+    if training.device == "cuda" and not training.offload_optimizer:
+        found.append(
+            Change(
+                option="--distributed.offload-optimizer",
+                training=lambda one: replace(one, offload_optimizer=True),
+            )
+        )
     return found
 
 

@@ -16,6 +16,10 @@ def show_model(model: PlannedModel) -> None:
     """What is planned for."""
     seen = f"{model.vision_weights / 1e9:.2f} of them see"
     print_line(f"{model.name}: {model.weights / 1e9:.2f} e9 weights, {seen}; none loaded")
+    if model.lora is not None:
+        print_line(
+            f"an adapter of {model.adapter_weights / 1e6:,.1f} e6 in float32 is learnt alone"
+        )
 
 
 def show_memory(memory: Memory, title: str) -> None:
@@ -23,6 +27,8 @@ def show_memory(memory: Memory, title: str) -> None:
     rows = [{"": "all", "GiB": _gib(memory.total)}]
     rows += [{"": name, "GiB": _gib(size)} for name, size in memory.parts.items()]
     print_table(title, rows)
+    if memory.host:
+        print_line(f"and {_gib(memory.host)} GiB of the host's memory for each")
 
 
 def show_passes(model: MemoryModel, tokens: Sequence[int]) -> None:

@@ -1,5 +1,5 @@
 from .advantages import group_advantages
-from .batching import Batch, collate, plan_micro_batches
+from .batching import Batch, plan_micro_batches
 from .chat import ChatFormat
 from .config import PolicyConfig
 from .distributed import DistributedConfig
@@ -44,7 +44,6 @@ __all__ = [
     "SFTReport",
     "SFTUpdate",
     "TokenTrajectory",
-    "collate",
     "evaluate_loss",
     "group_advantages",
     "late_advantages",

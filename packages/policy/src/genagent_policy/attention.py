@@ -4,13 +4,15 @@ What is chosen here holds for training passes and for the vision tower; the engi
 pages with the kernels of ``genagent_kernels``.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from genagent_policy.config import Attention, flash_is_installed
+from genagent_policy.trajectory_attention import BY_TRAJECTORY, register_trajectory_attention
 from genagent_policy.window_attention import BY_LENGTH, register_window_attention
 
 if TYPE_CHECKING:
@@ -39,27 +41,43 @@ def choose_attention(
 
 
 def kernels_of_parts(kernel: str) -> dict[str, str]:
-    """As transformers takes it: the vision tower attends over its windows by length where the
-    kernel is SDPA, and as the language model does otherwise."""
+    """As transformers takes it: where the kernel is SDPA, the language model attends trajectory by
+    trajectory and the vision tower over its windows by length; else both run the kernel itself."""
+    register_trajectory_attention()
     register_window_attention()
+    is_sdpa = kernel == "sdpa"
     return {
         "": kernel,
-        "text_config": kernel,
-        "vision_config": BY_LENGTH if kernel == "sdpa" else kernel,
+        "text_config": BY_TRAJECTORY if is_sdpa else kernel,
+        "vision_config": BY_LENGTH if is_sdpa else kernel,
     }
 
 
-def mask_of_a_pass(
-    model: "Model", embeddings: Float[Tensor, "rows tokens hidden"]
-) -> Float[Tensor, "1 1 q k"] | None:
-    """What the language model's layers take; None where the kernel is causal without a mask."""
-    is_eager = model.model.language_model.config._attn_implementation == "eager"
-    return _causal_mask(embeddings) if is_eager else None
+def bounds_for_kernel(
+    model: "Model", states: Float[Tensor, "tokens hidden"], lengths: Sequence[int]
+) -> tuple[Float[Tensor, "1 1 q k"] | None, dict[str, Any]]:
+    """How the language model's kernel is told where each trajectory ends: by a mask, or None, and
+    by arguments of the pass."""
+    kernel = model.model.language_model.config._attn_implementation
+    if kernel in ("eager", "sdpa"):  # the second where nobody has called kernels_of_parts
+        return _block_diagonal(states, lengths), {}
+    if kernel == BY_TRAJECTORY:
+        return None, {"trajectory_lengths": tuple(lengths)}
+    ends = torch.tensor([0, *lengths], device=states.device).cumsum(0).to(torch.int32)
+    return None, {
+        "cu_seq_lens_q": ends,
+        "cu_seq_lens_k": ends,
+        "max_length_q": max(lengths),
+        "max_length_k": max(lengths),
+    }
 
 
-def _causal_mask(embeddings: Float[Tensor, "rows tokens hidden"]) -> Float[Tensor, "1 1 q k"]:
-    tokens = embeddings.shape[1]
-    hidden = torch.full(
-        (tokens, tokens), float("-inf"), dtype=embeddings.dtype, device=embeddings.device
+def _block_diagonal(
+    states: Float[Tensor, "tokens hidden"], lengths: Sequence[int]
+) -> Float[Tensor, "1 1 q k"]:
+    """Each token sees those of its trajectory up to itself: for kernels that are told no bounds,
+    [tokens, tokens] of it."""
+    sees = torch.block_diag(
+        *(torch.ones(length, length, device=states.device).tril() for length in lengths)
     )
-    return hidden.triu_(1)[None, None]
+    return torch.where(sees > 0, 0.0, float("-inf")).to(states.dtype)[None, None]

@@ -55,8 +55,6 @@ class ChatFormat:
         self.vision_start_id = self._control("<|vision_start|>")
         self.vision_end_id = self._control("<|vision_end|>")
         self.image_token_id = self._control("<|image_pad|>")
-        pad = self._tokenizer.pad_token_id
-        self.pad_id: int = self.turn_end_id if pad is None else pad
         if system is None:
             system = system_message(syntax=tool_syntax)
         before, after = OBSERVATION.split("<image>")

@@ -14,7 +14,12 @@ from genagent_weights import load_whole, quiet, read_settings, reading
 if TYPE_CHECKING:
     import torch
 
+    from genagent_policy.adapter import Adapter
     from genagent_policy.model import Model, Processor
+
+
+ADAPTER = "adapter"
+"""Folder of an adapter within a checkpoint's."""
 
 
 def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple[Model, Processor]":
@@ -35,13 +40,17 @@ def save_checkpoint(
     processor: "Processor",
     path: Path,
     weights: "dict[str, torch.Tensor] | None" = None,
+    adapter: "Adapter | None" = None,
 ) -> None:
     """Write beside ``path`` and then rename, so that no half-written checkpoint is ever seen.
 
-    Older releases of transformers can read it too.
+    An adapter goes into the weights, and into a folder of its own inside. Older releases of
+    transformers can read it too.
 
     Args:
-        weights: whole, by name, of a model whose own are shared out.
+        weights: by the names of a checkpoint, where the model's own are shared out or lack what an
+            adapter adds.
+        adapter: that has them in it.
 
     Raises:
         OSError: it cannot be written; ``path`` is as it was.
@@ -54,6 +63,8 @@ def save_checkpoint(
             with quiet():
                 model.save_pretrained(partial, state_dict=weights)
                 processor.save_pretrained(partial)
+                if adapter is not None:
+                    adapter.save(partial / ADAPTER)
             write_legacy_keys(partial, family_of(model.config.model_type))
         except SafetensorError as error:
             raise OSError(f"cannot write the weights to {partial} ({error})") from error

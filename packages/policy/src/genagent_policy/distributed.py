@@ -31,8 +31,8 @@ class DistributedConfig:
     """What each process has only its part of (ZeRO, Rajbhandari et al. 2020, by DeepSpeed): 0
     nothing; 1 the optimizer; 2 gradients as well; 3 weights as well."""
     offload_optimizer: bool = False
-    """Whether the optimizer, 12 bytes a parameter, is in the machine's memory and not in the GPU's:
-    slower. Wants zero of 1 or more."""
+    """Whether the optimizer (12 bytes a parameter, and 4 of its gradient) is kept and stepped in
+    the machine's memory and not in the GPU's: slower. By one process too, and with any zero."""
     collective_seconds: float = 1800.0
     """That a process waits for the others, who may sample for longer; then the job ends."""
     silence_seconds: float = 30.0
@@ -44,15 +44,14 @@ class DistributedConfig:
         for name in ("collective_seconds", "silence_seconds"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"distributed.{name} is {getattr(self, name)}; wants more than 0")
-        if self.offload_optimizer and self.zero == 0:
-            raise ValueError("distributed.offload_optimizer wants distributed.zero of 1 or more")
 
-    def problems(self, *, device: str, freeze_vision: bool) -> list[str]:
+    def problems(self, *, device: str, freeze_vision: bool, lora_rank: int = 0) -> list[str]:
         """What keeps the processes from learning together, a line each.
 
         Args:
             device: of the policy, as its option has it.
             freeze_vision: whether the vision tower keeps its weights.
+            lora_rank: of an adapter that alone is learnt; 0: there is none.
         """
         lines = []
         if self.zero and not is_launched():
@@ -65,7 +64,12 @@ class DistributedConfig:
                 f"--distributed.zero is {self.zero}, and DeepSpeed is not installed; run "
                 "uv pip install 'genagent-policy[deepspeed]', or take 0"
             )
-        if self.zero == 3 and not freeze_vision:
+        if self.zero == 3 and lora_rank:
+            lines.append(
+                "--distributed.zero is 3, which shares out weights that an adapter is added to: "
+                "leave out --lora-rank, or take 0, 1 or 2"
+            )
+        elif self.zero == 3 and not freeze_vision:
             lines.append(
                 "--distributed.zero is 3, which shares out the language model's weights and wants "
                 "the vision tower frozen: give --grpo.freeze-vision or --sft.freeze-vision, or 2"

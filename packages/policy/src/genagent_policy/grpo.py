@@ -24,21 +24,18 @@ import torch
 from torch import Tensor
 
 from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
-from genagent_policy.batching import Batch, collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
+from genagent_policy.beforehand import with_what_is_known
 from genagent_policy.distributed import DistributedConfig
 from genagent_policy.grpo_config import GRPOConfig
 from genagent_policy.grpo_report import Gradient, GRPOReport
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.lockstep import LockStep
-from genagent_policy.mismatch import (
-    EngineMismatch,
-    importance_weights,
-    with_trainer_logprobs,
-)
+from genagent_policy.mismatch import EngineMismatch, importance_weights
 from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig
 from genagent_policy.ranks import ALONE, Ranks
-from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
+from genagent_policy.reference_kl import kl_estimate
 from genagent_policy.sequence_ratio import sequence_old_logprobs
 from genagent_policy.shared_optimizer import open_optimizer
 from genagent_policy.sharing import share_out
@@ -60,14 +57,15 @@ class GRPOUpdate:
     ) -> None:
         """
         Args:
-            reference: a policy of its own that stays as it is, which ``kl_beta`` wants.
+            reference: a policy of its own that stays as it is, which ``kl_beta`` wants; None: the
+                policy without its adapter.
             ranks: who learns together; each of them has the same policy.
             distributed: how they share its training state.
 
         Raises:
             ValueError: it is wanted and not there.
         """
-        if config.kl_beta and reference is None:
+        if config.kl_beta and reference is None and policy.adapter is None:
             raise ValueError(f"kl_beta is {config.kl_beta}; wants a reference, or 0")
         self.policy = policy
         self.config = config
@@ -96,21 +94,11 @@ class GRPOUpdate:
         refuse_greedy(_held(groups))
         started = time.perf_counter()
         rate = self.config.learning_rate if learning_rate is None else learning_rate
-        if self.config.truncate_at is not None:
-            groups = with_trainer_logprobs(
-                self.policy,
-                groups,
-                max_tokens=self.config.micro_batch_tokens,
-                lockstep=self._lockstep,
-            )
-        if self.config.kl_beta and self.reference is not None:
-            groups = with_reference_logprobs(
-                self.reference, groups, max_tokens=self.config.micro_batch_tokens
-            )
         steps: list[Gradient] = []
         norms: list[float] = []
-        for part in self._parts(groups):
-            gradient = self.accumulate(part)
+        parts = self._known([self._share(part) for part in self._parts(groups)])
+        for part in parts * self.config.epochs:
+            gradient = self._learn(part)
             if gradient.trajectories:
                 norms.append(self._optimizer.step(rate))
                 steps.append(gradient)
@@ -118,6 +106,7 @@ class GRPOUpdate:
             steps,
             norms,
             learning_rate=rate,
+            micro_batch_tokens=self.config.micro_batch_tokens,
             seconds=time.perf_counter() - started,
             masked_trajectories=self._masked(groups),
         )
@@ -129,15 +118,33 @@ class GRPOUpdate:
         Raises:
             ValueError: a trajectory was sampled greedily.
         """
-        held = _held(groups)
-        refuse_greedy(held)
-        self._optimizer.zero_grad()
-        every = weigh(held, self.config, self._ranks)
+        refuse_greedy(_held(groups))
+        return self._learn(self._share(groups))
+
+    def _share(self, groups: Sequence[GRPOGroup]) -> list[Weighted]:
+        """What this rank learns from of them, whoever holds it by now."""
+        every = weigh(_held(groups), self.config, self._ranks)
         counting = [item for item in every if item.teaches or self.config.kl_beta]
-        costs = [len(item.trajectory) for item in counting]
-        weighted = share_out(self._ranks, counting, costs)
+        return share_out(self._ranks, counting, [len(item.trajectory) for item in counting])
+
+    def _known(self, parts: Sequence[Sequence[Weighted]]) -> list[list[Weighted]]:
+        """The same, with all that is to be known of the trajectories before anything is learnt."""
+        known = iter(
+            with_what_is_known(
+                self.policy,
+                [item.trajectory for part in parts for item in part],
+                self.config,
+                reference=self.reference,
+                lockstep=self._lockstep,
+            )
+        )
+        return [[replace(item, trajectory=next(known)) for item in part] for part in parts]
+
+    def _learn(self, weighted: Sequence[Weighted]) -> Gradient:
+        self._optimizer.zero_grad()
         trajectories = [item.trajectory for item in weighted]
         loss, statistics, mismatches = 0.0, [], []
+        sizes: list[int] = []
         lengths = [len(trajectory) for trajectory in trajectories]
         plan = plan_micro_batches(
             lengths,
@@ -152,12 +159,14 @@ class GRPOUpdate:
             loss += share
             statistics.append(part)
             mismatches.append(mismatch)
+            if indices:
+                sizes.append(sum(lengths[index] for index in indices))
         own = Gradient(
             loss=loss,
             statistics=TokenStatistics.pool(statistics),
             mismatch=EngineMismatch.pool(mismatches),
             trajectories=len(trajectories),
-            tokens=sum(lengths),
+            micro_batches=tuple(sizes),
         )
         return Gradient.pool(self._ranks.gather(own))
 
@@ -179,25 +188,18 @@ class GRPOUpdate:
 
     def _parts(self, groups: Sequence[GRPOGroup]) -> Iterator[list[GRPOGroup]]:
         parts = min(self.config.updates_per_batch, len(groups))
-        for _ in range(self.config.epochs if groups else 0):
-            for indices in np.array_split(np.arange(len(groups)), parts):
-                yield [groups[index] for index in indices]
+        for indices in np.array_split(np.arange(len(groups)), parts) if groups else ():
+            yield [groups[index] for index in indices]
 
     def _micro_batch(
         self, items: Sequence[Weighted]
     ) -> tuple[Tensor, tuple[TokenStatistics, EngineMismatch]]:
         """Loss and statistics of trajectories of one temperature."""
         policy, config = self.policy, self.config
-        batch: Batch = collate(
-            [item.trajectory for item in items],
-            range(len(items)),
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
-        row = batch.policy_mask[:, 1:].nonzero()[:, 0]
+        batch = policy.collate([item.trajectory for item in items])
+        owner = batch.owners()
         advantage = torch.cat([item.token_advantages() for item in items]).to(policy.device)
-        weight = torch.tensor([item.token_weight for item in items], device=policy.device)[row]
+        weight = torch.tensor([item.token_weight for item in items], device=policy.device)[owner]
         share = weight
         old = sampled = batch.logprobs[batch.policy_mask]
         if config.truncate_at is not None:
@@ -213,7 +215,7 @@ class GRPOUpdate:
                 ).logprob
         compared = old
         if now is not None and config.importance_sampling_level == "sequence":
-            compared = sequence_old_logprobs(now, old, row)
+            compared = sequence_old_logprobs(now, old, owner)
         result = grpo_loss(
             states,
             policy.head_weight,
@@ -259,7 +261,7 @@ def _held(groups: Sequence[GRPOGroup]) -> list[GRPOGroup]:
 
 
 def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
-    """Of the tokens that the policy chose, row by row; the engine's where nobody has asked."""
+    """Of the tokens that the policy chose, in order; the engine's where nobody has asked."""
     parts = []
     for trajectory in (item.trajectory for item in items):
         own = trajectory.trainer_logprobs
@@ -268,10 +270,11 @@ def _trainer_logprobs(items: Sequence[Weighted]) -> Tensor:
 
 
 def _reference_logprobs(items: Sequence[Weighted]) -> Tensor:
-    """Of the tokens that the policy chose, row by row."""
+    """Of the tokens that the policy chose, in order."""
     parts = []
     for trajectory in (item.trajectory for item in items):
-        if trajectory.reference_logprobs is None:
+        own = trajectory.reference_logprobs
+        if own is None and trajectory.num_policy_tokens:  # a blank has none and wants none
             raise ValueError("a trajectory has no reference_logprobs; kl_beta wants them")
-        parts.append(trajectory.reference_logprobs[trajectory.policy_mask])
+        parts.append((trajectory.logprobs if own is None else own)[trajectory.policy_mask])
     return torch.cat(parts)

@@ -54,7 +54,7 @@ class GRPOConfig:
     filtering); their rewards stay in their groups."""
     kl_beta: float = 0.0
     """Weight of the divergence from the policy that the run began with; 0: there is none. More
-    keeps its weights in memory a second time."""
+    keeps its weights in memory a second time, unless lora_rank learns beside them."""
     kl_estimator: KLEstimator = "k3"
     """How that divergence is estimated (Schulman 2020)."""
     updates_per_batch: int = 1
@@ -62,7 +62,7 @@ class GRPOConfig:
     epochs: int = 1
     """How often the batch is gone through."""
     micro_batch_tokens: int = 1024
-    """Padded tokens run through the model at once; results do not depend on it, memory and speed
+    """Tokens run through the model at once; results do not depend on it, memory and speed
     do: 1,024 stay in a CPU's caches (the miniature learns a third faster than with 8,192), a GPU
     wants as many as its memory holds."""
     max_grad_norm: float = 1.0
@@ -70,7 +70,7 @@ class GRPOConfig:
     weight_decay: float = 0.0
     """AdamW's."""
     freeze_vision: bool = True
-    """Whether the vision tower stays as it is."""
+    """Whether the vision tower stays as it is; with lora_rank, lora_part says that."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_grad_norm"):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from genagent_policy.batching import micro_batch_fill
 from genagent_policy.mismatch import EngineMismatch
 from genagent_policy.token_statistics import TokenStatistics
 
@@ -16,7 +17,8 @@ class Gradient:
     mismatch: EngineMismatch
     """Of the policy as it was in this pass, and the engine."""
     trajectories: int
-    tokens: int
+    micro_batches: tuple[int, ...]
+    """Tokens of each that holds a trajectory."""
 
     @classmethod
     def pool(cls, parts: Sequence["Gradient"]) -> "Gradient":
@@ -28,7 +30,7 @@ class Gradient:
             statistics=TokenStatistics.pool([part.statistics for part in parts]),
             mismatch=EngineMismatch.pool([part.mismatch for part in parts]),
             trajectories=sum(part.trajectories for part in parts),
-            tokens=sum(part.tokens for part in parts),
+            micro_batches=tuple(tokens for part in parts for tokens in part.micro_batches),
         )
 
 
@@ -63,18 +65,28 @@ class GRPOReport:
     """Before anything was learnt: over the first optimizer step's tokens."""
     learning_rate: float
     seconds: float
+    micro_batch_fill: float
+    """Share of the micro-batches' token budget that was used; 0 where nothing was run."""
     tokens_per_second: float
-    """Tokens run forward and backward, prompts and pictures included, pads not."""
+    """Tokens run forward and backward, prompts and pictures included."""
 
     def metrics(self) -> dict[str, float]:
         """Its figures by metric name."""
-        others = ("seconds", "tokens_per_second", "policy_tokens", "optimizer_steps", "mismatch")
+        others = (
+            "seconds",
+            "micro_batch_fill",
+            "tokens_per_second",
+            "policy_tokens",
+            "optimizer_steps",
+            "mismatch",
+        )
         figures = asdict(self)
         shown = {n: v for n, v in figures.items() if n not in others and v is not None}
         return {
             **{f"policy/{name}": float(value) for name, value in shown.items()},
             **self.mismatch.metrics(),
             "seconds/update": self.seconds,
+            "throughput/micro_batch_fill": self.micro_batch_fill,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
         }
 
@@ -85,10 +97,12 @@ class GRPOReport:
         grad_norms: Sequence[float],
         *,
         learning_rate: float,
+        micro_batch_tokens: int,
         seconds: float,
         masked_trajectories: int | None = None,
     ) -> "GRPOReport":
         """The report on all optimizer steps of an update."""
+        sizes = [tokens for gradient in steps for tokens in gradient.micro_batches]
         pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
         return cls(
             loss=_mean([gradient.loss for gradient in steps]),
@@ -109,7 +123,8 @@ class GRPOReport:
             mismatch=steps[0].mismatch if steps else EngineMismatch(),
             learning_rate=learning_rate,
             seconds=seconds,
-            tokens_per_second=sum(gradient.tokens for gradient in steps) / seconds,
+            micro_batch_fill=micro_batch_fill(sizes, max_tokens=micro_batch_tokens),
+            tokens_per_second=sum(sizes) / seconds,
         )
 
 

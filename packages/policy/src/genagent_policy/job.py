@@ -17,8 +17,8 @@ Value = TypeVar("Value")
 class Job(Ranks):
     """Processes that ``torchrun`` or ``deepspeed`` has started, on one machine or several.
 
-    Gradients go by NCCL between GPUs and by gloo between CPUs; everything else goes by gloo, or by
-    the store in which the processes have found each other. What is sent as an object is pickled:
+    Gradients on GPUs go by NCCL, those in a host's memory by gloo; everything else goes by gloo, or
+    by the store in which the processes have found each other. What is sent as an object is pickled:
     only processes of one job can send it.
     """
 
@@ -89,8 +89,8 @@ class Job(Ranks):
             yield number
 
     def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
-        for gradient in gradients:
-            dist.all_reduce(gradient)
+        for gradient in gradients:  # an optimizer's in the host's memory go by gloo
+            dist.all_reduce(gradient, group=None if gradient.is_cuda else self._talk)
 
     def part(self) -> None:
         self.watch.end()

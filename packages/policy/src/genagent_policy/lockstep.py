@@ -36,7 +36,9 @@ class LockStep:
 
     def blanks(self, trajectories: Sequence[TokenTrajectory]) -> list[TokenTrajectory]:
         """What a micro-batch of these must have besides."""
-        is_missing = self._sees and not any(len(one.grids) for one in trajectories)
+        is_missing = not self._policy.sees_the_same and not any(
+            len(one.grids) for one in trajectories
+        )
         if not self._optimizer.is_lockstep or (trajectories and not is_missing):
             return []
         temperature = trajectories[0].temperature if trajectories else 1.0
@@ -47,14 +49,9 @@ class LockStep:
         return self._optimizer.look(work)
 
     @cached_property
-    def _sees(self) -> bool:
-        visual = self._policy.model.model.visual
-        return any(parameter.requires_grad for parameter in visual.parameters())
-
-    @cached_property
     def _blank(self) -> TokenTrajectory:
         chat = self._policy.chat
         side = 2 * chat.merge_size * 14
-        pictures = [Image.new("RGB", (side, side))] if self._sees else []
+        pictures = [] if self._policy.sees_the_same else [Image.new("RGB", (side, side))]
         blank = chat.render([""] * (len(pictures) + 1), "", pictures)
         return replace(blank, policy_mask=torch.zeros_like(blank.policy_mask))

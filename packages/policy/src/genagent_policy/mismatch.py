@@ -20,7 +20,7 @@ from genagent_kernels import logprob_ratio
 from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
 from genagent_policy.scoring import score
-from genagent_policy.weighting import GRPOGroup
+from genagent_policy.tokens import TokenTrajectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,37 +80,21 @@ class EngineMismatch:
 
 def with_trainer_logprobs(
     policy: Policy,
-    groups: Sequence[GRPOGroup],
+    trajectories: Sequence[TokenTrajectory],
     *,
     max_tokens: int,
     lockstep: LockStep | None = None,
-) -> list[GRPOGroup]:
-    """The same groups, in which each trajectory that can teach something knows what the policy, as
-    it is now, makes of its tokens; from equal rewards nothing is learnt. Those that are not
-    here stay as they are.
+) -> list[TokenTrajectory]:
+    """The same trajectories, each of which knows what the policy, as it is now, makes of its
+    tokens.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
         lockstep: of the ranks that run the policy together.
     """
-    teaches = [group.is_here and group.teaches for group in groups]
-    every = [
-        trajectory
-        for group, is_wanted in zip(groups, teaches, strict=True)
-        if is_wanted
-        for trajectory in group.trajectories
-    ]
-    scored = score(policy, every, max_tokens=max_tokens, lockstep=lockstep)
-    rest = iter(
-        replace(trajectory, trainer_logprobs=own)
-        for trajectory, own in zip(every, scored, strict=True)
-    )
-    return [
-        replace(group, trajectories=tuple(next(rest) for _ in group.trajectories))
-        if is_wanted
-        else group
-        for group, is_wanted in zip(groups, teaches, strict=True)
-    ]
+    scored = score(policy, trajectories, max_tokens=max_tokens, lockstep=lockstep)
+    pairs = zip(trajectories, scored, strict=True)
+    return [replace(trajectory, trainer_logprobs=own) for trajectory, own in pairs]
 
 
 def importance_weights(

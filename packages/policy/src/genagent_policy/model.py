@@ -7,21 +7,22 @@ tokens that need them (by ``genagent_kernels``).
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from copy import copy, deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from genagent_data import ToolSyntax
 from genagent_kernels import linear_logprob
 from genagent_policy.activations import checkpointed_layers
-from genagent_policy.attention import choose_attention, kernels_of_parts, mask_of_a_pass
-from genagent_policy.batching import Batch
+from genagent_policy.adapter import Adapter, LoRA
+from genagent_policy.attention import bounds_for_kernel, choose_attention, kernels_of_parts
+from genagent_policy.batching import Batch, collate
 from genagent_policy.chat import ChatFormat
 from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
 from genagent_policy.config import Attention
@@ -29,11 +30,8 @@ from genagent_policy.families import family_of
 from genagent_policy.families.family import Embedded
 from genagent_policy.patches import limit_size, portions
 from genagent_policy.ranks import ALONE, Ranks
-from genagent_policy.shared_weights import (
-    gathered,
-    is_shared_out,
-    whole_shape,
-)
+from genagent_policy.shared_weights import gathered, is_shared_out, whole_shape
+from genagent_policy.tokens import TokenTrajectory
 
 if TYPE_CHECKING:
     # Three seconds of imports that a command line's --help does not need.
@@ -83,6 +81,8 @@ class Policy:
         self.model = model.eval()
         self.processor = processor
         self.checkpoint_activations = checkpoint_activations
+        self.adapter: Adapter | None = None
+        """What alone is learnt; None: all weights are."""
         self.chat = ChatFormat(
             processor, system=system, tool_syntax=tool_syntax or self.family.tool_syntax
         )
@@ -105,6 +105,8 @@ class Policy:
         max_pixels: int | None = None,
         attention: Attention = "auto",
         checkpoint_activations: bool = False,
+        lora: LoRA | None = None,
+        saved_adapter: Path | None = None,
     ) -> "Policy":
         """Load a checkpoint folder; nothing is fetched from the network.
 
@@ -116,10 +118,12 @@ class Policy:
                 is saved with the policy.
             attention: kernel of the passes for training and of the vision tower.
             checkpoint_activations: as for ``Policy``.
+            lora: an adapter that alone is learnt; None: all weights are.
+            saved_adapter: where an earlier part of the run left it; None: it begins with nothing.
 
         Raises:
-            ValueError: the folder is missing, unreadable, damaged or of another architecture, or
-                the attention does not run there.
+            ValueError: the folder is missing, unreadable, damaged or of another architecture, the
+                attention does not run there, or the adapter cannot be read.
         """
         model, processor = load_checkpoint(Path(path), dtype=dtype)
         try:
@@ -137,10 +141,14 @@ class Policy:
             raise ValueError(f"{path}: {error}") from error
         torch.nn.Module.to(model, torch.device(device))
         model.set_attn_implementation(kernels_of_parts(kernel))
+        if lora is not None:
+            policy.adapter = Adapter(model, lora, saved=saved_adapter)
         return policy
 
     def save(self, path: Path | str, ranks: Ranks = ALONE) -> None:
-        """Write a checkpoint folder, whole or not at all; an older one there is replaced.
+        """Write a checkpoint folder, whole or not at all; an older one there is replaced. Where
+        there is an adapter, the folder's weights have it in them, and it stands by itself in a
+        folder inside.
 
         Args:
             ranks: who has the policy; the first one writes, and all take part.
@@ -157,18 +165,22 @@ class Policy:
     def write(self, path: Path | str, whole: Iterator[tuple[str, Tensor]]) -> None:
         """``save``, by one of several ranks that all go through ``whole``, their ``weights``."""
         weights = None
-        if is_shared_out(self.model):
-            # In the machine's memory: on no GPU is more than one of them whole.
+        if self.adapter is not None or is_shared_out(self.model):
+            # In the machine's memory: on no GPU is more than one of them there twice.
             weights = {name: tensor.cpu().clone() for name, tensor in whole}
-            every = self.model.named_parameters(remove_duplicate=False)
             names = {parameter: name for name, parameter in self.model.named_parameters()}
-            weights |= {name: weights[names[parameter]] for name, parameter in every}  # a tied head
-        save_checkpoint(self.model, self.processor, Path(path), weights)
+            for name, parameter in self.model.named_parameters(remove_duplicate=False):
+                if name != names[parameter]:  # a tied head
+                    weights[name] = weights[names[parameter]]
+        save_checkpoint(self.model, self.processor, Path(path), weights, self.adapter)
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Name and whole tensor of each parameter, in the same order every time. Where ZeRO 3 has
-        shared them out, all ranks go through them together, and each tensor is there until the next
-        one is asked for."""
+        """Name and whole tensor of each parameter as a checkpoint has them, an adapter in them, in
+        the same order every time. Where ZeRO 3 has shared them out, all ranks go through them
+        together, and each tensor is there until the next one is asked for."""
+        if self.adapter is not None:
+            yield from self.adapter.merged()
+            return
         for name, parameter in self.model.named_parameters():
             with gathered(parameter):
                 yield name, parameter.detach()
@@ -188,10 +200,10 @@ class Policy:
 
     def shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
         """Name, dtype and shape of each of ``weights``."""
-        return [
-            (name, parameter.dtype, whole_shape(parameter))
-            for name, parameter in self.model.named_parameters()
-        ]
+        every = self.model.named_parameters()
+        if self.adapter is not None:
+            every = ((name, weight) for name, weight, _ in self.adapter.weights())
+        return [(name, weight.dtype, whole_shape(weight)) for name, weight in every]
 
     @property
     def device(self) -> torch.device:
@@ -217,8 +229,15 @@ class Policy:
         return self.model.lm_head.weight
 
     def freeze_vision(self, frozen: bool = True) -> None:
-        """Whether the vision tower (its mergers included) keeps its weights in training."""
-        self.model.model.visual.requires_grad_(not frozen)
+        """Whether the vision tower (its mergers included) keeps its weights in training. Of a
+        policy with an adapter nothing but that is trained, whatever is said here."""
+        if self.adapter is None:
+            self.model.model.visual.requires_grad_(not frozen)
+
+    @property
+    def sees_the_same(self) -> bool:
+        """Whether training leaves what the vision tower makes of a picture as it is."""
+        return not any(each.requires_grad for each in self.model.model.visual.parameters())
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -228,13 +247,11 @@ class Policy:
     ) -> Float[Tensor, "tokens levels hidden"]:
         """What the vision tower makes of pictures, some at a time; no gradient is kept where it is
         frozen. Level 0 stands at the language model's input, others are added further up."""
-        visual = self.model.model.visual
-        trainable = any(parameter.requires_grad for parameter in visual.parameters())
         taken = portions(grids, max_patches=PORTION)
         pixels = pixel_values.split([patches for _, patches in taken])
         sizes = grids.split([pictures for pictures, _ in taken])
         features: list[Tensor] = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and trainable):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.sees_the_same):
             for patches, grid in zip(pixels, sizes, strict=True):
                 seen = self.model.model.get_image_features(
                     self.chat.expand_pictures(patches.to(self.device), self.dtype),
@@ -243,48 +260,60 @@ class Policy:
                 features.append(self.family.levels(seen))
         return torch.cat(features)
 
-    def embed(
-        self,
-        ids: Int64[Tensor, "rows tokens"],
-        is_picture: Bool[Tensor, "rows tokens"],
-        pixel_values: UInt8[Tensor, "patches dim"],
-        grids: Int64[Tensor, "pictures 3"],
-    ) -> Embedded:
+    def collate(self, trajectories: Sequence[TokenTrajectory]) -> Batch:
+        """The trajectories as one batch, in their order, where the policy is."""
+        return collate(
+            trajectories,
+            image_token_id=self.chat.image_token_id,
+            merge_size=self.chat.merge_size,
+        ).to(self.device)
+
+    def embed(self, batch: Batch) -> Embedded:
         """Token embeddings, with the pictures' features in the places marked for them."""
-        embeddings = self.model.model.language_model.embed_tokens(ids)
-        if grids.shape[0] == 0:
-            return Embedded(states=embeddings, is_picture=is_picture)
-        features = self.picture_features(pixel_values, grids).to(embeddings.dtype)
+        embeddings = self.model.model.language_model.embed_tokens(batch.ids)
+        if batch.grids.shape[0] == 0:
+            return Embedded(states=embeddings, is_picture=batch.picture_mask)
+        features = batch.features
+        if features is None:
+            features = self.picture_features(batch.pixel_values, batch.grids)
+        features = features.to(embeddings.dtype)
         return Embedded(
-            states=embeddings.masked_scatter(is_picture[..., None], features[:, 0]),
-            is_picture=is_picture,
+            states=embeddings.masked_scatter(batch.picture_mask[:, None], features[:, 0]),
+            is_picture=batch.picture_mask,
             deeper=features[:, 1:].transpose(0, 1),
         )
 
     def text_states(
-        self, embedded: Embedded, positions: Int64[Tensor, "3 rows tokens"]
-    ) -> Float[Tensor, "rows tokens hidden"]:
-        """Run the language model, causally; never computes logits."""
-        mask = mask_of_a_pass(self.model, embedded.states)
-        inputs = self.family.text_inputs(embedded, mask)
-        output = self.model.model.language_model(**inputs, position_ids=positions, use_cache=False)
-        return output.last_hidden_state
+        self, embedded: Embedded, positions: Int64[Tensor, "3 tokens"], lengths: Sequence[int]
+    ) -> Float[Tensor, "tokens hidden"]:
+        """Run the language model, causally within each trajectory; never computes logits.
 
-    def hidden_states(self, batch: Batch) -> Float[Tensor, "rows tokens hidden"]:
-        """Last hidden states of a padded batch; those of pads mean nothing."""
+        Args:
+            lengths: tokens of each trajectory.
+        """
+        mask, bounds = bounds_for_kernel(self.model, embedded.states, lengths)
+        output = self.model.model.language_model(
+            **self.family.text_inputs(embedded, mask),
+            **bounds,
+            position_ids=positions[:, None],
+            use_cache=False,
+        )
+        return output.last_hidden_state[0]
+
+    def hidden_states(self, batch: Batch) -> Float[Tensor, "tokens hidden"]:
+        """Last hidden states, trajectory by trajectory."""
         recompute = self.checkpoint_activations and torch.is_grad_enabled()
         with checkpointed_layers(self.model) if recompute else nullcontext():
-            embedded = self.embed(batch.ids, batch.picture_mask, batch.pixel_values, batch.grids)
-            return self.text_states(embedded, batch.positions)
+            return self.text_states(self.embed(batch), batch.positions, batch.lengths)
 
     def policy_states(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "chosen hidden"], Int64[Tensor, " chosen"]]:
-        """For each token the policy chose, row by row: the state it was chosen from, and its id."""
-        chosen = batch.policy_mask[:, 1:]
-        return self.hidden_states(batch)[:, :-1][chosen], batch.ids[:, 1:][chosen]
+        """For each token the policy chose, in order: the state it was chosen from, and its id."""
+        chosen = batch.policy_mask[1:]
+        return self.hidden_states(batch)[:-1][chosen], batch.ids[1:][chosen]
 
-    def logprobs(self, batch: Batch, temperature: float = 1.0) -> Float[Tensor, "rows tokens"]:
+    def logprobs(self, batch: Batch, temperature: float = 1.0) -> Float[Tensor, " tokens"]:
         """Float32 log-probability of each token the policy chose, at that token's place; else 0."""
         states, targets = self.policy_states(batch)
         scored = linear_logprob(states, self.head_weight, targets, temperature=temperature)

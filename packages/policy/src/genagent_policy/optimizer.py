@@ -36,19 +36,32 @@ class Optimizer:
     neighbours are 3.8e-6 apart: 20 of them change 0.7 % of the weights, and 92.5 % in float32.
 
     Bytes a parameter: 2 + 4 master + 8 Adam + 4 gradient in bfloat16, 4 + 8 + 4 in float32.
+    Offloaded, every parameter has a master, in the host's memory like all but the parameter itself:
+    2 bytes are left where the policy is, and those of the largest gradient on its way.
     """
 
     is_lockstep = False
 
-    def __init__(self, parameters: Sequence[torch.nn.Parameter], config: AdamWConfig) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[torch.nn.Parameter],
+        config: AdamWConfig,
+        *,
+        offload: bool = False,
+    ) -> None:
+        """
+        Args:
+            offload: whether float32 weights, moments and gradients are kept and stepped in the
+                host's memory.
+        """
         if not parameters:
             raise ValueError("no parameter is trainable; unfreeze one")
         self.parameters = list(parameters)
         self.config = config
         self._masters = {
-            parameter: parameter.detach().float()
+            parameter: _master(parameter, offload=offload)
             for parameter in self.parameters
-            if torch.finfo(parameter.dtype).bits < 32
+            if offload or _is_narrow(parameter)
         }
         self._stepped = [self._masters.get(parameter, parameter) for parameter in self.parameters]
         self._adamw = torch.optim.AdamW(
@@ -112,8 +125,9 @@ class Optimizer:
         return gradients
 
     def state_dict(self) -> dict[str, Any]:
-        """AdamW's state and the masters, in the parameters' order; not copied."""
-        return {**self._adamw.state_dict(), "masters": list(self._masters.values())}
+        """AdamW's state and the masters of narrow parameters, in the parameters' order, wherever
+        they are kept; not copied."""
+        return {**self._adamw.state_dict(), "masters": self._saved()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``; parameters that have masters become their rounding.
@@ -122,16 +136,24 @@ class Optimizer:
             ValueError: the masters are those of other parameters, or of another dtype's.
         """
         saved: list[Tensor] = state.get("masters", [])
-        masters = list(self._masters.values())
+        masters = self._saved()
         if [values.shape for values in saved] != [master.shape for master in masters]:
             raise ValueError(
                 f"the state holds {len(saved)} float32 masters, and {len(masters)} parameters want "
                 "one of their shape; load the policy in the dtype it was saved in"
             )
         self._adamw.load_state_dict(state)
+        with torch.no_grad():
+            for parameter, master in self._masters.items():
+                if not _is_narrow(parameter):
+                    master.copy_(parameter)
         for master, values in zip(masters, saved, strict=True):
             master.copy_(values)
         self._round()
+
+    def _saved(self) -> list[Tensor]:
+        """Masters that say more than their parameters do."""
+        return [master for parameter, master in self._masters.items() if _is_narrow(parameter)]
 
     @torch.no_grad()
     def _round(self) -> None:
@@ -139,11 +161,27 @@ class Optimizer:
             parameter.copy_(master)
 
 
+def _is_narrow(parameter: Tensor) -> bool:
+    return torch.finfo(parameter.dtype).bits < 32
+
+
+def _master(parameter: Tensor, *, offload: bool) -> Tensor:
+    """A float32 copy, beside the parameter or in the host's memory, where a GPU reaches it without
+    a copy in between."""
+    if not offload:
+        return parameter.detach().float()
+    master = torch.empty(
+        parameter.shape, dtype=torch.float32, device="cpu", pin_memory=parameter.is_cuda
+    )
+    return master.copy_(parameter.detach())
+
+
 def _hand_over(master: Tensor, parameter: Tensor) -> None:
     """Add the parameter's gradient to its master's, in float32: in bfloat16 256 + 1 is 256."""
     assert parameter.grad is not None
+    gradient = parameter.grad.to(master.device)  # narrow on the way, if it has one
     if master.grad is None:
-        master.grad = parameter.grad.float()
+        master.grad = gradient.float()
     else:
-        master.grad.add_(parameter.grad)
+        master.grad.add_(gradient)
     parameter.grad = None

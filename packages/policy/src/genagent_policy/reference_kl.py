@@ -12,7 +12,8 @@ with ``r = p_reference / p_policy`` of a token that the policy chose::
 
 It stands outside of the kernel: its slope needs no clip, and it is off unless asked for. It costs
 two products with the head and the two of its gradient, and one forward pass of the reference a
-batch; the reference takes its weights' memory once more, and no gradient or optimizer state.
+batch. The reference takes its weights' memory once more, and no gradient or optimizer state; of a
+policy with an adapter it is the policy without it, and takes none.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from torch import Tensor
 from genagent_policy.grpo_config import KLEstimator
 from genagent_policy.model import Policy
 from genagent_policy.scoring import score
-from genagent_policy.weighting import GRPOGroup
+from genagent_policy.tokens import TokenTrajectory
 
 
 def kl_estimate(
@@ -43,25 +44,12 @@ def kl_estimate(
 
 
 def with_reference_logprobs(
-    reference: Policy, groups: Sequence[GRPOGroup], *, max_tokens: int
-) -> list[GRPOGroup]:
-    """The same groups, in which each trajectory knows what the reference makes of its tokens, where
-    it is here.
+    reference: Policy, trajectories: Sequence[TokenTrajectory], *, max_tokens: int
+) -> list[TokenTrajectory]:
+    """The same trajectories, each of which knows what the reference makes of its tokens.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
     """
-    every = [one for group in groups if group.is_here for one in group.trajectories]
-    scored = iter(score(reference, every, max_tokens=max_tokens))
-    return [
-        replace(
-            group,
-            trajectories=tuple(
-                replace(trajectory, reference_logprobs=next(scored))
-                for trajectory in group.trajectories
-            ),
-        )
-        if group.is_here
-        else group
-        for group in groups
-    ]
+    pairs = zip(trajectories, score(reference, trajectories, max_tokens=max_tokens), strict=True)
+    return [replace(trajectory, reference_logprobs=own) for trajectory, own in pairs]

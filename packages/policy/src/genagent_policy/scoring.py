@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
 from genagent_policy.tokens import TokenTrajectory
@@ -25,7 +25,7 @@ def score(
     where the policy chose nothing.
 
     Args:
-        max_tokens: padded tokens run through the model at once.
+        max_tokens: tokens run through the model at once.
         lockstep: of the ranks that run the policy together, each with its own trajectories.
     """
     found: dict[int, Tensor] = {}
@@ -35,17 +35,12 @@ def score(
         temperatures=[trajectory.temperature for trajectory in trajectories],
     )
     for indices in plan if lockstep is None else lockstep.parts(plan):
-        rows = [trajectories[index] for index in indices]
-        rows += [] if lockstep is None else lockstep.blanks(rows)
-        batch = collate(
-            rows,
-            range(len(rows)),
-            image_token_id=policy.chat.image_token_id,
-            merge_size=policy.chat.merge_size,
-            pad_id=policy.chat.pad_id,
-        ).to(policy.device)
-        run = partial(policy.logprobs, batch, rows[0].temperature)
+        every = [trajectories[index] for index in indices]
+        every += [] if lockstep is None else lockstep.blanks(every)
+        batch = policy.collate(every)
+        run = partial(policy.logprobs, batch, every[0].temperature)
         logprobs = (run() if lockstep is None else lockstep.look(run)).cpu()
-        for row, index in enumerate(indices):
-            found[index] = logprobs[row, : len(trajectories[index])].clone()
+        # Copies, so that a short trajectory does not keep what stood beside it; blanks come last.
+        parts = [part.clone() for part in logprobs.split(batch.lengths)[: len(indices)]]
+        found.update(zip(indices, parts, strict=True))
     return [found[index] for index in range(len(trajectories))]

@@ -19,17 +19,17 @@ from torch import Tensor
 def sequence_old_logprobs(
     logprob: Float[Tensor, " chosen"],
     old_logprob: Float[Tensor, " chosen"],
-    rows: Int64[Tensor, " chosen"],
+    owners: Int64[Tensor, " chosen"],
 ) -> Float[Tensor, " chosen"]:
     """Old log-probs that give every token its trajectory's ratio; no gradient.
 
     Args:
-        rows: trajectory that each token belongs to, from 0.
+        owners: trajectory that each token belongs to, from 0.
 
     Example: log-probs (-1, -2) against (-1.2, -2.4) have log s = .3 and give (-1.3, -2.3).
     """
     apart = (logprob - old_logprob).detach()
-    tokens = torch.bincount(rows)
+    tokens = torch.bincount(owners)
     means = torch.zeros(len(tokens), dtype=apart.dtype, device=apart.device)
-    means.index_add_(0, rows, apart)
-    return logprob.detach() - (means / tokens.clamp(min=1))[rows]
+    means.index_add_(0, owners, apart)
+    return logprob.detach() - (means / tokens.clamp(min=1))[owners]

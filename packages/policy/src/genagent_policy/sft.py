@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from genagent_policy.batching import plan_micro_batches
+from genagent_policy.batching import micro_batch_fill, plan_micro_batches
 from genagent_policy.distributed import DistributedConfig
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
 from genagent_policy.lockstep import LockStep
@@ -34,10 +34,10 @@ class SFTReport:
     """Before clipping."""
     learning_rate: float
     policy_tokens: int
-    padding: float
-    """Share of what was run through the model that was padding."""
+    micro_batch_fill: float
+    """Share of the micro-batches' token budget that was used."""
     tokens_per_second: float
-    """Tokens run forward and backward, prompts and pictures included, pads not."""
+    """Tokens run forward and backward, prompts and pictures included."""
 
     def metrics(self) -> dict[str, float]:
         """Its figures by metric name."""
@@ -46,7 +46,7 @@ class SFTReport:
             "sft/token_accuracy": self.token_accuracy,
             "sft/grad_norm": self.grad_norm,
             "sft/learning_rate": self.learning_rate,
-            "throughput/padding": self.padding,
+            "throughput/micro_batch_fill": self.micro_batch_fill,
             "throughput/trained_tokens_per_second": self.tokens_per_second,
         }
 
@@ -136,8 +136,10 @@ class SFTUpdate:
             grad_norm=norm,
             learning_rate=rate,
             policy_tokens=policy_tokens,
-            padding=1 - done.tokens / done.padded,
-            tokens_per_second=done.tokens / (time.perf_counter() - started),
+            micro_batch_fill=micro_batch_fill(
+                done.micro_batches, max_tokens=self.config.micro_batch_tokens
+            ),
+            tokens_per_second=sum(done.micro_batches) / (time.perf_counter() - started),
         )
 
     def _share(
@@ -166,19 +168,21 @@ class _Done:
     loss: float = 0.0
     right: int = 0
     policy_tokens: int = 0
-    tokens: int = 0
-    padded: int = 0
+    micro_batches: tuple[int, ...] = ()
+    """Tokens of each."""
 
     def add(self, part: Sequence[TokenTrajectory], share: float, hits: int) -> None:
-        lengths = [len(trajectory) for trajectory in part]
         self.loss, self.right = self.loss + share, self.right + hits
         self.policy_tokens += sum(trajectory.num_policy_tokens for trajectory in part)
-        self.tokens += sum(lengths)
-        self.padded += len(part) * max(lengths, default=0)
+        if part:
+            self.micro_batches += (sum(len(trajectory) for trajectory in part),)
 
     @classmethod
     def pool(cls, parts: Sequence["_Done"]) -> "_Done":
         """That of all ranks together."""
         return cls(
-            **{key.name: sum(getattr(one, key.name) for one in parts) for key in fields(cls)}
+            loss=sum(part.loss for part in parts),
+            right=sum(part.right for part in parts),
+            policy_tokens=sum(part.policy_tokens for part in parts),
+            micro_batches=tuple(tokens for part in parts for tokens in part.micro_batches),
         )

@@ -1,11 +1,11 @@
-"""Which records each step of fine-tuning learns from, cut into micro-batches of like length."""
+"""Which records each step of fine-tuning learns from, cut into micro-batches."""
 
 import math
 import random
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
-from genagent_policy.batching import plan_micro_batches
+from genagent_policy.batching import micro_batch_fill, plan_micro_batches
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.sft_config import SFTConfig
 from genagent_policy.sft_records import RecordSize
@@ -41,15 +41,14 @@ class BatchPlan:
 
     def __str__(self) -> str:
         size = self._config.batch_size
-        return f"{self.total_steps} steps of {size} (padding {self.padding:.1%})"
+        return f"{self.total_steps} steps of {size} (micro-batches {self.fill:.1%} full)"
 
     @cached_property
-    def padding(self) -> float:
-        """Share of all that this rank will run through the model that is padding."""
-        parts = [
-            [self._sizes[place].tokens for place in part] for part in self.parts_from(0) if part
-        ]
-        return 1 - sum(map(sum, parts)) / sum(len(part) * max(part) for part in parts)
+    def fill(self) -> float:
+        """Share of the token budget of this rank's micro-batches that will be used."""
+        parts = [part for part in self.parts_from(0) if part]
+        tokens = [sum(self._sizes[place].tokens for place in part) for part in parts]
+        return micro_batch_fill(tokens, max_tokens=self._config.micro_batch_tokens)
 
     def batch(self, step: int) -> list[int]:
         """Places of the records that the step numbered from 0 learns from."""

@@ -22,12 +22,11 @@ class SFTConfig:
     final_fraction: float = 0.0
     """What the rate falls to at the end, as a part of the learning rate."""
     micro_batch_tokens: int = 8192
-    """Padded tokens run through the model at once; results do not depend on it, memory and speed
-    do."""
+    """Tokens run through the model at once; results do not depend on it, memory and speed do."""
     grouped_batches: int = 1
     """Batches whose records are sorted by length among one another. 1 leaves each batch a random
-    sample, whose micro-batches are of like length as far as it goes; more pad less and make batches
-    of short records and batches of long ones."""
+    sample; more make batches of short records and batches of long ones, as the miniature's weights
+    were taught. Nothing is padded either way."""
     max_record_tokens: int | None = None
     """A longer record is left out; None: the model's context."""
     render_threads: int = 1
@@ -38,7 +37,7 @@ class SFTConfig:
     max_grad_norm: float = 1.0
     """A longer gradient is cut to that norm."""
     freeze_vision: bool = False
-    """Whether the vision tower stays as it is."""
+    """Whether the vision tower stays as it is; with lora_rank, lora_part says that."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "max_grad_norm"):

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from genagent_kernels import linear_logprob
-from genagent_policy.batching import collate, plan_micro_batches
+from genagent_policy.batching import plan_micro_batches
 from genagent_policy.lockstep import LockStep
 from genagent_policy.model import Policy
 from genagent_policy.ranks import ALONE, Ranks
@@ -48,7 +48,7 @@ def evaluate_loss(
     """Mean over all of the agent's tokens in the records.
 
     Args:
-        micro_batch_tokens: padded tokens run through the model at once.
+        micro_batch_tokens: tokens run through the model at once.
         ranks: who measures together, each a part of the records.
         lockstep: of an update whose ranks run the policy together.
 
@@ -75,14 +75,7 @@ def evaluate_loss(
 
 def score(policy: Policy, trajectories: Sequence[TokenTrajectory]) -> tuple[Float[Tensor, ""], int]:
     """Nats of the agent's tokens, summed, and of how many the likeliest token was the right one."""
-    batch = collate(
-        trajectories,
-        range(len(trajectories)),
-        image_token_id=policy.chat.image_token_id,
-        merge_size=policy.chat.merge_size,
-        pad_id=policy.chat.pad_id,
-    ).to(policy.device)
-    states, targets = policy.policy_states(batch)
+    states, targets = policy.policy_states(policy.collate(trajectories))
     nats = -linear_logprob(states, policy.head_weight, targets).logprob.sum()
     return nats, _hits(states.detach(), policy.head_weight.detach(), targets)
 

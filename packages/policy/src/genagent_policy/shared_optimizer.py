@@ -65,18 +65,24 @@ def open_optimizer(
     parameters = policy.trainable_parameters()
     if distributed.zero:
         return ZeroOptimizer(policy, config, ranks, distributed)
+    offload = distributed.offload_optimizer
     if ranks.size == 1:
-        return Optimizer(parameters, config)
-    return SummedOptimizer(parameters, config, ranks)
+        return Optimizer(parameters, config, offload=offload)
+    return SummedOptimizer(parameters, config, ranks, offload=offload)
 
 
 class SummedOptimizer(Optimizer):
     """Whole on each rank; gradients are summed when a step is taken, in the masters' float32."""
 
     def __init__(
-        self, parameters: Sequence[nn.Parameter], config: AdamWConfig, ranks: Ranks
+        self,
+        parameters: Sequence[nn.Parameter],
+        config: AdamWConfig,
+        ranks: Ranks,
+        *,
+        offload: bool = False,
     ) -> None:
-        super().__init__(parameters, config)
+        super().__init__(parameters, config, offload=offload)
         self._ranks = ranks
 
     def step(self, learning_rate: float) -> float:

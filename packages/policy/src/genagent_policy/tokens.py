@@ -26,6 +26,8 @@ class TokenTrajectory:
     """Levels of all pictures, in order, in the patches of ``PatchFormat``."""
     grids: Int64[Tensor, "pictures 3"]
     """Patches in time, height and width of each picture."""
+    features: Float[Tensor, "pictured levels hidden"] | None = None
+    """What a vision tower that does not learn makes of the pictures; None: a pass asks it."""
     trainer_logprobs: Float[Tensor, " tokens"] | None = None
     """The same under the trainer's own policy before it learns; None: nobody has asked."""
     reference_logprobs: Float[Tensor, " tokens"] | None = None

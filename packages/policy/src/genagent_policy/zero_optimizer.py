@@ -37,15 +37,20 @@ class ZeroOptimizer:
         self.parameters = policy.trainable_parameters()
         if not self.parameters:
             raise ValueError("no parameter is trainable; unfreeze one")
-        visual = policy.model.model.visual
         parts: list[nn.Module] = [policy.model]
         if distributed.zero == 3:
-            if any(parameter.requires_grad for parameter in visual.parameters()):
+            if policy.adapter is not None:
+                raise ValueError("ZeRO 3 has no adapters; leave the adapter out, or take 2")
+            if not policy.sees_the_same:
                 raise ValueError("ZeRO 3 wants the vision tower frozen; freeze it, or take 2")
             parts = [policy.model.model.language_model, policy.model.lm_head]
+        elif policy.adapter is not None:
+            # Of all that it is shown, it makes one dtype: matrices are float32, weights are not.
+            parts = [nn.ParameterList(self.parameters)]
+        dtype = self.parameters[0].dtype
         self._stage = distributed.zero
         self._ranks = ranks
-        self._has_masters = torch.finfo(policy.dtype).bits < 32
+        self._has_masters = torch.finfo(dtype).bits < 32
         adamw = torch.optim.AdamW(
             self.parameters,
             lr=0.0,
@@ -56,7 +61,7 @@ class ZeroOptimizer:
         self._engine = _engine(
             _Passes(parts),
             adamw,
-            _settings(config, distributed, dtype=policy.dtype, device=policy.device),
+            _settings(config, distributed, dtype=dtype, device=policy.device),
         )
 
     def zero_grad(self) -> None:

@@ -37,7 +37,7 @@ class BroadcastPublication:
     Example::
 
         BroadcastPublication(
-            policy.model.named_parameters,
+            policy.weights,
             lambda size: NcclCollective(size, device=policy.device, seconds=600),
         )
     """

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -23,15 +22,6 @@ from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_engine import VllmConversation, VllmEngine
 
 logger = logging.getLogger("genagent_rollout")
-
-
-@runtime_checkable
-class TrainsAdapter(Protocol):
-    """A policy of which only an adapter is trained."""
-
-    def save_adapter(self, path: Path) -> None:
-        """Write the adapter into a new folder, in peft's layout."""
-        ...
 
 
 class ServedPolicy:
@@ -114,9 +104,9 @@ def _publication(
         )
     if config.publish == "folder":
         return FolderPublication(lambda folder: policy.write(folder, whole()), weights)
-    if not isinstance(policy, TrainsAdapter):
+    if policy.adapter is None:
         raise ValueError(
             "publish is 'lora', and this policy trains all of its weights, no adapter; publish "
-            "'folder'"
+            "'folder', or give --lora-rank"
         )
-    return AdapterPublication(policy.save_adapter, weights)
+    return AdapterPublication(policy.adapter.save, weights)

@@ -21,9 +21,9 @@ Projected = tuple[
 class Embedded:
     """What the language model takes in."""
 
-    states: Float[Tensor, "rows tokens hidden"]
+    states: Float[Tensor, "tokens hidden"]
     """Token embeddings, with level 0 of the pictures in their places."""
-    is_picture: Bool[Tensor, "rows tokens"]
+    is_picture: Bool[Tensor, " tokens"]
     deeper: Float[Tensor, "levels pictures hidden"] | None = None
     """Further levels of the pictures, each added behind one of the first layers, in order; None
     where there are no pictures."""
@@ -45,8 +45,8 @@ class Family:
     """What ``get_image_features`` returned as the language model takes it: level 0 at its input,
     level ``k`` behind its layer ``k - 1``."""
     text_inputs: Callable[[Embedded, Tensor | None], dict[str, Any]]
-    """Arguments of the language model beside positions: the embeddings and a mask of attention,
-    or None where the kernel is causal without one."""
+    """Arguments of the language model beside positions, for one row: the embeddings and a mask of
+    attention, or None where the kernel is told otherwise what a token sees."""
     project: Callable[[Any, Float[Tensor, "tokens hidden"], int], Projected]
     """What a layer's attention makes of normalized states, with heads of that width."""
     legacy_rotation: Callable[[str], dict[str, str]]

@@ -25,7 +25,7 @@ def _levels(seen: Any) -> Float[Tensor, "tokens 1 hidden"]:
 
 def _text_inputs(embedded: Embedded, mask: Tensor | None) -> dict[str, Any]:
     return {
-        "inputs_embeds": embedded.states,
+        "inputs_embeds": embedded.states[None],
         # A mapping by layer type is used as it is; a tensor would be checked every time.
         "attention_mask": {"full_attention": mask},
     }

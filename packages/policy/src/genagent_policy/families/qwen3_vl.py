@@ -32,9 +32,9 @@ def _levels(seen: Any) -> Float[Tensor, "tokens levels hidden"]:
 
 def _text_inputs(embedded: Embedded, mask: Tensor | None) -> dict[str, Any]:
     return {
-        "inputs_embeds": embedded.states,
+        "inputs_embeds": embedded.states[None],
         "attention_mask": mask,
-        "visual_pos_masks": embedded.is_picture,
+        "visual_pos_masks": embedded.is_picture[None],
         "deepstack_visual_embeds": embedded.deeper,
     }
 
