@@ -158,7 +158,7 @@ class Generate:
     ) -> list[list[int]]:
         policy, chat = self._policy, self._policy.chat
         longest = max(map(len, rows))
-        ids = torch.tensor([[chat.pad_id] * (longest - len(row)) + row for row in rows])
+        ids = torch.tensor([[chat.turn_end_id] * (longest - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
         shown = {}
         if grids:
@@ -175,8 +175,8 @@ class Generate:
                 do_sample=False,
                 max_new_tokens=max(map(len, turns)),
                 eos_token_id=chat.turn_end_id,
-                pad_token_id=chat.pad_id,
-                logits_processor=LogitsProcessorList([_Reading(turns, longest, chat.pad_id)]),
+                pad_token_id=chat.turn_end_id,
+                logits_processor=LogitsProcessorList([_Reading(turns, longest, chat.turn_end_id)]),
             )
         said = [row[longest:].tolist() for row in found]
         if any(row[: len(turn)] != turn for row, turn in zip(said, turns, strict=True)):
