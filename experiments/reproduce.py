@@ -36,7 +36,18 @@ from genagent_tracking import (
 )
 
 SectionName = Literal[
-    "table1", "strategies", "table5", "figure4", "figure5", "figure6", "withholding", "rewards"
+    "table1",
+    "strategies",
+    "table5",
+    "figure4",
+    "figure5",
+    "figure6",
+    "withholding",
+    "rewards",
+    "transfer",
+    "deceived",
+    "new-requests",
+    "cases",
 ]
 PAPER: tuple[SectionName, ...] = (
     "table1",
@@ -63,6 +74,8 @@ MINIATURE = study_of.Subject(
     cold_start="sft",
     tool="flux-mini",
     other_tools=("sana-mini", "qwen-image-mini"),
+    weak_judge="genagent_miniworld.weak_judge:noisy",
+    new_requests="genagent_miniworld.arithmetic:requests",
 )
 
 

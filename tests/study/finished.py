@@ -119,6 +119,7 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
         made = any(isinstance(one, Made) for one in cell.options)
         if cell.script == "rl_flux.py":
             is_paid = options[options.index("--reward.single-round") + 1] == "zero"
+            is_weak = "--world.judge" in options
             figures = {
                 "agent/reward": [0.2, 0.3, 0.4, 0.5 + 0.1 * cell.seed],
                 "agent/rounds": [1.5, 1.5, 1.6, 1.8 if is_paid else 1.2],
@@ -126,6 +127,9 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                 "agent/first_success": [0.4, 0.4, 0.3, 0.2 if is_paid else 0.7],
                 "reward/pair_after_failed_first": [0.05, 0.1, 0.1, 0.2 + 0.01 * cell.seed],
                 "reward/pair_after_passed_first": [0.01, 0.01, 0.01, 0.01],
+                "audit/true_success": [0.5, 0.5, 0.6, 0.6 + 0.01 * cell.seed],
+                "audit/judged_success": [0.5, 0.6, 0.8, 0.9] if is_weak else [0.5, 0.5, 0.6, 0.6],
+                "policy/entropy": [2.0, 1.0, 0.5, 0.1] if is_weak else [2.0, 1.9, 1.8, 1.7],
             }
             after = paid if is_paid else unpaid
             keep_run(store, cell, before=cold_start, after=after, figures=figures)
@@ -137,18 +141,19 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                 for rounds in map(
                     int, words["--rounds"] if strategy in ("agent", "workflow") else "1"
                 ):
-                    policy = None
-                    if strategy == "agent":
-                        policy = "/kept/policy" if made else words["--policies"][0]
-                    passed = {
-                        "plain": [RIGHT, *[(False,)] * 7],
-                        "rewrite": [RIGHT, RIGHT, *[(False,)] * 6],
-                        "best-of": [RIGHT, (True, False), *[WRONG] * 6],
-                        "workflow": [RIGHT, *[MENDED] * 3, SPOILT, *[WRONG] * 3],
-                        "agent": base if policy == "base" else paid if rounds > 1 else cold_start,
-                    }[strategy]
-                    number = 2 if strategy == "best-of" else rounds
-                    ways[policy, tool, strategy, number] = passed
+                    learnt = ["/kept/policy"] if made else []
+                    asked = [*words["--policies"], *learnt] if strategy == "agent" else [None]
+                    for policy in asked:
+                        acting = paid if rounds > 1 and policy == "/kept/policy" else cold_start
+                        passed = {
+                            "plain": [RIGHT, *[(False,)] * 7],
+                            "rewrite": [RIGHT, RIGHT, *[(False,)] * 6],
+                            "best-of": [RIGHT, (True, False), *[WRONG] * 6],
+                            "workflow": [RIGHT, *[MENDED] * 3, SPOILT, *[WRONG] * 3],
+                            "agent": base if policy == "base" else acting,
+                        }[strategy]
+                        number = 2 if strategy == "best-of" else rounds
+                        ways[policy, tool, strategy, number] = passed
         keep_evaluation(store, cell, ways)
 
 

@@ -29,12 +29,22 @@ class Plot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """Somebody's words, with the picture that they are about."""
+
+    who: str
+    words: str
+    png: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One request, and what was asked of the tool for it, side by side."""
+    """One request, and what was said on the way to its pictures, in order."""
 
     title: str
-    said: Sequence[tuple[str, str]]
-    """Who, and the words."""
+    said: Sequence[Said]
+    right: bool | None = None
+    """How it ended, where that is worth a mark."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,10 @@ class Subject:
     """With which it is trained."""
     other_tools: tuple[str, ...] = ()
     """That it never meets in training."""
+    weak_judge: str = ""
+    """As ``--world.judge`` has it: one that can be deceived."""
+    new_requests: str = ""
+    """As ``--world.held-out`` has it: requests of a kind that no training has."""
     preset: tuple[str, ...] = ()
     """First words of each cell, such as another preset; options of the user's own, at the end."""
     options: tuple[str, ...] = ()
@@ -65,15 +69,17 @@ class Study:
         """The one that is studied: RL with the pair reward."""
         return self.trained("rl", *self.reward, seed=seed)
 
-    def trained(self, name: str, *options: str, seed: int) -> Cell:
+    def trained(self, name: str, *options: str, seed: int, tool: str = "") -> Cell:
         """RL of the cold start, with an evaluation before and one after.
 
         Args:
             name: of what the options make of it, for people.
             options: of ``rl_flux.py``, as the command line has them.
+            tool: the subject's by default.
         """
         subject = self.subject
-        words = [*subject.preset, "--policy", subject.cold_start, "--world.tool", subject.tool]
+        tool = tool or subject.tool
+        words = [*subject.preset, "--policy", subject.cold_start, "--world.tool", tool]
         words += ["--steps", str(self.steps), "--held-out", str(self.held_out)]
         # 13 minutes for 40 steps and twice 450 requests, on a core without AVX-512.
         minutes = 0.3 + 0.27 * self.steps + 2 * 0.95 * self.held_out / 450
@@ -95,12 +101,14 @@ class Study:
         rounds: tuple[int, ...] = (2,),
         policies: tuple[str | Made, ...] = (),
         best_of: int = 2,
+        options: tuple[str, ...] = (),
     ) -> Cell:
         """Answers to the held-out requests of the seed, scored: every strategy with every tool.
 
         Args:
             tools: the trained one by default.
             policies: the cold start by default; of those that were made, one at most.
+            options: further ones of ``evaluate.py``.
         """
         subject = self.subject
         tools, policies = tools or (subject.tool,), policies or (subject.cold_start,)
@@ -114,7 +122,10 @@ class Study:
         words += ["--best-of", str(best_of), "--tools", *tools, "--held-out", str(self.held_out)]
         return Cell(
             script="evaluate.py",
-            options=(*words, "--policies", *policies, "--out", Here(path="out"), *subject.options),
+            options=(
+                *(*words, *options, "--policies", *policies),
+                *("--out", Here(path="out"), *subject.options),
+            ),
             seed=seed,
             title=f"{name}, seed {seed}",
             minutes=0.3 + 1.1 * asked * len(tools) * self.held_out / 450,

@@ -16,6 +16,7 @@ from genagent_study.shown import (
     Example,
     Plot,
     Results,
+    Said,
     Section,
     Shown,
     Table,
@@ -183,7 +184,7 @@ def _examples(before: Answers, unpaid: Answers, paid: Answers) -> list[Example]:
         if None in sides or [side and side.first_success for side in sides] != [True, True, False]:
             continue
         said = [
-            (name, side.trajectory.rounds[0].tool_prompt)
+            Said(who=name, words=side.trajectory.rounds[0].tool_prompt)
             for name, side in zip(("before", "after none", "after zero"), sides, strict=True)
             if side is not None and side.trajectory.rounds
         ]

@@ -1,0 +1,50 @@
+"""judge-mini with noise in its weights, for studying what becomes of an agent that is paid by a
+judge which can be deceived.
+
+``--world.judge genagent_miniworld.weak_judge:noisy`` is such a judge: of first pictures by all
+tools and by two policies it takes about one wrong one in eight for right, and three right ones in
+ten for wrong, always the same ones, so that there is something to find out about it. Blurred
+pictures would not do: at a third of their resolution judge-mini rejects more, and accepts no more.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from genagent_miniworld.load import load_judge
+from genagent_rewards import PairQuestion, PairwiseJudge, PointQuestion, PointwiseJudge, Verdict
+
+NOISE = 0.45
+"""In parts of each matrix's own spread. At 0.3 it agrees with the truth on 96 % of 466 pictures, at
+0.45 on 72 %, at 0.6 on 44 %."""
+
+
+class NoisyJudge:
+    """A judge of both kinds by one model."""
+
+    def __init__(self, *, noise: float, seed: int = 0) -> None:
+        """
+        Args:
+            noise: standard deviation of what is added to each matrix, in parts of its own.
+        """
+        chat = load_judge()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in chat.model.parameters():
+                if weight.ndim > 1:
+                    spread = torch.randn(weight.shape, generator=generator) * weight.std()
+                    weight.add_(noise * spread)
+        self._point, self._pair = PointwiseJudge(chat), PairwiseJudge(chat)
+
+    def judge(self, questions: Sequence[PointQuestion]) -> list[Verdict | None]:
+        """See ``JudgesPictures``."""
+        return self._point.judge(questions)
+
+    def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]:
+        """See ``ComparesPictures``."""
+        return self._pair.compare(questions)
+
+
+def noisy() -> NoisyJudge:
+    """One of ``NOISE``."""
+    return NoisyJudge(noise=NOISE)

@@ -1,0 +1,122 @@
+"""Cases, chosen by rule, and how differently the agent goes about different tasks."""
+
+import io
+from collections.abc import Sequence
+
+from genagent_rewards import Picture
+from genagent_study.cell import Cell
+from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_study.result import Answers
+from genagent_study.shown import Example, Results, Said, Section, Shown, Table, number, percent
+from genagent_study.study import Study
+from genagent_worlds import Outcome
+from genagent_worlds.conduct import spoils, word_distance
+
+ABOUT = (
+    "Of each task the first held-out request whose first picture failed and whose last one is "
+    "right; then the mended request whose prompts differ least, and the first one whose right "
+    "picture was given up for a wrong one. Attempts are of the agent after RL; a rule picks them, "
+    "and whether a picture is right is the truth's word. The table is of all attempts: what the "
+    "paper calls task-adaptive would be tasks that differ in words, pictures and repairs."
+)
+
+
+def cells(study: Study, seed: int) -> list[Cell]:
+    return [study.agent(seed)]
+
+
+def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
+    after = [results[study.agent(seed)].after for seed in seeds]
+    tasks = list(dict.fromkeys(one.request.task for one in after[0].outcomes.values()))
+    of_task = {
+        task: [[o for o in a.outcomes.values() if o.request.task == task] for a in after]
+        for task in tasks
+    }
+    return Shown(
+        about=ABOUT,
+        tables=[
+            Table(
+                title="the agent after RL, by task; repair is of failed first pictures, percent",
+                rows=[
+                    {
+                        "task": task,
+                        "words of the first prompt": number(_mean(found, _words), digits=1),
+                        "pictures": number(_mean(found, lambda o: len(o.passed))),
+                        "success": percent(_mean(found, lambda o: o.success)),
+                        "first picture": percent(_mean(found, lambda o: o.first_success)),
+                        "repair": percent(_mean(found, _repair)),
+                    }
+                    for task, found in of_task.items()
+                ],
+            )
+        ],
+        examples=_cases(after[0]),
+        notes=[f"Cases are of seed {seeds[0]}; a rule that nothing meets shows nothing."],
+    )
+
+
+def examples(answers: Answers, number: int) -> list[Example]:
+    """The first attempts, whatever became of them."""
+    return [shown(one) for one in list(answers.outcomes.values())[:number]]
+
+
+def shown(outcome: Outcome, *, why: str = "") -> Example:
+    """Each picture of an attempt with its prompt and what the agent said of it.
+
+    Args:
+        why: it was chosen.
+    """
+    said = []
+    for number_, one in enumerate(outcome.trajectory.rounds, 1):
+        words = f"{one.tool_prompt} — {one.judgement}" if one.judgement else one.tool_prompt
+        png = None if one.picture is None else _png(one.picture)
+        said.append(Said(who=f"picture {number_}", words=words, png=png))
+    title = f"{why}: {outcome.request.prompt}" if why else outcome.request.prompt
+    return Example(title=title, said=said, right=outcome.success)
+
+
+def _cases(answers: Answers) -> list[Example]:
+    found: dict[str, Outcome] = {}
+    mended = [
+        one for one in answers.outcomes.values() if one.first_success is False and one.success
+    ]
+    for one in mended:
+        found.setdefault(one.request.task, one)
+    if mended:
+        found["smallest edit"] = min(mended, key=_edit)
+    for one in answers.outcomes.values():
+        if spoils(one) and not one.success:
+            found.setdefault("over-reflection", one)
+    return [shown(one, why=why) for why, one in found.items()]
+
+
+def _edit(outcome: Outcome) -> int:
+    rounds = outcome.trajectory.rounds
+    return word_distance(rounds[0].tool_prompt, rounds[-1].tool_prompt)
+
+
+def _mean(found: Sequence[Sequence[Outcome]], of) -> OverSeeds:
+    """Over a seed's attempts that it is known of, 0 where there is none."""
+    means = []
+    for outcomes in found:
+        known = [float(value) for one in outcomes if (value := of(one)) is not None]
+        means.append(sum(known) / len(known) if known else 0.0)
+    return over_seeds(means)
+
+
+def _words(outcome: Outcome) -> int | None:
+    rounds = outcome.trajectory.rounds
+    return len(rounds[0].tool_prompt.split()) if rounds else None
+
+
+def _repair(outcome: Outcome) -> bool | None:
+    return outcome.success if outcome.first_success is False else None
+
+
+def _png(picture: Picture) -> bytes:
+    file = io.BytesIO()
+    picture.image.save(file, format="png")
+    return file.getvalue()
+
+
+CASES = Section(name="cases", title="Cases, and how tasks differ", cells=cells, show=show)
