@@ -11,6 +11,8 @@ between an item and a blob a thing is where a label says on which side.
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
+from genagent_building.midway import Midway
 from genagent_building.training import VisionTraining
 from genagent_miniworld.reading import (
     COLOR_LIMIT,
@@ -184,6 +187,29 @@ class VisionUpdate:
         self._schedule.step()
         return loss.item()
 
+    def save(self, path: Path) -> None:
+        """Write all that going on needs, the tower among it. Raises OSError where it cannot be."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        try:
+            torch.save(state | {"chance": self._rng.getstate()}, path)
+        except RuntimeError as error:  # torch's writer
+            raise OSError(f"cannot write {path} ({error})") from error
+
+    def restore(self, path: Path) -> None:
+        """Put everything where it was when ``save`` wrote ``path``."""
+        state = torch.load(path, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self._rng.setstate(state["chance"])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "tower": self._policy.model.model.visual,
+            "head": self.head,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+        }
+
     def _pictures(self) -> list[Image.Image]:
         rng, config = self._rng, self._config
         rendered = round(config.rendered * config.batch)
@@ -202,11 +228,21 @@ def train_vision(
     report: Callable[[int, float], None],
     *,
     seed: int,
+    midway: Midway | None = None,
 ) -> CellHead:
-    """Train the vision tower on rendered scenes and on pictures that tools have drawn."""
+    """Train the vision tower on rendered scenes and on pictures that tools have drawn.
+
+    Args:
+        midway: where it goes on; None: it begins, and is not kept before its end.
+    """
     update = VisionUpdate(policy, drawn, config, seed=seed)
-    for step in range(config.steps):
+    taken, kept = midway.latest() if midway else (0, None)
+    if kept is not None:
+        update.restore(kept / "eyes.pt")
+    for step in range(taken, config.steps):
         report(step, update.step())
+        if midway:
+            midway.keep(step + 1, lambda folder: update.save(folder / "eyes.pt"))
     return update.head
 
 

@@ -9,6 +9,7 @@ learning beside the words.
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -25,6 +26,7 @@ from genagent_building.judge_cases import (
 )
 from genagent_building.judge_lessons import JudgeChat
 from genagent_building.lessons import scene_to_judge, spoil
+from genagent_building.midway import Midway
 from genagent_building.policy import qwen_config
 from genagent_building.training import JudgeTraining
 from genagent_data import Request
@@ -76,9 +78,12 @@ def train_judge_vision(
     drawn: Sequence[Case],
     config: JudgeTraining,
     report: Callable[[int, float], None],
+    *,
+    midway: Midway | None = None,
 ) -> None:
-    """Train the eyes alone."""
-    train_vision(policy, _pictures(drawn), config.vision, report, seed=config.seed)
+    """Train the eyes alone; ``midway`` is where that goes on."""
+    pictures = _pictures(drawn)
+    train_vision(policy, pictures, config.vision, report, seed=config.seed, midway=midway)
 
 
 def _pictures(cases: Sequence[Case]) -> list[Image.Image]:
@@ -90,9 +95,11 @@ def train_judge(
     drawn: Sequence[Case],
     config: JudgeTraining,
     report: Callable[[int, SFTReport], None],
+    *,
+    midway: Midway | None = None,
 ) -> None:
     """Questions on drawn and rendered pictures, in both kinds and both orders, drills, and steps of
-    the eyes by themselves."""
+    the eyes by themselves; ``midway`` is where that goes on."""
     rng = random.Random(f"judge-{config.seed}")
     chat = JudgeChat(policy)
     update = SFTUpdate(
@@ -114,7 +121,19 @@ def train_judge(
     eyes = VisionUpdate(policy, _pictures(drawn), vision, seed=config.seed)
     old = round(config.drawn * config.batch)
     weights = [config.blobs if any(r.unclear for r in case.readings) else 1.0 for case in drawn]
-    for step in range(config.steps):
+    taken, kept = midway.latest() if midway else (0, None)
+    if kept is not None:
+        policy.model.load_state_dict(Policy.load(kept / "policy").model.state_dict())
+        rng.setstate(torch.load(kept / "chance.pt", weights_only=True))
+        update.restore(kept)
+        eyes.restore(kept / "eyes.pt")
+
+    def write(folder: Path) -> None:
+        update.save(folder)
+        eyes.save(folder / "eyes.pt")
+        torch.save(rng.getstate(), folder / "chance.pt")
+
+    for step in range(taken, config.steps):
         # Near misses take requests that speak of places or sizes, about every other one.
         requests = iter(
             sample_requests(
@@ -136,6 +155,8 @@ def train_judge(
         report(step, update.step([_question(chat, case, config.pairs, rng) for case in cases]))
         update.step([_drill(chat, requests, config.near_misses, rng) for _ in range(config.drills)])
         eyes.step()
+        if midway:
+            midway.keep(step + 1, write)
 
 
 def _drill(

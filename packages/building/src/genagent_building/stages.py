@@ -16,6 +16,7 @@ from genagent_building.judge_cases import (
     save_cases,
 )
 from genagent_building.lessons import Lesson, cold_start_lessons, drawn_pictures
+from genagent_building.midway import Midway
 from genagent_building.policies import train_base, train_reading, train_sft
 from genagent_building.policy import build_policy
 from genagent_building.tool import Family, train_flow, train_vae
@@ -154,7 +155,8 @@ def _digest(folder: Path) -> str:
 
 
 def judge_stages(training: JudgeTraining, work: Path, *, seed: int, store: PictureStore) -> None:
-    """``judge-vision`` and ``judge-mini``, on what every tool draws for the teacher and ``sft``."""
+    """``judge-vision`` and ``judge-mini``, on what every tool draws for the teacher and ``sft``.
+    Killed in their middle, they go on there."""
     cases: list[Case] = []
 
     def drawn() -> Sequence[Case]:
@@ -165,19 +167,28 @@ def judge_stages(training: JudgeTraining, work: Path, *, seed: int, store: Pictu
 
     def vision_stage() -> None:
         judge = build_judge(Policy.load(work / "reading"), seed=seed)
-        with _bar("judge-vision", training.vision.steps) as report:
-            train_judge_vision(judge, drawn(), training, report)
-        judge.save(work / "judge-vision.partial")
+        midway = Midway(folder=work / "judge-vision.partial")
+        with _bar("judge-vision", training.vision.steps, done=midway.latest()[0]) as report:
+            train_judge_vision(judge, drawn(), training, report, midway=midway)
+        judge.save(midway.folder)
+        midway.clear()
 
     def judge_stage() -> None:
         judge = Policy.load(work / "judge-vision")
-        with _bar("judge-mini", training.steps) as report:
-            train_judge(judge, drawn(), training, lambda step, sft: report(step, sft.loss))
-        judge.model.bfloat16()
-        judge.save(work / "judge-mini.partial")
+        midway = Midway(folder=work / "judge-mini.partial")
 
-    _stage(work / "judge-vision", vision_stage)
-    _stage(work / "judge-mini", judge_stage)
+        with _bar("judge-mini", training.steps, done=midway.latest()[0]) as report:
+            train_judge(
+                *(judge, drawn(), training),
+                lambda step, sft: report(step, sft.loss),
+                midway=midway,
+            )
+        judge.model.bfloat16()
+        judge.save(midway.folder)
+        midway.clear()
+
+    _stage(work / "judge-vision", vision_stage, goes_on=True)
+    _stage(work / "judge-mini", judge_stage, goes_on=True)
 
 
 def built_tool(name: str, work: Path) -> DiffusersTool:
@@ -220,7 +231,7 @@ def _stage(path: Path, build: Callable[[], None], *, goes_on: bool = False) -> N
 
 
 @contextmanager
-def _bar(title: str, steps: int) -> Iterator[Callable[[int, float], None]]:
+def _bar(title: str, steps: int, *, done: int = 0) -> Iterator[Callable[[int, float], None]]:
     """A bar whose reports are a step and its loss."""
-    with step_progress(steps, title) as bar:
+    with step_progress(steps, title, done=done) as bar:
         yield lambda step, loss: bar.advance({"loss": loss})
