@@ -6,15 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genagent_building.eyes import (
-    CellHead,
-    VisionTraining,
-    cell_labels,
-    pictures_read,
-    train_vision,
-)
+from genagent_building.eye_training import pictures_read, train_vision
+from genagent_building.eyes import CellHead, cell_labels
 from genagent_building.lessons import _swap, drill, spoil
 from genagent_building.policy import build_policy
+from genagent_building.training import VisionTraining
 from genagent_miniworld import Item, Reading, random_scene, render
 
 RED = Item(place=0, color="red", shape="circle", size="large")

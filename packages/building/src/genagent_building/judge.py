@@ -16,7 +16,7 @@ from PIL import Image
 from tokenizers import AddedToken
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from genagent_building.eyes import VisionUpdate, train_vision
+from genagent_building.eye_training import VisionUpdate, train_vision
 from genagent_building.judge_cases import (
     Case,
     near_miss_case,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from genagent_building.eyes import pictures_read, train_vision
+from genagent_building.eye_training import pictures_read, train_vision
 from genagent_building.judge import build_judge, train_judge, train_judge_vision
 from genagent_building.judge_cases import (
     Case,
