@@ -5,7 +5,7 @@
 source "$(dirname "$0")/settings.sh"
 here=$(dirname "${BASH_SOURCE[0]}")
 declare -A names=() logs=() # by process
-servers=() trainer="" code=0
+servers=() trainer="" code=0 last=""
 
 start() { # name, command: in a session of its own, which no Ctrl-C reaches but ours
     local log="$LOGS/${1// /-}.log"
@@ -26,11 +26,13 @@ leave() { # training first, so that what it still asks is answered
     trap '' INT TERM EXIT
     [[ -z $trainer ]] || end "$trainer"
     ((${#servers[@]} == 0)) || end "${servers[@]}"
+    [[ -z $last ]] || echo "$last" >&2 # again: torchrun has said much in between
     exit "$code"
 }
 
 died() { # process
-    echo "error: ${names[$1]} (process $1) has died; its last lines, of ${logs[$1]}:" >&2
+    last="error: ${names[$1]} (process $1) has died; its log is ${logs[$1]}"
+    printf '%s\n' "$last, and ends:" >&2
     tail -n 5 "${logs[$1]}" | sed 's/^/  /' >&2
     code=1
     leave
