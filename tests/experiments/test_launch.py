@@ -167,3 +167,27 @@ def test_servers_stand_where_the_plan_puts_them():
                     },
                 ).stdout.strip()
                 assert said == "|".join(expected.values()), (gpus, number, rollouts)
+
+
+@pytest.mark.slow
+def test_deepspeed_s_launcher_starts_ranks_that_find_each_other(tmp_path):
+    """As docs/distributed.md has it for one machine; what ranks do is held by torchrun's tests."""
+    (tmp_path / "hosts").write_text("localhost slots=2\n")
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "deepspeed"), "--hostfile", "hosts"),
+            *("--no_ssh_check", "--master_addr", "127.0.0.1", "--master_port", str(free_port())),
+            *("--log_level", "error", str(EXPERIMENTS / "rl_flux.py"), "smoke"),
+            *("--distributed.zero", "2", "--policy", "nowhere"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=environment(tmp_path) | {"DS_ACCELERATOR": "cpu"},
+    )
+    # Two ranks have met before the first looks for all of them at what it was given.
+    assert done.stderr.count("error: rank 0: no policy 'nowhere'") == 1, done.stderr
+    assert "Setting accelerator" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 0
