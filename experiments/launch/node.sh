@@ -26,7 +26,7 @@ leave() { # training first, so that what it still asks is answered
     trap '' INT TERM EXIT
     [[ -z $trainer ]] || end "$trainer"
     ((${#servers[@]} == 0)) || end "${servers[@]}"
-    [[ -z $last ]] || echo "$last" >&2 # again: torchrun has said much in between
+    [[ -z $last || -z $trainer ]] || echo "$last" >&2 # again: torchrun has said much in between
     exit "$code"
 }
 
