@@ -224,7 +224,7 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
         engine=config.engine,
         grpo=config.grpo,
         run=config.run,
-        offload_optimizer=config.distributed.offload_optimizer,
+        distributed=config.distributed,
         both_orders=config.reward.both_orders,
         truth=is_miniature,
         default=planning.MINIATURE if is_miniature else None,

@@ -189,7 +189,7 @@ def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
         evaluation=config.evaluation,
         engine=config.engine,
         run=config.run,
-        offload_optimizer=config.distributed.offload_optimizer,
+        distributed=config.distributed,
         default=planning.MINIATURE if isinstance(config.world, Miniature) else None,
     )
 

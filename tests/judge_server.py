@@ -44,8 +44,8 @@ Script = Callable[[dict[str, Any], int], Answer]
 
 
 class JudgeServer(LoopbackServer):
-    def __init__(self, script: Script) -> None:
-        super().__init__()
+    def __init__(self, script: Script, port: int = 0) -> None:
+        super().__init__(port)
         self.script = script
 
     @property

@@ -161,12 +161,48 @@ def test_what_is_off_loaded_is_in_the_host_s_memory():
         (4, 1, {"master weights", "AdamW"}),
         (4, 2, {"gradients", "master weights", "AdamW"}),
     ):
-        here, there = (memory_of(model, one, gpus=gpus, zero=zero) for one in (training, away))
+        ways = (replace(one, zero=zero) for one in (training, away))
+        here, there = (memory_of(model, one, gpus=gpus) for one in ways)
         assert set(here.parts) - set(there.parts) == moved
         assert there.total + there.host == here.total
     # Where there is no GPU, the host's memory is all that there is.
     on_cpu = replace(away, device="cpu")
     assert memory_of(model, on_cpu).parts == memory_of(model, replace(training, device="cpu")).parts
+
+
+def test_each_of_eight_gpus_has_what_its_stage_leaves_it():
+    """docs/distributed.md's table, of 7,615,616,512 weights that learn and 676,550,144 that see."""
+    model = planned_model("Qwen/Qwen2.5-VL-7B-Instruct", Path("nowhere"))
+    training = Training(
+        dtype=torch.bfloat16,
+        tokens=8192,
+        chosen=2000,
+        pictures=4,
+        picture_side=1024,
+        cache_bytes=2**30,
+    )
+    names = ("weights", "weights to sample with", "gradients", "master weights", "AdamW")
+
+    def parts(zero: int, **changes) -> list[int]:
+        memory = memory_of(model, replace(training, zero=zero, **changes), gpus=8)
+        return [memory.parts.get(name, 0) for name in names]
+
+    whole, learning, eighth = 16_584_333_312, 7_615_616_512, 951_952_064
+    assert parts(0) == [whole, 0, 4 * learning, 4 * learning, 8 * learning]
+    assert parts(1) == [whole, 0, 6 * learning, 4 * eighth, 8 * eighth]
+    assert parts(2) == [whole, 0, 4 * eighth, 4 * eighth, 8 * eighth]
+    assert parts(3) == [3_257_004_416, whole, 4 * eighth, 4 * eighth, 8 * eighth]
+    # With turns from servers there is no copy; the optimizer in the host's memory is a part too.
+    assert parts(3, cache_bytes=0) == [3_257_004_416, 0, 4 * eighth, 4 * eighth, 8 * eighth]
+    away = memory_of(model, replace(training, zero=2, offload_optimizer=True), gpus=8)
+    assert away.host == 16 * eighth and not away.parts.keys() & set(names[2:])
+    # An adapter's 40,370,176 of rank 16 are in float32: no masters, and little to share out.
+    adapted = planned_model(
+        model.name, Path("nowhere"), lora=LoRA(rank=16, alpha=32.0, part="language")
+    )
+    memory = memory_of(adapted, replace(training, zero=2), gpus=8)
+    assert memory.parts["weights"] == whole and memory.parts["adapter"] == 161_480_704
+    assert (memory.parts["gradients"], memory.parts["AdamW"]) == (20_185_088, 40_370_176)
 
 
 def test_a_7b_is_counted_from_its_published_sizes():
@@ -182,13 +218,5 @@ def test_a_7b_is_counted_from_its_published_sizes():
     assert alone.parts["weights"] == 2 * model.weights
     assert alone.parts["gradients"] == alone.parts["master weights"] == 4 * learning
     assert alone.parts["AdamW"] == 8 * learning
-    for zero, shared in (
-        (1, {"AdamW", "master weights"}),
-        (2, {"AdamW", "master weights", "gradients"}),
-        (3, {"AdamW", "master weights", "gradients", "weights"}),
-    ):
-        parts = memory_of(model, training, gpus=4, zero=zero).parts
-        smaller = {name for name, size in alone.parts.items() if parts[name] == size // 4}
-        assert smaller == shared, zero
     with pytest.raises(ValueError, match=r"no policy 'Qwen/Qwen9'; give a checkpoint folder, or"):
         planned_model("Qwen/Qwen9", Path("nowhere"))

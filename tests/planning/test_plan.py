@@ -16,7 +16,7 @@ from genagent_planning import (
     planned_model,
 )
 from genagent_planning.memory import MemoryModel
-from genagent_policy import GRPOConfig, PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, SFTConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig
 
@@ -48,9 +48,14 @@ def plan(*words: str, **changes) -> None:
         "grpo": GRPOConfig(learning_rate=1e-6, micro_batch_tokens=16384),
         "run": RunConfig(),
         "both_orders": False,
+        "distributed": DistributedConfig(),
         "truth": False,
     }
     plan_rl(list(words), **(settings | changes))
+
+
+def sharing(zero: int) -> DistributedConfig:
+    return DistributedConfig(zero=zero)  # pyright: ignore[reportArgumentType]
 
 
 def options_of(refused: pytest.ExceptionInfo[ValueError]) -> str:
@@ -70,18 +75,19 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
         plan()
     assert "\n" not in str(one.value)
     together = options_of(one)
-    assert "--checkpoint-activations" in together and "--plan.zero" in together
+    assert "--checkpoint-activations" in together and "--distributed.zero" in together
     # What it says is so: with these options it does fit.
-    zero = together.partition("--plan.zero ")[2][0]
-    plan("--zero", zero, policy=PolicyConfig(policy="", device="cuda", checkpoint_activations=True))
+    zero = together.partition("--distributed.zero ")[2][0]
+    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    plan(policy=policy, distributed=sharing(int(zero)))
     with pytest.raises(ValueError, match="nothing known here helps"):
         plan(
             *("--gpu-gib", "20", "--tool-gib", "10"),
             policy=PolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
         )
     adapted = PolicyConfig(policy="", device="cuda", lora_rank=16)
-    with pytest.raises(ValueError, match=r"--plan\.zero is 3 and --lora-rank 16; leave one out"):
-        plan("--zero", "3", policy=adapted)
+    with pytest.raises(ValueError, match=r"zero is 3 and --lora-rank 16; leave one out"):
+        plan(policy=adapted, distributed=sharing(3))
     with pytest.raises(ValueError, match=r"--plan\.gpus is 3; a judge takes 2, the tool one"):
         plan("--gpus", "3")
     with pytest.raises(ValueError, match="the tool takes 90 GiB and a GPU has 80"):
@@ -90,7 +96,7 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
 
 def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
     policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
-    plan("--zero", "3", policy=policy)
+    plan(policy=policy, distributed=sharing(3))
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "Qwen/Qwen2.5-VL-7B-Instruct: 8.29 e9 weights" in shown
@@ -103,9 +109,10 @@ def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
         "--plan.tflops 989",
     ):
         assert words in shown, words
-    plan("--zero", "3", policy=policy, engine=EngineConfig(urls="http://gpu1:8000"))
+    assert "weights to sample with  15.4" in shown
+    plan(policy=policy, distributed=sharing(3), engine=EngineConfig(urls="http://gpu1:8000"))
     shown = capsys.readouterr().out
-    assert "rollouts " in shown and "KV cache" not in shown
+    assert "rollouts " in shown and "KV cache" not in shown and "sample with" not in shown
 
 
 def test_an_adapter_and_an_optimizer_in_the_host_s_memory_fit_where_all_weights_do_not(capsys):
@@ -114,7 +121,7 @@ def test_an_adapter_and_an_optimizer_in_the_host_s_memory_fit_where_all_weights_
     shown = capsys.readouterr().out
     assert "an adapter of 40.4 e6 in float32 is learnt alone" in shown
     assert "master weights" not in shown
-    plan("--gpus", "5", policy=policy, offload_optimizer=True)
+    plan("--gpus", "5", policy=policy, distributed=DistributedConfig(offload_optimizer=True))
     shown = capsys.readouterr().out
     assert "and 113.5 GiB of the host's memory for each" in shown
     assert "AdamW" not in shown
@@ -129,11 +136,11 @@ def test_fine_tuning_has_its_plan_too(capsys):
         "run": RunConfig(),
     }
     policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
-    plan_sft(["--zero", "3"], policy=policy, **settings)
+    plan_sft([], policy=policy, distributed=sharing(3), **settings)
     assert "memory of each of 8 GPUs (ZeRO 3)" in capsys.readouterr().out
     with pytest.raises(ValueError, match="training takes") as one:
-        plan_sft([], policy=policy, **settings)
-    assert "--plan.zero" in options_of(one)
+        plan_sft([], policy=policy, distributed=DistributedConfig(), **settings)
+    assert "--distributed.zero" in options_of(one)
 
 
 def test_the_fastest_split_takes_every_gpu_and_more_of_them_are_faster():
@@ -146,9 +153,10 @@ def test_the_fastest_split_takes_every_gpu_and_more_of_them_are_faster():
             pictures=4,
             picture_side=1024,
             checkpoint_activations=True,
+            zero=2,
         ),
     )
-    given, steps = PlanConfig(zero=2), []
+    given, steps = PlanConfig(), []
     for gpus in (8, 16, 32):
         found = best_placement(model, TRAFFIC, given, gpus=gpus, served=False)
         assert found is not None and found.memory.total <= given.room

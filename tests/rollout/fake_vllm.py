@@ -44,12 +44,14 @@ class FakeVllm:
         processed: bool = True,
         lora: bool = True,
         workers: int = 1,
+        port: int = 0,
         fault: Callable[[int], Fault] = lambda number: None,
     ) -> None:
         self.chat = chat
         self.shape = shape
         self.scale_out, self.dev_mode, self.processed = scale_out, dev_mode, processed
         self.lora = lora
+        self.port = port
         self.workers = Workers(workers)
         self.fault = fault
         self.version = "default"
@@ -210,7 +212,7 @@ class FakeVllm:
         app.router.add_route("*", "/{path:.*}", self.control)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 

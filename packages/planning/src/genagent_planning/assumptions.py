@@ -11,7 +11,6 @@ Sources of the defaults, for an H100 of 80 GB:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +23,6 @@ class PlanConfig:
     """Memory of one; a twelfth of it is left free."""
     node_gpus: int = 8
     """In one machine."""
-    zero: Literal[0, 1, 2, 3] = 0
-    """What training shares out over its GPUs, as DeepSpeed counts: 1 the optimizer, 2 gradients
-    too, 3 weights too; 0: each has all of it."""
     picture_side: int = 1024
     """Pixels of a picture's side."""
     prompt_tokens: int = 350
@@ -55,10 +51,8 @@ class PlanConfig:
     """That one judge takes."""
 
     def __post_init__(self) -> None:
-        if self.zero not in (0, 1, 2, 3):
-            raise ValueError(f"zero is {self.zero}; wants 0 to 3")
         for name in self.__slots__:
-            if name != "zero" and not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; wants more than 0")
         if self.used > 1:
             raise ValueError(f"used is {self.used}; wants a share, at most 1")

@@ -7,7 +7,8 @@ defaults; what an allocator wastes is not counted.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -42,10 +43,13 @@ class Training:
     checkpoint_activations: bool = False
     reference: bool = False
     """A second copy of the weights, which a KL term is held against."""
+    zero: int = 0
+    """What the GPUs that train share out, by DeepSpeed's stages: 1 the optimizer, 2 gradients too,
+    3 weights too, but for a vision tower; 0: each has all of it."""
     offload_optimizer: bool = False
     """Masters, moments and gradients are in the host's memory."""
     cache_bytes: int = 0
-    """Keys and values of the engine in this process."""
+    """Keys and values of the engine in this process; 0: there is none."""
     device: Literal["cuda", "cpu"] = "cuda"
 
 
@@ -80,12 +84,15 @@ class MemoryModel:
     def __init__(self, model: PlannedModel, training: Training) -> None:
         self.model = model
         self.training = training
-        self._kept = _kept(model, training)
+        # What has no bearing on it does not have it counted again.
+        same = replace(training, zero=0, reference=False, offload_optimizer=False, cache_bytes=0)
+        self._kept = _kept(model, same)
 
-    def on(self, *, gpus: int, zero: int) -> Memory:
+    def on(self, *, gpus: int) -> Memory:
         """Memory of each of so many GPUs."""
         model, training = self.model, self.training
-        width = training.dtype.itemsize
+        width, zero = training.dtype.itemsize, training.zero
+        weights = model.weights * width
         shared = [gpus if zero >= stage and zero > 0 else 1 for stage in (1, 2, 3)]
         learnt = self._learnt()
         optimizer = {
@@ -93,15 +100,21 @@ class MemoryModel:
             "master weights": learnt["master weights"] // shared[0],
             "AdamW": learnt["AdamW"] // shared[0],
         }
+        if zero == 1 and learnt["master weights"]:
+            # Its backward pass leaves narrow ones, which it adds to those in float32.
+            optimizer["gradients"] += learnt["gradients"] // 4 * width
+        seen = model.vision_weights * width
         host = 0
         if training.offload_optimizer and training.device == "cuda":
             # Stage 1 adds up whole gradients where they are made.
             away = {name for name in optimizer if zero != 1 or name != "gradients"}
             host = sum(optimizer.pop(name) for name in away)
         parts = {
-            "weights": model.weights * width // shared[2],
+            # The vision tower stays whole.
+            "weights": (weights - seen) // shared[2] + seen,
+            "weights to sample with": weights if zero == 3 and training.cache_bytes else 0,
             "adapter": model.adapter_weights * 4,
-            "reference policy": model.weights * width if training.reference else 0,
+            "reference policy": weights if training.reference else 0,
             **optimizer,
             "activations": self._kept.activations,
             "vision": self._kept.vision,
@@ -132,11 +145,12 @@ class MemoryModel:
         }
 
 
-def memory_of(model: PlannedModel, training: Training, *, gpus: int = 1, zero: int = 0) -> Memory:
+def memory_of(model: PlannedModel, training: Training, *, gpus: int = 1) -> Memory:
     """Memory of each of so many GPUs that train."""
-    return MemoryModel(model, training).on(gpus=gpus, zero=zero)
+    return MemoryModel(model, training).on(gpus=gpus)
 
 
+@lru_cache(maxsize=16)
 def _kept(model: PlannedModel, training: Training) -> _Kept:
     width = training.dtype.itemsize
     grouped = training.device == "cuda"

@@ -55,7 +55,7 @@ def best_placement(
     """
     found = None
     for training, sampling, tools, judges in _splits(gpus, given.judge_gpus, served=served):
-        memory = model.on(gpus=training, zero=given.zero)
+        memory = model.on(gpus=training)
         if memory.total > given.room:
             continue
         seconds = _seconds(

@@ -23,7 +23,7 @@ from genagent_planning.report import (
     show_places,
 )
 from genagent_planning.traffic import ROUND_TOKENS, StepTraffic, picture_bytes
-from genagent_policy import GRPOConfig, PolicyConfig
+from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig, parse
 
@@ -45,7 +45,7 @@ def plan_rl(
     run: RunConfig,
     both_orders: bool,
     truth: bool,
-    offload_optimizer: bool = False,
+    distributed: DistributedConfig,
     default: PlanConfig | None = None,
 ) -> None:
     """Print the plan of a run with these options.
@@ -54,7 +54,7 @@ def plan_rl(
         words: of the command line, options of ``PlanConfig``.
         shipped: checkpoints by name.
         truth: evaluations have a truth and ask no judge about every picture.
-        offload_optimizer: it is kept in the host's memory.
+        distributed: what the GPUs that train share out, and what is in the host's memory.
         default: what the words change.
 
     Raises:
@@ -62,7 +62,7 @@ def plan_rl(
         SystemExit: an unknown option (2), or ``--help`` (0).
     """
     given = parse(PlanConfig, words, prog="rl_flux.py --plan", default=default or PlanConfig())
-    model = model_of(policy, shipped, given)
+    model = model_of(policy, shipped, distributed)
     rounds = min(given.rounds, groups.max_rounds)
     seen = model.picture_tokens(given.picture_side)
     if policy.max_pixels is not None:
@@ -94,7 +94,8 @@ def plan_rl(
         freeze_vision=sees_the_same(model, frozen=grpo.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
         reference=grpo.kl_beta > 0 and model.lora is None,
-        offload_optimizer=offload_optimizer,
+        zero=distributed.zero,
+        offload_optimizer=distributed.offload_optimizer,
         cache_bytes=cache_bytes_of(engine, policy, given),
         device="cuda" if policy.device.startswith("cuda") else "cpu",
     )
@@ -102,7 +103,7 @@ def plan_rl(
     show_model(model)
     if training.device == "cpu":
         check_this_machine(memory, longest=longest, given=given)
-        show_memory(memory.on(gpus=1, zero=0), "memory of the one process, beside tool and judge")
+        show_memory(memory.on(gpus=1), "memory of the one process, beside tool and judge")
     else:
         _place(memory, traffic, given, longest=longest, served=bool(engine.urls))
     show_passes(memory, (longest, tokens, 2 * tokens))
@@ -120,12 +121,14 @@ def plan_rl(
     show_assumptions(given, names)
 
 
-def model_of(policy: PolicyConfig, shipped: Mapping[str, Path], given: PlanConfig) -> PlannedModel:
+def model_of(
+    policy: PolicyConfig, shipped: Mapping[str, Path], distributed: DistributedConfig
+) -> PlannedModel:
     """Raises ValueError where it is not known, or has an adapter that ZeRO 3 does not take."""
     name, lora = policy.policy or USUAL, policy.lora()
-    if lora is not None and given.zero == 3:
+    if lora is not None and distributed.zero == 3:
         raise ValueError(
-            f"--plan.zero is 3 and --lora-rank {lora.rank}; leave one out, or take zero 0, 1 or 2"
+            f"--distributed.zero is 3 and --lora-rank {lora.rank}; leave one out, or take 0 to 2"
         )
     return planned_model(name, replace(policy, policy=name).folder(shipped), lora=lora)
 
@@ -155,18 +158,17 @@ def cache_bytes_of(engine: EngineConfig, policy: PolicyConfig, given: PlanConfig
 def check_this_machine(memory: MemoryModel, *, longest: int, given: PlanConfig) -> None:
     """Raises ValueError where one process on the CPU has no room here."""
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory.on(gpus=1, zero=0).total <= room:
+    if memory.on(gpus=1).total <= room:
         return
-    alone = replace(given, zero=3, gpus=64)
-    changes = changes_for(memory, alone, least_tokens=longest)
+    changes = changes_for(memory, given, least_tokens=longest)
     options = what_makes_it_fit(
         changes,
         memory.training,
         given,
-        lambda training, _: MemoryModel(memory.model, training).on(gpus=1, zero=0).total <= room,
+        lambda training, _: MemoryModel(memory.model, training).on(gpus=1).total <= room,
     )
     where = f"this machine, which has {room / GIB:.0f}"
-    raise ValueError(refusal(where, memory, gpus=1, zero=0, options=options))
+    raise ValueError(refusal(where, memory, gpus=1, options=options))
 
 
 def show_disk(memory: MemoryModel, run: RunConfig, *, pictures: float, given: PlanConfig) -> None:
@@ -198,12 +200,9 @@ def _place(
     found = best(memory, given)
     if found is None:
         changes = changes_for(memory, given, least_tokens=longest)
-        models: dict[Training, MemoryModel] = {memory.training: memory}
 
         def fits(training: Training, machine: PlanConfig) -> bool:
-            if training not in models:
-                models[training] = MemoryModel(memory.model, training)
-            return best(models[training], machine) is not None
+            return best(MemoryModel(memory.model, training), machine) is not None
 
         options = what_makes_it_fit(changes, memory.training, given, fits)
         most = given.gpus - given.judge_gpus - 1 - served
@@ -213,10 +212,9 @@ def _place(
                 f"training{' and vLLM' if served else ''} want {1 + served} more"
             )
         where = f"each of {most} GPUs, which have {given.gpu_gib:g}"
-        raise ValueError(refusal(where, memory, gpus=most, zero=given.zero, options=options))
-    title = (
-        f"memory of each of {found.training} GPUs that train, of {given.gpus} (ZeRO {given.zero})"
-    )
+        raise ValueError(refusal(where, memory, gpus=most, options=options))
+    zero = memory.training.zero
+    title = f"memory of each of {found.training} GPUs that train, of {given.gpus} (ZeRO {zero})"
     show_memory(found.memory, title)
     places = {gpus: best(memory, replace(given, gpus=gpus)) for gpus in sorted({given.gpus, *GPUS})}
     show_places(places, given)

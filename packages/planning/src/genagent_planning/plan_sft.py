@@ -24,7 +24,7 @@ from genagent_planning.report import (
     show_model,
     show_passes,
 )
-from genagent_policy import PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, PolicyConfig, SFTConfig
 from genagent_rollout import EngineConfig, EvaluationConfig
 from genagent_tracking import RunConfig, parse, print_table
 
@@ -38,12 +38,12 @@ def plan_sft(
     evaluation: EvaluationConfig,
     engine: EngineConfig,
     run: RunConfig,
-    offload_optimizer: bool = False,
+    distributed: DistributedConfig,
     default: PlanConfig | None = None,
 ) -> None:
     """Print the plan of fine-tuning with these options. Arguments and errors as ``plan_rl``."""
     given = parse(PlanConfig, words, prog="sft.py --plan", default=default or PlanConfig())
-    model = model_of(policy, shipped, given)
+    model = model_of(policy, shipped, distributed)
     rounds = min(given.rounds, evaluation.evaluation_rounds)
     longest = sft.max_record_tokens or given.record_tokens
     tokens = max(sft.micro_batch_tokens, longest)
@@ -56,7 +56,8 @@ def plan_sft(
         picture_side=given.picture_side,
         freeze_vision=sees_the_same(model, frozen=sft.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
-        offload_optimizer=offload_optimizer,
+        zero=distributed.zero,
+        offload_optimizer=distributed.offload_optimizer,
         cache_bytes=cache_bytes_of(engine, policy, given),
         device="cuda" if policy.device.startswith("cuda") else "cpu",
     )
@@ -65,15 +66,15 @@ def plan_sft(
     learnt = sft.batch_size * given.record_tokens
     if training.device == "cpu":
         check_this_machine(memory, longest=longest, given=given)
-        show_memory(memory.on(gpus=1, zero=0), "memory of the one process, beside tool and judge")
+        show_memory(memory.on(gpus=1), "memory of the one process, beside tool and judge")
     else:
         _check(memory, given, longest=longest)
-        title = f"memory of each of {given.gpus} GPUs (ZeRO {given.zero})"
-        show_memory(memory.on(gpus=given.gpus, zero=given.zero), title)
+        title = f"memory of each of {given.gpus} GPUs (ZeRO {distributed.zero})"
+        show_memory(memory.on(gpus=given.gpus), title)
         rows = [
             {
                 "GPUs": str(gpus),
-                "GiB": f"{memory.on(gpus=gpus, zero=given.zero).total / 2**30:.1f}",
+                "GiB": f"{memory.on(gpus=gpus).total / 2**30:.1f}",
                 "step s": f"{update_seconds(memory, learnt, given, gpus=gpus):,.0f}",
             }
             for gpus in sorted({given.gpus, *GPUS})
@@ -91,11 +92,11 @@ def plan_sft(
 def _check(memory: MemoryModel, given: PlanConfig, *, longest: int) -> None:
     def fits(training: Training, machine: PlanConfig) -> bool:
         model = MemoryModel(memory.model, training)
-        return model.on(gpus=machine.gpus, zero=machine.zero).total <= machine.room
+        return model.on(gpus=machine.gpus).total <= machine.room
 
     if fits(memory.training, given):
         return
     changes = changes_for(memory, given, least_tokens=longest)
     options = what_makes_it_fit(changes, memory.training, replace(given), fits)
     where = f"each of {given.gpus} GPUs, which have {given.gpu_gib:g}"
-    raise ValueError(refusal(where, memory, gpus=given.gpus, zero=given.zero, options=options))
+    raise ValueError(refusal(where, memory, gpus=given.gpus, options=options))

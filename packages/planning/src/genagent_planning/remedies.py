@@ -25,39 +25,35 @@ def changes_for(memory: MemoryModel, given: PlanConfig, *, least_tokens: int) ->
         least_tokens: of the longest trajectory, which is never cut.
     """
     training, found = memory.training, []
+    on_gpus = training.device == "cuda"
     if not training.checkpoint_activations:
         found.append(
-            Change(
-                option="--checkpoint-activations",
-                training=lambda one: replace(one, checkpoint_activations=True),
-            )
+            Change(option="--checkpoint-activations", training=_with(checkpoint_activations=True))
         )
     if training.tokens > least_tokens:
         fewer = dict(tokens=least_tokens, chosen=training.chosen * least_tokens // training.tokens)
         found.append(
             Change(
                 option=f"micro-batch-tokens {least_tokens}",
-                training=lambda one: replace(one, **fewer),
+                training=_with(**fewer),
             )
         )
     if training.cache_bytes > 4 * 2**30:
         found.append(
             Change(
                 option="--engine.cache-gib 4",
-                training=lambda one: replace(one, cache_bytes=4 * 2**30),
+                training=_with(cache_bytes=4 * 2**30),
             )
         )
-    for zero in range(given.zero + 1, 4 if memory.model.lora is None else 3):
-        found.append(Change(option=f"--plan.zero {zero}", given=_with(zero=zero)))
-    for gpus in (16, 32, 64):
+    stages = range(training.zero + 1, 4 if memory.model.lora is None else 3)
+    for zero in stages if on_gpus else ():
+        found.append(Change(option=f"--distributed.zero {zero}", training=_with(zero=zero)))
+    for gpus in (16, 32, 64) if on_gpus else ():
         if gpus > given.gpus:
-            found.append(Change(option=f"--plan.gpus {gpus}", given=_with(gpus=gpus)))
-    if training.device == "cuda" and not training.offload_optimizer:
+            found.append(Change(option=f"--plan.gpus {gpus}", given=_on(gpus)))
+    if on_gpus and not training.offload_optimizer:
         found.append(
-            Change(
-                option="--distributed.offload-optimizer",
-                training=lambda one: replace(one, offload_optimizer=True),
-            )
+            Change(option="--distributed.offload-optimizer", training=_with(offload_optimizer=True))
         )
     return found
 
@@ -90,14 +86,18 @@ def what_makes_it_fit(
     return [" ".join(change.option for change in chosen)]
 
 
-def refusal(where: str, model: MemoryModel, *, gpus: int, zero: int, options: list[str]) -> str:
+def refusal(where: str, model: MemoryModel, *, gpus: int, options: list[str]) -> str:
     """One line: what it would take, of what, and what makes it fit."""
-    memory = model.on(gpus=gpus, zero=zero)
+    memory = model.on(gpus=gpus)
     largest = sorted(memory.parts.items(), key=lambda part: -part[1])[:4]
     parts = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in largest)
     remedy = f"it fits with {' or with '.join(options)}" if options else "nothing known here helps"
     return f"training takes {memory.total / 2**30:.1f} GiB on {where} ({parts}, …); {remedy}"
 
 
-def _with(**changed: int) -> Callable[[PlanConfig], PlanConfig]:
-    return lambda given: replace(given, **changed)
+def _with(**changed: int) -> Callable[[Training], Training]:
+    return lambda training: replace(training, **changed)
+
+
+def _on(gpus: int) -> Callable[[PlanConfig], PlanConfig]:
+    return lambda given: replace(given, gpus=gpus)

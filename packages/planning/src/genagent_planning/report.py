@@ -39,7 +39,7 @@ def show_passes(model: MemoryModel, tokens: Sequence[int]) -> None:
             MemoryModel(
                 model.model,
                 replace(model.training, tokens=count, checkpoint_activations=again),
-            ).on(gpus=1, zero=0)
+            ).on(gpus=1)
             for again in (False, True)
         ]
         rows.append(

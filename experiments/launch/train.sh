@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Training, a process a GPU. What else is given are the run's own options: train.sh --steps 100
+source "$(dirname "$0")/settings.sh"
+gpus=($train)
+export CUDA_VISIBLE_DEVICES=$(joined "${gpus[@]}")
+exec $RUN torchrun --standalone --nproc-per-node ${#gpus[@]} "$ROOT/experiments/rl_flux.py" "$PRESET" \
+    --policy "$POLICY" --device "$DEVICE" $MEMORY --runs "$RUNS" \
+    --world.train "$TRAIN" --world.held-out "$HELD_OUT" \
+    --world.tool "$(joined "${images[@]}")" \
+    --world.judge "$judge_url" --world.judge-model "$JUDGE_MODEL" \
+    ${rollouts[@]:+--engine.urls "$(joined "${rollouts[@]}")"} \
+    ${TOKEN_ENV:+--world.tool-token-env "$TOKEN_ENV"} \
+    ${TOKEN_ENV:+${rollouts[@]:+--engine.key-env "$TOKEN_ENV"}} \
+    ${judge_token_env:+--world.judge-token-env "$judge_token_env"} "$@"
