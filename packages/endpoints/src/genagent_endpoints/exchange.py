@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from genagent_endpoints.answer import Answer, clean, read_bounded
-from genagent_endpoints.failures import Busy, Lost, Refused, TurnedAway
+from genagent_endpoints.failures import Absent, Busy, Lost, Refused, TurnedAway
 
 PORTS = {"http": 80, "https": 443}
 
@@ -85,6 +85,7 @@ class Exchange:
 
         Raises:
             Lost: no answer, one that is too long, 3xx, 408, 409, 425 or 5xx.
+            Absent: nobody listens.
             Busy: 429, or 503 with a Retry-After.
             TurnedAway: 401, 403, 404.
             Refused: any other status.
@@ -116,7 +117,8 @@ class Exchange:
                 )
         # ValueError: what cannot be written into a header or a URL.
         except (aiohttp.ClientError, ValueError) as error:
-            raise Lost(self.strike(f"{type(error).__name__} {error}".strip())) from error
+            kind = Absent if isinstance(error, aiohttp.ClientConnectorError) else Lost
+            raise kind(self.strike(f"{type(error).__name__} {error}".strip())) from error
         if answer.status not in taken:
             self._refuse(answer)
         return answer

@@ -19,7 +19,8 @@ from genagent_rollout.config import SamplingConfig
 from genagent_rollout.folder_publication import FolderPublication
 from genagent_rollout.publication import Publication
 from genagent_rollout.vllm_config import VllmConfig
-from genagent_rollout.vllm_engine import VllmConversation, VllmEngine
+from genagent_rollout.vllm_conversation import VllmConversation
+from genagent_rollout.vllm_engine import VllmEngine
 
 logger = logging.getLogger("genagent_rollout")
 
