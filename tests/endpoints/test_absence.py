@@ -32,7 +32,9 @@ def test_servers_that_nobody_listens_at_are_waited_for_where_that_is_wanted(wait
 
 
 def test_what_a_server_answers_badly_counts_though_its_absence_is_waited_for():
-    ill = Says(status=500)
-    with saying(ill) as server, client(server, max_attempts=2, waits_for_return=True) as endpoints:
-        with pytest.raises(Exhausted, match=r"500 .* \(after 2 attempts\)"):
-            ask(endpoints, {})
+    with (
+        saying(Says(status=500)) as server,
+        client(server, max_attempts=2, waits_for_return=True) as endpoints,
+        pytest.raises(Exhausted, match=r"500 .*after 2 attempts"),
+    ):
+        ask(endpoints, {})

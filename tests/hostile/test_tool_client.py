@@ -139,6 +139,25 @@ def test_an_echoed_token_is_struck_out_and_nothing_steers_the_terminal(server, m
     assert TOKEN.encode() in server.asked[-1]
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"401 X", b"500 X"])
+def test_an_echoed_token_is_struck_out_where_its_echo_is_cut(server, monkeypatch, status):
+    monkeypatch.setenv("TOOL_TOKEN", TOKEN)
+    patience = {"deadline_seconds": 20.0, "quarantine_after": 1000}
+    with client(server, api_key_env="TOOL_TOKEN", **patience) as tool:
+        # Errors are quoted as far as 300 characters, answers without a picture as far as 80.
+        for before in (*range(40, 80), *range(280, 300)):
+            said = json.dumps({"x": "y" * before + TOKEN}).encode()
+            server.says = answer(said, status=status, headers=[(b"Connection", b"close")])
+            failed = str(drawn_or_failed(tool))
+            assert "yyyy" in failed
+            assert not any(TOKEN[:length] in failed for length in range(4, len(TOKEN) + 1))
+
+
+def test_what_is_no_http_is_quoted_in_short(server, tool):
+    server.says = [b"[" * 100_000]
+    assert "Bad status line" in str(drawn_or_failed(tool))
+
+
 def test_a_good_server_among_hostile_ones_draws_every_picture(server):
     """Each picture is asked for elsewhere until somebody draws it."""
     server.says = answer(b"[" * 100_000)
