@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 import time
 import tracemalloc
 
@@ -116,6 +117,20 @@ def test_the_longest_percent_encoding_that_is_decoded_is_cheap():
         assert tracemalloc.get_traced_memory()[1] < 150 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_large_answer_is_decoded_beside_the_event_loop(server, tool, monkeypatch):
+    threads = []
+
+    def decode(url: str) -> bytes:
+        threads.append(threading.current_thread().name)
+        return decode_data_url(url)
+
+    monkeypatch.setattr("genagent_tools.http_drawing.decode_data_url", decode)
+    url = "data:image/png," + "%41" * 20_000
+    server.says = answer(json.dumps({"data": [{"url": url}]}).encode())
+    assert "cannot be decoded" in str(drawn_or_failed(tool))
+    assert [name[:8] for name in threads] == ["asyncio_"]
 
 
 def test_an_endless_answer_is_read_as_far_as_it_is_allowed(server):

@@ -9,7 +9,6 @@ with other weights is left out and named.
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from genagent_endpoints import EndpointError, Endpoints, Rejected, Session
@@ -21,7 +20,7 @@ from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_conversation import VllmConversation
 from genagent_rollout.vllm_returns import MAX_RETURNS, Returns
 from genagent_rollout.vllm_server import VllmServer
-from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion
+from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion, VllmCounts
 from genagent_rollout.vllm_wire import PATH, Choice, Prompt, request_body
 
 logger = logging.getLogger("genagent_rollout")
@@ -29,16 +28,6 @@ logger = logging.getLogger("genagent_rollout")
 
 class EngineError(RuntimeError):
     """A turn, or new weights, that no server has; the message says which one answered what."""
-
-
-@dataclass(kw_only=True, slots=True)
-class VllmCounts:
-    """What an engine has done so far."""
-
-    turns: int = 0
-    sampled_tokens: int = 0
-    stale_tokens: int = 0
-    """Of them sampled with weights that were no longer the newest when their turn was over."""
 
 
 class VllmEngine:
@@ -50,12 +39,15 @@ class VllmEngine:
         sampling: SamplingConfig,
         config: VllmConfig,
         publication: Publication | None = None,
+        *,
+        vocabulary: int = 1 << 31,
     ) -> None:
         """
         Args:
             chat: of the policy that is trained; the servers must see pictures as it does.
             publication: how new weights reach the servers; None: they keep those they were started
                 with.
+            vocabulary: of the policy's model; other ids are no tokens.
 
         Raises:
             ValueError: the environment variable of the key is not set.
@@ -68,6 +60,7 @@ class VllmEngine:
         """Servers that are not asked until new weights are published, and why."""
         self.version: str | None = None
         """Of the weights that turns are sampled with; None until some are published."""
+        self._vocabulary = vocabulary
         self._publication = publication
         self._returns = None if publication is None else Returns(publication)
         self._coming: str | None = None
@@ -168,6 +161,8 @@ class VllmEngine:
         question = TurnQuestion(
             prompt,
             compose,
+            max_tokens=max_tokens,
+            vocabulary=self._vocabulary,
             model=model,
             version=version,
             # In the midst of a publication some servers have the new weights already.
