@@ -223,7 +223,7 @@ class VllmEngine:
         for url, trouble in (await self._returns.of(self.version, servers)).items():
             if trouble is None:
                 back.append(url)
-            elif url in self.left_out:
+            elif trouble and url in self.left_out:
                 self.left_out[url] = trouble
         were_out = [url for url in back if self.left_out.pop(url, None) is not None]
         if were_out or (back and self._turns is asked):

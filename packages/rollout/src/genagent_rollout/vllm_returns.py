@@ -18,7 +18,8 @@ class Returns:
         self._under_way: dict[str, asyncio.Task[str | None]] = {}
 
     async def of(self, version: str, servers: Iterable[VllmServer]) -> dict[str, str | None]:
-        """By URL: None where a server samples with this version now, else why it does not."""
+        """By URL: None where a server samples with this version now, else why it cannot; "" where
+        it is not given it."""
         tasks = {server.url: self._task(version, server) for server in servers}
         # Whoever gives up waiting leaves it to the others.
         found = await asyncio.gather(*(asyncio.shield(task) for task in tasks.values()))
@@ -39,4 +40,4 @@ class Returns:
             gives.append(await self._publication.give_again(version, server))
 
         reasons = await failures([server], give)
-        return reasons.get(server.url) or (None if gives[0] else f"{server.url}: has other weights")
+        return reasons[server.url] if reasons else (None if gives[0] else "")
