@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genagent_endpoints import Answer, Lost, clean
-from genagent_endpoints.answer import read_bounded, retry_after
+from genagent_endpoints.answer import quote, read_bounded, retry_after
 
 NOW = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
@@ -153,3 +153,14 @@ def test_the_words_of_an_error_are_found(body, words):
 @given(st.text())
 def test_cleaning_twice_is_cleaning_once(text):
     assert clean(clean(text)) == clean(text)
+
+
+@given(
+    st.lists(st.sampled_from(["abcdefgh", "x", " ", "\x1b[", "x" * 290, " " * 29_990, "\n"])),
+    st.sampled_from([4, 80, 300]),
+)
+def test_no_part_of_a_secret_is_quoted_wherever_the_text_is_cut(pieces, most):
+    said = quote("".join(pieces), "abcdefgh", most)
+    assert not set(said) & set("abcdefgh")
+    assert len(said) <= most
+    assert said.isprintable()

@@ -1,5 +1,6 @@
 """The door of judges: whatever an endpoint says, a verdict or its absence, no exception."""
 
+import json
 import time
 import tracemalloc
 
@@ -179,3 +180,12 @@ def test_an_echoed_key_is_struck_out_and_nothing_steers_the_terminal(server, mon
     assert KEY not in why
     assert why.isprintable()
     assert KEY.encode() in server.asked[-1]
+
+
+def test_what_a_trial_says_is_without_the_key(server, monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    for before in range(80, 120):
+        server.says = answer(json.dumps({"x": "y" * before + KEY}).encode())
+        with pytest.raises(ValueError, match="no chat completion") as raised:
+            client(server, api_key_env="JUDGE_KEY").check()
+        assert not any(KEY[:length] in str(raised.value) for length in range(4, len(KEY) + 1))

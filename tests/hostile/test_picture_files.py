@@ -2,6 +2,8 @@
 
 import io
 import resource
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,14 @@ def test_a_picture_that_says_it_is_huge_costs_its_header(tmp_path: Path):
         with pytest.raises(OSError, match=r"huge\.png"):
             getattr(Picture("ab" * 32, path=path), look)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_of_more_pixels_than_pillow_only_warns_of_none_is_decoded(tmp_path: Path):
+    path = tmp_path / "large.png"
+    # 96 million: Pillow warns from 89 million on, and refuses twice as many.
+    size = struct.pack(">II", 12_000, 8_000) + bytes((8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", b""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(OSError, match=r"12000 x 8000 pixels, more than 89478485"):
+            _ = Picture("ab" * 32, path=path).size

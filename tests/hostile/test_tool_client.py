@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 import time
 import tracemalloc
 
@@ -118,6 +119,21 @@ def test_the_longest_percent_encoding_that_is_decoded_is_cheap():
         tracemalloc.stop()
 
 
+def test_a_large_answer_is_decoded_beside_the_event_loop(server, tool, monkeypatch):
+    threads = []
+
+    def decode(url: str) -> bytes:
+        threads.append(threading.current_thread().name)
+        return decode_data_url(url)
+
+    monkeypatch.setattr("genagent_tools.http_drawing.decode_data_url", decode)
+    url = "data:image/png," + "%41" * 20_000
+    server.says = answer(json.dumps({"data": [{"url": url}]}).encode())
+    assert "cannot be decoded" in str(drawn_or_failed(tool))
+    [name] = threads
+    assert name.startswith("endpoints-work")
+
+
 def test_an_endless_answer_is_read_as_far_as_it_is_allowed(server):
     server.sent = 0
     server.says = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", *[b"[" * (1 << 20)] * 200]
@@ -137,6 +153,25 @@ def test_an_echoed_token_is_struck_out_and_nothing_steers_the_terminal(server, m
         failed = str(drawn_or_failed(tool))
     assert TOKEN not in failed
     assert TOKEN.encode() in server.asked[-1]
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"401 X", b"500 X"])
+def test_an_echoed_token_is_struck_out_where_its_echo_is_cut(server, monkeypatch, status):
+    monkeypatch.setenv("TOOL_TOKEN", TOKEN)
+    patience = {"deadline_seconds": 20.0, "quarantine_after": 1000}
+    with client(server, api_key_env="TOOL_TOKEN", **patience) as tool:
+        # Errors are quoted as far as 300 characters, answers without a picture as far as 80.
+        for before in (*range(40, 80), *range(280, 300)):
+            said = json.dumps({"x": "y" * before + TOKEN}).encode()
+            server.says = answer(said, status=status, headers=[(b"Connection", b"close")])
+            failed = str(drawn_or_failed(tool))
+            assert "yyyy" in failed
+            assert not any(TOKEN[:length] in failed for length in range(4, len(TOKEN) + 1))
+
+
+def test_what_is_no_http_is_quoted_in_short(server, tool):
+    server.says = [b"[" * 100_000]
+    assert "Bad status line" in str(drawn_or_failed(tool))
 
 
 def test_a_good_server_among_hostile_ones_draws_every_picture(server):

@@ -212,7 +212,8 @@ class FakeVllm:
         app.router.add_route("*", "/{path:.*}", self.control)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        port = int(self.url.rpartition(":")[2] or self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
@@ -221,6 +222,11 @@ class FakeVllm:
         if self._runner is not None:
             self._run(self._runner.cleanup())
             self._runner = None
+
+    def start_again(self) -> None:
+        """With the weights that it was first started with."""
+        self.version, self.adapters = "default", {}
+        self._run(self._start())
 
     @contextmanager
     def running(self) -> Iterator["FakeVllm"]:

@@ -68,7 +68,7 @@ def test_a_conversation_goes_on_with_the_new_weights(
     assert spans == [("1", prompt, middle), ("2", middle, end)]
 
 
-def test_a_server_that_was_started_again_is_left_out_and_named(
+def test_a_server_with_weights_of_another_run_is_left_out_and_named(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
     servers = serve(), serve()
@@ -76,12 +76,12 @@ def test_a_server_that_was_started_again_is_left_out_and_named(
         tiny_policy, *servers, publication=FolderPublication(tiny_policy.save, tmp_path)
     )
     asyncio.run(engine.publish(1))
-    servers[0].version = "default"
+    servers[0].version = "another"
     for seed in range(4):
         tokens = asyncio.run(talk(engine, seed=seed))
         assert tokens.ids.tolist() == expected(tiny_policy, "1", seed=seed)
     assert list(engine.left_out) == [servers[0].url]
-    assert "version 'default'" in engine.left_out[servers[0].url]
+    assert "version 'another'" in engine.left_out[servers[0].url]
     assert len(servers[0].bodies) == 1
     asyncio.run(engine.publish(2))
     assert engine.left_out == {}
@@ -90,7 +90,7 @@ def test_a_server_that_was_started_again_is_left_out_and_named(
     assert len(servers[0].bodies) == 3
 
 
-def test_a_turn_is_not_taken_from_old_weights_where_there_are_no_others(
+def test_a_turn_is_not_taken_from_other_weights_where_there_are_no_others(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:
     server = serve()
@@ -98,8 +98,8 @@ def test_a_turn_is_not_taken_from_old_weights_where_there_are_no_others(
         tiny_policy, server, publication=FolderPublication(tiny_policy.save, tmp_path)
     )
     asyncio.run(engine.publish(1))
-    server.version = "default"
-    with pytest.raises(EngineError, match=f"{server.url}: samples with .* version 'default'"):
+    server.version = "another"
+    with pytest.raises(EngineError, match=f"{server.url}: samples with .* version 'another'"):
         asyncio.run(talk(engine))
 
 

@@ -6,6 +6,7 @@ from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.endpoints import Endpoints
 from genagent_endpoints.exchange import PORTS, Exchange, host_of
 from genagent_endpoints.failures import (
+    Absent,
     Busy,
     EndpointError,
     Exhausted,
@@ -22,6 +23,7 @@ from genagent_endpoints.servers import Counts
 
 __all__ = [
     "PORTS",
+    "Absent",
     "Answer",
     "Busy",
     "Counts",

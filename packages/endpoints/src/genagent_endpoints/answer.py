@@ -17,6 +17,8 @@ MAX_VALUES = 1_000_000
 a turn of 16,384 tokens with their log-probs has 100,000 values."""
 _WORDS = 300
 """Characters of an error that are worth a line."""
+_TOO_LONG = 100
+"""Times as much as is quoted of it: the rest of a text is not looked at."""
 _PIECE = 1024 * 1024
 """Bytes that are unpacked at a time; other requests go on in between."""
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -33,6 +35,8 @@ class Answer:
     body: bytes = b""
     attempts: int = 1
     """That it took."""
+    secret: str = field(default="", repr=False)
+    """That was sent, and is struck from what is quoted."""
 
     def json(self) -> object:
         """The body as JSON, in which half a surrogate pair, legal there but nowhere to be
@@ -62,7 +66,11 @@ class Answer:
             said = said.get("error", said.get("detail", said))
         if isinstance(said, dict):
             said = said.get("message", said)
-        return clean(str(said))[:_WORDS]
+        return self.quote(said)
+
+    def quote(self, said: object, most: int = _WORDS) -> str:
+        """Of what it said, so many characters at most, on one line and without the secret."""
+        return quote(str(said), self.secret, most)
 
     def retry_after(self) -> float | None:
         """Seconds for which the server asks to be left alone; None where it does not say."""
@@ -72,6 +80,18 @@ class Answer:
 def clean(text: str) -> str:
     """Text from outside on one line, without what steers a terminal or cannot be written."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def quote(text: str, secret: str, most: int = _WORDS) -> str:
+    """The beginning of a text from outside on one line, without a secret that it echoes."""
+    kept = text[: _TOO_LONG * most]
+    if secret:
+        # Of a secret that is cut in two, nothing would be found: it is struck before the text is
+        # cut, and what may be the half of one at the end goes.
+        end = 0 if len(kept) == len(text) else len(secret)
+        kept = kept.replace(secret, "...")
+        kept = kept[: len(kept) - end]
+    return clean(kept)[:most]
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:

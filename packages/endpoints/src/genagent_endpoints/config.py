@@ -28,6 +28,9 @@ class EndpointsConfig:
     ``max_concurrency`` does not count, waiting for a server that does not rest does."""
     max_attempts: int = 6
     """Failures that end a request. A server that says when to come back has not failed."""
+    waits_for_return: bool = False
+    """Whether servers that nobody listens at are waited for until the deadline, and a connection
+    that none of them takes is no failure; for what cannot go on without an answer."""
     backoff_seconds: tuple[float, float] = (0.5, 30.0)
     """The first and the longest pause after a failure are drawn evenly between 0 and these."""
     quarantine_after: int = 3

@@ -11,8 +11,8 @@ from urllib.request import proxy_bypass
 import aiohttp
 from yarl import URL
 
-from genagent_endpoints.answer import Answer, clean, read_bounded
-from genagent_endpoints.failures import Busy, Lost, Refused, TurnedAway
+from genagent_endpoints.answer import Answer, clean, quote, read_bounded
+from genagent_endpoints.failures import Absent, Busy, Lost, Refused, TurnedAway
 
 PORTS = {"http": 80, "https": 443}
 
@@ -55,6 +55,7 @@ class Exchange:
 
     def __init__(self, *, key: str | None, proxies: Mapping[str, str], max_bytes: int) -> None:
         self._key = key
+        self._secret = (key or "").split(" ")[-1]
         self._proxies = proxies
         self._max_bytes = max_bytes
         self._session = aiohttp.ClientSession(
@@ -85,6 +86,7 @@ class Exchange:
 
         Raises:
             Lost: no answer, one that is too long, 3xx, 408, 409, 425 or 5xx.
+            Absent: nobody listens.
             Busy: 429, or 503 with a Retry-After.
             TurnedAway: 401, 403, 404.
             Refused: any other status.
@@ -106,6 +108,7 @@ class Exchange:
             ) as response:
                 answer = Answer(
                     url=url,
+                    secret=self._secret if with_key else "",
                     status=response.status,
                     headers=response.headers,
                     body=await read_bounded(
@@ -116,14 +119,17 @@ class Exchange:
                 )
         # ValueError: what cannot be written into a header or a URL.
         except (aiohttp.ClientError, ValueError) as error:
-            raise Lost(self.strike(f"{type(error).__name__} {error}".strip())) from error
+            kind = Absent if isinstance(error, aiohttp.ClientConnectorError) else Lost
+            # aiohttp's own words quote all that has come.
+            said = quote(f"{type(error).__name__} {error}", self._secret)
+            raise kind(said) from error
         if answer.status not in taken:
             self._refuse(answer)
         return answer
 
     def _refuse(self, answer: Answer) -> NoReturn:
         status, seconds = answer.status, answer.retry_after()
-        message = self.strike(f"{status} {answer.words()}".strip())
+        message = f"{status} {answer.words()}".strip()
         if status == 429 or (status == 503 and seconds is not None):
             raise Busy(message, seconds)
         if status in _PASSING or status < 400 or status >= 500:
@@ -135,8 +141,7 @@ class Exchange:
 
     def strike(self, text: str) -> str:
         """The text without the key, which servers echo, on one line."""
-        secret = (self._key or "").split(" ")[-1]
-        return clean(text.replace(secret, "...") if secret else text)
+        return clean(text.replace(self._secret, "...") if self._secret else text)
 
     async def close(self) -> None:
         await self._session.close()

@@ -36,6 +36,10 @@ class Lost(Trouble):
     """The server's failure: no answer, or none that can be used."""
 
 
+class Absent(Lost):
+    """Nobody listens there: the request has not been sent."""
+
+
 class Busy(Trouble):
     """The server said: later. That is no failure."""
 

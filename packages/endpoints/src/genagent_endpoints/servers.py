@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from genagent_endpoints.config import EndpointsConfig
-from genagent_endpoints.failures import Busy, Refused, Rejected, Trouble, TurnedAway, Unwanted
+from genagent_endpoints.failures import (
+    Absent,
+    Busy,
+    Refused,
+    Rejected,
+    Trouble,
+    TurnedAway,
+    Unwanted,
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -51,11 +59,13 @@ class Past:
     """URL of the server that is asked first while it is free, whatever the others' load."""
     unwanted: int = 0
     """Proper answers that its reader did not take."""
+    unsent: int = 0
+    """Of the failures: those that cost it no attempt, because nobody listened."""
 
     @property
     def tries(self) -> int:
         """Attempts that count."""
-        return self.failures.total() + self.unwanted
+        return self.failures.total() + self.unwanted - self.unsent
 
 
 class Servers:
@@ -145,6 +155,7 @@ class Servers:
             past.rejections[server] = str(trouble)
         else:
             past.failures[server] += 1
+            past.unsent += self._config.waits_for_return and isinstance(trouble, Absent)
         is_resting = server.rests_until > self._clock()
         if len(server.failed) < self._config.quarantine_after or is_resting:
             return 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from genagent_endpoints import Lost, clean
+from genagent_endpoints import Answer, Lost
 from genagent_rewards.chat import ChatRequest
 
 _PNG_MODES = ("1", "L", "RGB", "RGBA")
@@ -39,20 +39,18 @@ def pixels(request: ChatRequest) -> int:
     return sum(part.width * part.height for part in request.parts if not isinstance(part, str))
 
 
-def read_completion(answer: Any) -> tuple[str, str]:
+def read_completion(answer: Answer) -> tuple[str, str]:
     """The first choice's words and its finish reason; no words (a refusal) are "".
-
-    Args:
-        answer: decoded JSON.
 
     Raises:
         Lost: it is no chat completion.
     """
+    said: Any = answer.json()
     try:
-        choice = answer["choices"][0]
+        choice = said["choices"][0]
         content, reason = choice["message"].get("content"), choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError) as error:
-        raise Lost(f"no chat completion but {clean(str(answer)[:120])!r}") from error
+        raise Lost(f"no chat completion but {answer.quote(said, 120)!r}") from error
     if content is not None and not isinstance(content, str):
         raise Lost(f"the reply is {type(content).__name__}, not text")
     return content or "", str(reason or "")

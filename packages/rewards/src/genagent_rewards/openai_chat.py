@@ -190,7 +190,7 @@ class OpenAIChat:
         try:
             body = await question.body()
             answer = await self._endpoints.send("POST", url.rstrip("/") + _PATH, body)
-            read_completion(answer.json())
+            read_completion(answer)
         except (EndpointError, Trouble) as error:
             raise ValueError(
                 f"{url} does not answer for model {self.config.model!r}"
@@ -231,7 +231,7 @@ class _Question:
 
     async def read(self, answer: Answer, exchange: Exchange) -> tuple[str, int]:
         """The words, and how many attempts they took; as ``Question.read``."""
-        words, reason = read_completion(answer.json())
+        words, reason = read_completion(answer)
         if len(words) > self._config.max_tokens * CHARACTERS_A_TOKEN:
             raise Lost(
                 f"the reply has {len(words)} characters, more than {self._config.max_tokens} tokens"

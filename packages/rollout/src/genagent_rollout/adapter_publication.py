@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -40,26 +41,32 @@ class AdapterPublication:
         return f"adapter-{version}"
 
     async def publish(self, version: str, servers: Sequence[VllmServer]) -> dict[str, str]:
-        name = f"adapter-{version}"
-        folder = self._root / name
+        folder = self._root / f"adapter-{version}"
         if folder.exists():
             raise ValueError(f"{folder} is there already; an adapter's folder is never used again")
         await asyncio.to_thread(self._write, folder)
         await asyncio.to_thread(check_adapter, folder)
 
-        async def load(server: VllmServer) -> None:
-            self._loaded.setdefault(server.url, set()).add(version)
-            await server.post(
-                "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}
-            )
+        return await failures(servers, partial(self._load, version))
 
-        return await failures(servers, load)
+    async def give_again(self, version: str, server: VllmServer) -> bool:
+        # 400: it has it already.
+        await self._load(version, server, taken=(200, 400))
+        return True
 
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
         self._over.add(version)
         # A server that does not answer keeps a name that nobody asks for, until the next time.
         await failures(servers, self._unload)
         await asyncio.to_thread(shutil.rmtree, self._root / f"adapter-{version}")
+
+    async def _load(
+        self, version: str, server: VllmServer, *, taken: Sequence[int] = (200,)
+    ) -> None:
+        self._loaded.setdefault(server.url, set()).add(version)
+        name = f"adapter-{version}"
+        adapter = {"lora_name": name, "lora_path": str(self._root / name)}
+        await server.post("/v1/load_lora_adapter", adapter, taken=taken)
 
     async def _unload(self, server: VllmServer) -> None:
         loaded = self._loaded.get(server.url, set())

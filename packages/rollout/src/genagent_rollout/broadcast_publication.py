@@ -97,6 +97,10 @@ class BroadcastPublication:
         self._group = _Group(collective=self._group.collective, sizes=sizes, version=version)
         return reasons | await failures(members, settle)
 
+    async def give_again(self, version: str, server: VllmServer) -> bool:
+        """A group receives together, so it waits for the next weights."""
+        return False
+
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
         """Nothing is left of it."""
 

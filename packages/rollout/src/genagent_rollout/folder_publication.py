@@ -3,9 +3,10 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from genagent_rollout.vllm_server import VllmServer, failures
+from genagent_rollout.vllm_server import FIRST_VERSION, VllmServer, failures
 
 
 class FolderPublication:
@@ -30,20 +31,24 @@ class FolderPublication:
         return None
 
     async def publish(self, version: str, servers: Sequence[VllmServer]) -> dict[str, str]:
-        folder = self._folder(version)
-        await asyncio.to_thread(self._save, folder)
-        reload = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
+        await asyncio.to_thread(self._save, self._folder(version))
+        return await failures(servers, partial(self._load, version))
 
-        async def load(server: VllmServer) -> None:
-            await server.post("/pause?mode=wait")
-            await server.post("/collective_rpc", reload)
-            await server.drop_caches()
-            await server.go_on_as(version)
-
-        return await failures(servers, load)
+    async def give_again(self, version: str, server: VllmServer) -> bool:
+        found = await server.version()
+        if found == FIRST_VERSION:
+            await self._load(version, server)
+        return found in (FIRST_VERSION, version)
 
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder(version))
+
+    async def _load(self, version: str, server: VllmServer) -> None:
+        weights = {"weights_path": str(self._folder(version))}
+        await server.post("/pause?mode=wait")
+        await server.post("/collective_rpc", {"method": "reload_weights", "kwargs": weights})
+        await server.drop_caches()
+        await server.go_on_as(version)
 
     def _folder(self, version: str) -> Path:
         return self._root / f"policy-{version}"

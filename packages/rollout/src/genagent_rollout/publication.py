@@ -26,6 +26,18 @@ class Publication(Protocol):
         """
         ...
 
+    async def give_again(self, version: str, server: VllmServer) -> bool:
+        """Let a server that was started again sample with the version that was published last.
+
+        Returns:
+            Whether it does; False: it has weights of somebody else's, or cannot have these before
+            others are published.
+
+        Raises:
+            Trouble, EndpointError: it does not answer, or not as it should.
+        """
+        ...
+
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
         """No turn will ever be sampled with this version again."""
         ...

@@ -19,7 +19,8 @@ from genagent_rollout.config import SamplingConfig
 from genagent_rollout.folder_publication import FolderPublication
 from genagent_rollout.publication import Publication
 from genagent_rollout.vllm_config import VllmConfig
-from genagent_rollout.vllm_engine import VllmConversation, VllmEngine
+from genagent_rollout.vllm_conversation import VllmConversation
+from genagent_rollout.vllm_engine import VllmEngine
 
 logger = logging.getLogger("genagent_rollout")
 
@@ -48,7 +49,8 @@ class ServedPolicy:
         self._ranks = ranks
         self._whole: Iterator[tuple[str, Tensor]] = iter(())
         publication = _publication(policy, config, weights, lambda: self._whole)
-        self.engine = VllmEngine(policy.chat, sampling, config, publication)
+        vocabulary = policy.model.config.get_text_config().vocab_size
+        self.engine = VllmEngine(policy.chat, sampling, config, publication, vocabulary=vocabulary)
         # No two runs give the same name to different weights, whatever a server had before.
         self._version = ranks.first(lambda: time.time_ns() // 1_000_000)
         self.publish()

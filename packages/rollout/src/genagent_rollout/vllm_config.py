@@ -28,7 +28,8 @@ class VllmConfig:
     turn_seconds: float = 300.0
     """Of one attempt at a turn, queueing at the server included."""
     deadline_seconds: float = 1200.0
-    """Of a turn with all its attempts and waits."""
+    """Of a turn with all its attempts and waits. A server that nobody listens at may come back
+    within it: a turn that no server takes is no failed attempt."""
     publish_seconds: float = 600.0
     """That a server may take to load new weights."""
 
@@ -45,6 +46,8 @@ class VllmConfig:
             max_concurrency=self.max_concurrency,
             timeout_seconds=self.turn_seconds,
             deadline_seconds=self.deadline_seconds,
+            # A picture or a verdict may be missing; without a turn the run is over.
+            waits_for_return=True,
             # A server that fails one turn may be asked for all the others meanwhile.
             quarantine_after=2,
         )

@@ -1,42 +1,33 @@
 """Turns sampled by vLLM servers: token in, token out.
 
 Every turn sends the whole conversation as tokens, so any server can go on with it; what one has
-computed before it finds in its prefix cache. A server that dies, or samples with weights of
-another version than the last that were published, is left out and named, and its conversations go
-on elsewhere.
+computed before it finds in its prefix cache. The conversations of a server that dies go on
+elsewhere, or wait for it. One that was started again gets the weights that were published last; one
+with other weights is left out and named.
 """
 
+import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from functools import partial
-from uuid import uuid4
 
-from genagent_data import derive_seed
-from genagent_endpoints import EndpointError, Endpoints, Session
-from genagent_policy import ChatFormat, TokenTrajectory
-from genagent_rewards import Picture
+from genagent_endpoints import EndpointError, Endpoints, Rejected, Session
+from genagent_policy import ChatFormat
 from genagent_rollout.config import SamplingConfig
-from genagent_rollout.conversation import SampledTurn
 from genagent_rollout.publication import Publication
 from genagent_rollout.record import TokenRecord
 from genagent_rollout.vllm_config import VllmConfig
+from genagent_rollout.vllm_conversation import VllmConversation
+from genagent_rollout.vllm_returns import MAX_RETURNS, Returns
 from genagent_rollout.vllm_server import VllmServer
-from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion
-from genagent_rollout.vllm_wire import PATH, Choice, Prompt, VersionSpan, request_body
+from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion, VllmCounts
+from genagent_rollout.vllm_wire import PATH, Choice, Prompt, request_body
+
+logger = logging.getLogger("genagent_rollout")
 
 
 class EngineError(RuntimeError):
     """A turn, or new weights, that no server has; the message says which one answered what."""
-
-
-@dataclass(kw_only=True, slots=True)
-class VllmCounts:
-    """What an engine has done so far."""
-
-    turns: int = 0
-    sampled_tokens: int = 0
-    stale_tokens: int = 0
-    """Of them sampled with weights that were no longer the newest when their turn was over."""
 
 
 class VllmEngine:
@@ -48,12 +39,15 @@ class VllmEngine:
         sampling: SamplingConfig,
         config: VllmConfig,
         publication: Publication | None = None,
+        *,
+        vocabulary: int = 1 << 31,
     ) -> None:
         """
         Args:
             chat: of the policy that is trained; the servers must see pictures as it does.
             publication: how new weights reach the servers; None: they keep those they were started
                 with.
+            vocabulary: of the policy's model; other ids are no tokens.
 
         Raises:
             ValueError: the environment variable of the key is not set.
@@ -66,7 +60,9 @@ class VllmEngine:
         """Servers that are not asked until new weights are published, and why."""
         self.version: str | None = None
         """Of the weights that turns are sampled with; None until some are published."""
+        self._vocabulary = vocabulary
         self._publication = publication
+        self._returns = None if publication is None else Returns(publication)
         self._coming: str | None = None
         self._former: list[str] = []
         self._asking: Counter[str | None] = Counter()
@@ -77,7 +73,7 @@ class VllmEngine:
             for url in config.urls
         ]
 
-    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> "VllmConversation":
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> VllmConversation:
         """A conversation; its tokens follow from prompt, pictures and seeds, up to float noise.
 
         Args:
@@ -116,13 +112,14 @@ class VllmEngine:
         await self._retire()
 
     def follow(self, version: int, left_out: dict[str, str]) -> None:
-        """Sample with what another process has published to the same servers.
+        """Sample with what another process has published to the same servers. It is that process
+        that gives it to servers which were started again.
 
         Args:
             version: of it.
             left_out: servers that have not taken it, and why.
         """
-        self.version, self.left_out = str(version), dict(left_out)
+        self.version, self.left_out, self._returns = str(version), dict(left_out), None
         self._turns = self._fresh_endpoints()
 
     async def sample(
@@ -133,6 +130,21 @@ class VllmEngine:
         Raises:
             EngineError: no server gives it.
         """
+        returns = 0
+        while True:
+            asked = self._turns
+            try:
+                return await self._sample(prompt, max_tokens, seed, session)
+            except EndpointError as error:
+                returns += 1
+                is_over = not isinstance(error, Rejected) or returns > MAX_RETURNS
+                if is_over or not await self._take_back(self._servers, asked):
+                    raise EngineError(f"no server gives a turn: {error}") from error
+
+    async def _sample(
+        self, prompt: Prompt, max_tokens: int, seed: int, session: Session
+    ) -> SampledTokens:
+        """Raises EndpointError."""
         version, model = self.version, None
         if version is not None and self._publication is not None:
             model = self._publication.model(version)
@@ -149,6 +161,8 @@ class VllmEngine:
         question = TurnQuestion(
             prompt,
             compose,
+            max_tokens=max_tokens,
+            vocabulary=self._vocabulary,
             model=model,
             version=version,
             # In the midst of a publication some servers have the new weights already.
@@ -157,12 +171,11 @@ class VllmEngine:
         self._asking[version] += 1
         try:
             sampled = await self._turns.ask(PATH, question, session=session)
-        except EndpointError as error:
-            raise EngineError(f"no server gives a turn: {error}") from error
         finally:
             self._asking[version] -= 1
             self._leave_out(question.stale)
         self._count(sampled.choice)
+        await self._take_back(each for each in self._servers if each.url in question.stale)
         return sampled
 
     def close(self) -> None:
@@ -195,6 +208,29 @@ class VllmEngine:
             self.left_out |= found
             self._turns = self._fresh_endpoints()
 
+    async def _take_back(
+        self, servers: Iterable[VllmServer], asked: Endpoints | None = None
+    ) -> bool:
+        """Whether one of these samples with the newest weights, which it gets if it was started
+        again. Not in the midst of a publication, which reaches it anyway.
+
+        Args:
+            asked: by which nobody gave a turn; they are of no use any more.
+        """
+        if self._returns is None or self.version is None or self._coming is not None:
+            return False
+        back: list[str] = []
+        for url, trouble in (await self._returns.of(self.version, servers)).items():
+            if trouble is None:
+                back.append(url)
+            elif trouble and url in self.left_out:
+                self.left_out[url] = trouble
+        were_out = [url for url in back if self.left_out.pop(url, None) is not None]
+        if were_out or (back and self._turns is asked):
+            self._turns = self._fresh_endpoints()
+            logger.warning("vLLM servers that were started again sample again: %s", back)
+        return bool(back)
+
     def _fresh_endpoints(self) -> Endpoints:
         """The former ones answer the turns they have, and end when nobody waits for them."""
         usable = [server.url for server in self._servers if server.url not in self.left_out]
@@ -208,66 +244,3 @@ class VllmEngine:
             for span in choice.weight_versions or []
             if self.version is not None and span.version != self.version
         )
-
-
-class VllmConversation:
-    """One conversation, whose tokens are kept here."""
-
-    def __init__(
-        self, engine: VllmEngine, record: TokenRecord, seed: int, first_seed: int | None = None
-    ) -> None:
-        self.weight_versions: list[VersionSpan] = []
-        """Of the sampled tokens, by their places in the trajectory; none where the servers do not
-        say."""
-        self._engine = engine
-        self._record = record
-        self._seed = seed
-        self._first_seed = seed if first_seed is None else first_seed
-        self._turns = 0
-        self._session = Session(id=uuid4().hex)
-        self._pictures: list[Picture] = []
-
-    async def turn(self) -> SampledTurn:
-        """Sample the agent's next turn.
-
-        Raises:
-            EngineError: no server gives it.
-            ValueError: the agent has written a picture token.
-        """
-        prompt = Prompt.of(self._record, self._pictures)
-        own = self._seed if self._turns else self._first_seed
-        seed = derive_seed(own, "turn", self._turns)
-        start = len(self._record.ids)
-        sampled = await self._engine.sample(
-            prompt, max_tokens=self._record.begin_turn(), seed=seed, session=self._session
-        )
-        self._session = replace(self._session, home=sampled.url)
-        choice = sampled.choice
-        for item in choice.logprobs.content:
-            self._record.sampled(item.token_id, item.logprob)
-        self.weight_versions.extend(
-            VersionSpan(version=each.version, start=start + each.start, end=start + each.end)
-            for each in choice.weight_versions or []
-        )
-        self._turns += 1
-        return self._record.turn()
-
-    def observe(self, picture: Picture) -> None:
-        """Show a picture, as the answer to the turn that has just ended.
-
-        Raises:
-            ValueError: no turn has ended.
-        """
-        if not self._record.policy[-1] or not self._record.ends_turn(self._record.ids[-1]):
-            raise ValueError("no turn has ended; a picture answers one that has")
-        pixels, grids = self._record.chat.encode_pictures([picture.image])
-        self._record.observe(pixels[0], grids[0])
-        self._pictures.append(picture)
-
-    def tokens(self) -> TokenTrajectory:
-        """Everything said so far, exactly as it was sampled."""
-        return self._record.tokens()
-
-    def close(self) -> None:
-        """Give up its pictures; tokens stay readable."""
-        self._pictures = []

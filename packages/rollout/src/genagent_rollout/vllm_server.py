@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from genagent_endpoints import Answer, EndpointError, Endpoints, Lost, Trouble
 
+FIRST_VERSION = "default"
+"""What a server calls the weights that it was started with; in vLLM 0.28 to 0.33."""
 RESET_PAUSE = 0.2
 """Seconds between two tries at a cache whose blocks are held."""
 

@@ -22,6 +22,16 @@ class SampledTokens:
     choice: Choice
 
 
+@dataclass(kw_only=True, slots=True)
+class VllmCounts:
+    """What an engine has done so far."""
+
+    turns: int = 0
+    sampled_tokens: int = 0
+    stale_tokens: int = 0
+    """Of them sampled with weights that were no longer the newest when their turn was over."""
+
+
 class TurnQuestion:
     """What is sent for a turn, and which answers are taken."""
 
@@ -31,6 +41,8 @@ class TurnQuestion:
         compose: Callable[[], Mapping[str, object]],
         *,
         is_current: Callable[[str], bool],
+        max_tokens: int,
+        vocabulary: int,
         model: str | None = None,
         version: str | None = None,
     ) -> None:
@@ -38,11 +50,15 @@ class TurnQuestion:
         Args:
             compose: the request's body; writes pictures as PNG, so it runs in a thread.
             is_current: whether tokens may come from weights of that version.
+            max_tokens: of the turn.
+            vocabulary: ids below it are tokens.
             model: that is asked for by name, as the weights of ``version``.
         """
         self._prompt = prompt
         self._compose = compose
         self._is_current = is_current
+        self._max_tokens = max_tokens
+        self._vocabulary = vocabulary
         self._model = model
         self._version = version
         self.stale: dict[str, str] = {}
@@ -76,6 +92,10 @@ class TurnQuestion:
         (choice,) = generated.choices
         if choice.finish_reason not in ("stop", "length"):
             raise Lost(f"the turn ended as {choice.finish_reason!r}")
+        if len(choice.token_ids) > self._max_tokens:
+            raise Lost(f"{len(choice.token_ids)} tokens, and {self._max_tokens} were asked for")
+        if not all(0 <= token < self._vocabulary for token in choice.token_ids):
+            raise Lost(f"a token that is none of the {self._vocabulary}")
         if self._model is not None:
             return SampledTokens(url=server, choice=self._named(generated, choice))
         spans = choice.weight_versions or []

@@ -60,7 +60,7 @@ class Logprobs(BaseModel):
 class VersionSpan(BaseModel):
     """Sampled tokens ``start`` to ``end`` (not included) come from weights of this version."""
 
-    version: str
+    version: str = Field(max_length=200)
     start: int
     end: int
 
@@ -83,7 +83,7 @@ class Choice(BaseModel):
 class Generated(BaseModel):
     """An answer."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=1000)
     prompt_token_ids: list[int]
     mm_placeholders: Placeholders | None = None
     choices: list[Choice] = Field(min_length=1, max_length=1)

@@ -61,7 +61,7 @@ class Drawing:
     def _find(self, answer: Answer) -> Image.Image | str:
         """The picture, or the URL that it is behind."""
         seed = self._body.get("seed")
-        encoded, url = read_answer(answer.json(), seed if isinstance(seed, int) else None)
+        encoded, url = read_answer(answer, seed if isinstance(seed, int) else None)
         if encoded is None and not url.startswith("data:"):
             return url
         data = decode_data_url(url) if encoded is None else decode_base64(encoded)

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from PIL import Image
 
-from genagent_endpoints import Lost, clean
+from genagent_endpoints import Answer, Lost
 
 FORMATS = ("PNG", "JPEG")
 
@@ -29,19 +29,20 @@ MAX_PERCENT_ENCODED = 1024 * 1024
 """Characters of a data URL without base64: each of them may take 60 bytes to be decoded."""
 
 
-def read_answer(answer: object, seed: int | None) -> tuple[str | None, str]:
+def read_answer(answer: Answer, seed: int | None) -> tuple[str | None, str]:
     """The base64 of the one picture in an answer, or its URL.
 
     Args:
-        answer: decoded JSON.
+        answer: JSON.
         seed: that was sent; an answer that names another is not an answer to this request.
 
     Raises:
         Lost: not one picture.
     """
-    data = answer.get("data") if isinstance(answer, dict) else None
+    said = answer.json()
+    data = said.get("data") if isinstance(said, dict) else None
     if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], dict):
-        raise Lost(f"the answer holds not one picture: {clean(str(answer)[:80])}")
+        raise Lost(f"the answer holds not one picture: {answer.quote(said, 80)}")
     entry = data[0]
     if seed is not None and isinstance(entry.get("seed"), int) and entry["seed"] != seed:
         raise Lost(f"the answer is of seed {entry['seed']}, asked was {seed}")
