@@ -87,7 +87,8 @@ class StepSamples(Generic[Sample]):
             yield
             self._engine.publish()
             return
-        self._engine.publish()
+        if self.sampled_with is not None:  # the first time it has them
+            self._engine.publish()
         self.sampled_with = step
         if step + 1 < self._steps:
             self._under_way = self._thread.submit(self._make, self._ahead, step + 1)
