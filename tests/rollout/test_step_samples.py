@@ -185,6 +185,7 @@ def test_what_waits_for_a_picture_is_given_up_at_once_and_quietly(
         )
 
     engine = scripted([[turns]] * 3)
+    stopped = 0.0
     with (
         caplog.at_level(logging.WARNING),
         pytest.raises(KeyboardInterrupt),
