@@ -29,8 +29,8 @@ import genagent_policy
 import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
-from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, Ranks, linear_rate
-from genagent_rewards import Reward, RewardConfig, reward_metrics
+from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, linear_rate
+from genagent_rewards import RewardConfig, reward_metrics
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
 from genagent_worlds import (
@@ -71,6 +71,8 @@ class RLConfig:
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
             raise ValueError(f"requests_per_step {requests} does not divide into {parts} updates")
+        if self.groups.one_step_off and self.grpo.truncate_at is None:
+            raise ValueError("one_step_off learns from older samples; wants --grpo.truncate-at 2")
 
 
 FLUX_AND_QWEN = FilesAndEndpoints(
@@ -126,18 +128,36 @@ def main(config: RLConfig, run: Run) -> None:
         reference = config.policy.load(world.policies, words=world.words)
     team = {"ranks": ranks, "distributed": config.distributed}
     update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference, **team)
-    engine = config.engine.open(policy, config.sampling, run.folder, ranks)
+    ahead = config.groups.one_step_off
+    engine = config.engine.open(policy, config.sampling, run.folder, ranks, ahead=ahead)
     held_out = world.held_out[: config.evaluation.held_out]
+
+    def sample(engine: "rollout.Engine", step: int) -> "rollout.DynamicSample":
+        coin = judge_coin(config, step)
+        return rollout.sample_step(
+            engine,
+            world,
+            config.groups,
+            lambda cases: reward.score(cases, seed=coin),
+            seed=config.run.seed,
+            step=step,
+            pictures=run.pictures,
+            anchored=config.reward.anchored,
+            scale=config.grpo.scale_rewards,
+            ranks=ranks,
+        )
 
     def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         how = {"seed": config.run.seed, "max_rounds": config.evaluation.evaluation_rounds}
         shown = {"pictures": run.pictures, "progress": progress, "ranks": ranks}
         return rollout.evaluate(engine, world, requests, **how, **shown)
 
-    with run.recording(update):
+    samples = rollout.StepSamples(sample, engine, steps=config.steps, ahead=ahead)
+    with run.recording(samples.kept_with(update)), samples:
         before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
-            learn(config, run, world, reward, engine, update, step, ranks)
+            learn(config, run, world, samples, update, step)
+        samples.catch_up()
         after = run.evaluate(config.steps, world, held_out, look)
         run.conclude(before, after, asking=config.world.asking)
         ranks.leave()
@@ -150,6 +170,7 @@ def problems(config: RLConfig) -> list[str]:
             device=config.policy.device,
             freeze_vision=config.grpo.freeze_vision,
             lora_rank=config.policy.lora_rank,
+            one_step_off=config.groups.one_step_off,
         ),
         *config.policy.problems(config.world.policies),
         *config.world.problems(),
@@ -158,51 +179,33 @@ def problems(config: RLConfig) -> list[str]:
     ]
 
 
+def judge_coin(config: RLConfig, step: int) -> int:
+    """Seed of the positions in which a step's pictures are compared."""
+    return derive_seed(config.run.seed, "judge", step)
+
+
 def learn(
     config: RLConfig,
     run: Run,
     world: World,
-    reward: Reward,
-    engine: "rollout.Engine",
+    samples: "rollout.StepSamples[rollout.DynamicSample]",
     update: "genagent_policy.GRPOUpdate",
     step: int,
-    ranks: Ranks,
 ) -> None:
-    """One step: sample, keep, reward, learn."""
-    groups = config.groups
-    coin = derive_seed(config.run.seed, "judge", step)
-
-    def draw(number: int, again: int) -> "tuple[rollout.RolloutBatch, rollout.KeptAttempts]":
-        seed = derive_seed(config.run.seed, "again", again) if again else config.run.seed
-        return rollout.sample_rewarded(
-            engine,
-            world.tool,
-            world.train.sample(number, seed=seed, step=step),
-            groups,
-            lambda cases: reward.score(cases, seed=coin),
-            seed=seed,
-            step=step,
-            pictures=run.pictures,
-            timed=run.timed,
-            anchored=config.reward.anchored,
-            at_once=world.judges.at_once,
-            scale=config.grpo.scale_rewards,
-            ranks=ranks,
-        )
-
-    sample = rollout.sample_dynamically(draw, groups)
-    kept = sample.kept
-    with run.update():
+    """One step: take what was sampled, kept and rewarded, learn, and say what happened."""
+    found = samples.take(step)
+    kept, coin = found.kept, judge_coin(config, step)
+    with run.update(), samples.learning(step):
         rate = linear_rate(step, config.steps, config.grpo)
-        report = update.update(sample.learnable, learning_rate=rate)
-        engine.publish()
+        report = update.update(found.learnable, learning_rate=rate)
 
     run.log(
         reward_metrics(kept.asked),
         audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
-        rollout.rollout_metrics(world, sample.batch, kept.records),
+        rollout.rollout_metrics(world, found.batch, kept.records),
         rollout.anchor_metrics(kept.anchors),
-        sample.metrics() if groups.dynamic_sampling else {},
+        found.metrics() if config.groups.dynamic_sampling else {},
+        samples.metrics(),
         report.metrics(),
         world.judges.take_counts(),
         picture_counts(world),

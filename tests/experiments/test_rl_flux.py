@@ -208,6 +208,38 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
 
 
 @pytest.mark.slow
+def test_sampling_a_step_ahead_stops_cleanly_and_goes_on_to_the_same_weights(tmp_path):
+    options = ["smoke", "--steps", "3", "--requests-per-step", "4", "--samples", "4", "--keep", "3"]
+    options += ["--held-out", "2", "--one-step-off", "--grpo.truncate-at", "2"]
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    unbroken.mkdir()
+    broken.mkdir()
+    process = start(SCRIPT, broken, *options)
+    wait_for("runs/*/state/step-000001", broken, process)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, errors = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors and "Error" not in errors
+    learnt = []
+    for folder in (broken, unbroken):
+        done = run(SCRIPT, folder, *options, "--resume")
+        assert done.returncode == 0, done.stderr
+        summary, _ = summary_of(done.stdout, folder)
+        assert summary["steps"] == 3
+        learnt.append(Policy.load(folder / summary["policy"]).head_weight)
+        client, logged = only_run(folder)
+        assert history(client, logged, "rollout/staleness") == {1: 0, 2: 1, 3: 1}
+        assert undocumented(logged.data.metrics) == set()
+        apart = history(client, logged, "mismatch/logprob")
+        assert apart[1] < 1e-5 < apart[2]
+    assert learnt[0].equal(learnt[1])
+    assert not learnt[0].equal(Policy.load(weights("sft")).head_weight)
+
+
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path):
     done = run(SCRIPT, tmp_path, "smoke", "--held-out", "4", under=FULL_DISK)
     assert done.returncode == 1, done.stderr
@@ -234,6 +266,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
         (["--samples", "4"], "cannot keep 8 of 4 samples"),
         (["--requests-per-step", "6"], "6 does not divide into 4 updates"),
         (["--sampling.temperature", "0"], "sampling.temperature is 0"),
+        (["--one-step-off"], "one_step_off learns from older samples"),
         (["smoke", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["smoke", "--world.train", "broken.jsonl"], "broken.jsonl:2: not JSON"),
         (["smoke", "--world.train", "sofa.txt"], "take the preset flux-7b"),

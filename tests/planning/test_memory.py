@@ -10,10 +10,12 @@ from PIL import Image
 from tests.planning.allocated import Allocated, kept_for_backward
 
 from genagent_planning import PlannedModel, Training, memory_of, planned_model
+from genagent_planning.memory import MemoryModel
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
 from genagent_policy.adapter import Adapter, LoRA
 from genagent_policy.attention import kernels_of_parts
 from genagent_policy.optimizer import Optimizer
+from genagent_policy.weight_copy import WeightCopy
 
 HALF_BILLION = {
     "hidden_size": 896,
@@ -100,6 +102,22 @@ def test_half_a_billion_weights_take_what_was_planned(tiny_policy_path: Path):
     assert memory.parts["activations"] == pytest.approx(kept[0], rel=0.15)
     # The moments are made by the first step, for which this machine need not have room.
     assert memory.total - memory.parts["AdamW"] == pytest.approx(counted.most, rel=0.15)
+
+
+def test_weights_that_sample_a_step_ahead_are_those_that_learn(tiny_policy_path: Path):
+    policy = make(tiny_policy_path, SMALL, dtype=torch.bfloat16)
+    policy.freeze_vision()
+    pairs = zip(
+        WeightCopy(policy).policy.model.parameters(), policy.model.parameters(), strict=True
+    )
+    copied = bytes_of(own for own, other in pairs if own is not other)
+    learnt, model = trajectories(policy), model_of(policy)
+    without = MemoryModel(model, planned(policy, learnt))
+    ahead = MemoryModel(model, planned(policy, learnt, one_step_off=True))
+    memory = ahead.on(gpus=1, zero=0)
+    assert memory.parts["weights of one step off"] == copied
+    assert memory.total - without.on(gpus=1, zero=0).total == copied
+    assert ahead.state - without.state == copied
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -143,6 +143,16 @@ def test_mismatch_by_hand():
     assert EngineMismatch().metrics() == {}
 
 
+def test_tokens_whose_weight_is_cut_are_counted():
+    trainer, engine = torch.tensor([-1.0, -1.0, -1.0, -3.0]), torch.tensor([-1.0, -1.6, -3.0, -1.0])
+    turns = torch.tensor([0, 0, 1, 1])
+    found = EngineMismatch.of(trainer, engine, turns, truncate_at=2.0)
+    assert found.metrics()["mismatch/truncated"] == 0.25
+    none = EngineMismatch.of(trainer, trainer, turns, truncate_at=2.0)
+    assert EngineMismatch.pool([found, none]).metrics()["mismatch/truncated"] == 0.125
+    assert "mismatch/truncated" not in EngineMismatch.of(trainer, engine, turns).metrics()
+
+
 @given(
     parts=st.lists(st.lists(st.tuples(st.floats(-9, 0), st.integers(0, 3)), max_size=6), min_size=1)
 )

@@ -107,8 +107,6 @@ def take_steps(
             learner.steps += 1
             if in_update and step == broken_at:
                 raise KeyboardInterrupt
-        with run.timed("thinking"):
-            pass
         run.log({"loss": float(step)}, {"extra": 1.0})
         if step == broken_at:
             raise KeyboardInterrupt

@@ -1,7 +1,6 @@
 """What a run records: in MLflow, in its folder, in the terminal."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +71,6 @@ def test_a_finished_run_has_its_figures_and_its_policy(tmp_path, capsys):
     assert Path(summary["policy"], "weights").read_text() == "3"
     assert (run.folder / "before_after.png").exists()
     assert logged(run, "loss") == [(1, 0.0), (2, 1.0), (3, 2.0)]
-    assert [step for step, _ in logged(run, "seconds/thinking")] == [1, 2, 3]
     assert logged(run, "eval/success") == [(0, 0.25), (3, 1.0)]
     assert logged(run, "eval/false_accept") == [(0, 0.0)]  # afterwards nothing failed
     assert status(run) == "FINISHED"
@@ -123,21 +121,6 @@ def test_a_trial_ends_with_one_line_and_keeps_its_figures(tmp_path, capsys):
     assert json.loads((run.folder / "summary.json").read_text())["after"]["success"] == 1.0
     kept = MlflowClient(run.tracker.uri).list_artifacts(run.tracker.run_id)
     assert {"held_out.json", "manners.json"} <= {one.path for one in kept}
-
-
-def test_the_seconds_of_a_step_add_up(tmp_path):
-    run, learner = make_run(tmp_path), Learner()
-    with run.recording(learner):
-        for _ in run.steps(1):
-            with run.update():
-                learner.steps += 1
-            for _ in range(3):
-                with run.timed("thinking"):
-                    time.sleep(0.02)
-            run.log()
-    [(step, seconds)] = logged(run, "seconds/thinking")
-    assert step == 1
-    assert 0.06 <= seconds < 10
 
 
 def test_an_experiments_own_table_and_figures_are_kept_with_it(tmp_path, capsys):

@@ -46,6 +46,8 @@ class Training:
     zero: int = 0
     """What the GPUs that train share out, by DeepSpeed's stages: 1 the optimizer, 2 gradients too,
     3 weights too, but for a vision tower; 0: each has all of it."""
+    one_step_off: bool = False
+    """A second copy of the weights that learn, which the engine in this process samples with."""
     offload_optimizer: bool = False
     """Masters, moments and gradients are in the host's memory."""
     cache_bytes: int = 0
@@ -115,6 +117,7 @@ class MemoryModel:
             "weights to sample with": weights if zero == 3 and training.cache_bytes else 0,
             "adapter": model.adapter_weights * 4,
             "reference policy": weights if training.reference else 0,
+            "weights of one step off": self._sampling,
             **optimizer,
             "activations": self._kept.activations,
             "vision": self._kept.vision,
@@ -129,7 +132,17 @@ class MemoryModel:
         """Bytes of a state on disk."""
         learnt = self._learnt()
         weights = self.model.weights * self.training.dtype.itemsize + self.model.adapter_weights * 4
-        return weights + learnt["master weights"] + learnt["AdamW"]
+        return weights + learnt["master weights"] + learnt["AdamW"] + self._sampling
+
+    @property
+    def _sampling(self) -> int:
+        model, training = self.model, self.training
+        if not training.one_step_off:
+            return 0
+        if model.lora is not None:
+            return model.adapter_weights * 4
+        frozen = model.vision_weights if training.freeze_vision else 0
+        return (model.weights - frozen) * training.dtype.itemsize
 
     def _learnt(self) -> dict[str, int]:
         """Bytes of all that learning keeps, by component."""

@@ -94,6 +94,7 @@ def plan_rl(
         freeze_vision=sees_the_same(model, frozen=grpo.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
         reference=grpo.kl_beta > 0 and model.lora is None,
+        one_step_off=groups.one_step_off and not engine.urls,
         zero=distributed.zero,
         offload_optimizer=distributed.offload_optimizer,
         cache_bytes=cache_bytes_of(engine, policy, given),

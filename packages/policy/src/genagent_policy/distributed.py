@@ -45,13 +45,16 @@ class DistributedConfig:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"distributed.{name} is {getattr(self, name)}; wants more than 0")
 
-    def problems(self, *, device: str, freeze_vision: bool, lora_rank: int = 0) -> list[str]:
+    def problems(
+        self, *, device: str, freeze_vision: bool, lora_rank: int = 0, one_step_off: bool = False
+    ) -> list[str]:
         """What keeps the processes from learning together, a line each.
 
         Args:
             device: of the policy, as its option has it.
             freeze_vision: whether the vision tower keeps its weights.
             lora_rank: of an adapter that alone is learnt; 0: there is none.
+            one_step_off: whether the next step is sampled while this one is learnt from.
         """
         lines = []
         if self.zero and not is_launched():
@@ -73,6 +76,12 @@ class DistributedConfig:
             lines.append(
                 "--distributed.zero is 3, which shares out the language model's weights and wants "
                 "the vision tower frozen: give --grpo.freeze-vision or --sft.freeze-vision, or 2"
+            )
+        if one_step_off and is_launched():
+            lines.append(
+                "--one-step-off samples on a thread beside the update, and processes that a "
+                "launcher has started would meet in their collectives in another order each; start "
+                "one process without it, or leave the option out"
             )
         if is_launched() and device.startswith("cuda:") and int(os.environ["WORLD_SIZE"]) > 1:
             lines.append(

@@ -234,7 +234,8 @@ class GRPOUpdate:
             kl = kl_estimate(now, _reference_logprobs(items).to(policy.device), config.kl_estimator)
             loss = loss + config.kl_beta * (share * kl).sum()
         turns = torch.cat([item.trajectory.turns for item in items]).to(policy.device)
-        mismatch = EngineMismatch.of(result.logprob, sampled, turns)
+        limit = config.truncate_at
+        mismatch = EngineMismatch.of(result.logprob, sampled, turns, truncate_at=limit)
         statistics = self._statistics(result, old=old, compared=compared, advantage=advantage)
         if kl is not None:
             statistics = replace(statistics, reference_kl=float(kl.detach().mean()))

@@ -16,12 +16,8 @@ def save_learning_state(
     """Write ``policy/`` and ``optimizer.pt``: whole, by the first rank, and all take part. Raises
     OSError where they cannot be written."""
     policy.save(folder / "policy", ranks)
-    if ranks.rank:
-        return
-    try:
-        torch.save(state, folder / "optimizer.pt")
-    except RuntimeError as error:  # torch's writer
-        raise OSError(f"cannot write {folder / 'optimizer.pt'} ({error})") from error
+    if ranks.rank == 0:
+        save_tensors(folder / "optimizer.pt", state)
 
 
 def read_optimizer_state(folder: Path) -> dict[str, Any]:
@@ -31,15 +27,35 @@ def read_optimizer_state(folder: Path) -> dict[str, Any]:
         ValueError: it cannot be read, or is something else; names the file.
     """
     path = folder / "optimizer.pt"
-    try:
-        # Tensors and numbers only: a file of somebody else's must not run code.
-        state = torch.load(path, weights_only=True)
-    except (
-        *(OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, TypeError),
-        pickle.UnpicklingError,
-    ) as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path}: the optimizer's state cannot be read ({said})") from error
+    state = read_tensors(path, "the optimizer's state")
     if not isinstance(state, dict) or not isinstance(state.get("optimizer"), dict):
         raise ValueError(f"{path} holds no optimizer's state, but a {type(state).__name__}")
     return cast("dict[str, Any]", state)
+
+
+def save_tensors(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and numbers. Raises OSError where they cannot be written."""
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # torch's writer
+        raise OSError(f"cannot write {path} ({error})") from error
+
+
+def read_tensors(path: Path, what: str) -> object:
+    """What ``save_tensors`` wrote.
+
+    Args:
+        what: it is, for the message.
+
+    Raises:
+        ValueError: it cannot be read; names the file.
+    """
+    try:
+        # Tensors and numbers only: a file of somebody else's must not run code.
+        return torch.load(path, weights_only=True)
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError),
+        pickle.UnpicklingError,
+    ) as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: {what} cannot be read ({said})") from error

@@ -35,6 +35,8 @@ class EngineMismatch:
     total: tuple[float, ...] = ()
     """Sums of absolute differences."""
     largest: float = 0.0
+    truncated: int | None = None
+    """Tokens whose importance weight was cut. None: none is weighed."""
 
     @classmethod
     def of(
@@ -42,16 +44,22 @@ class EngineMismatch:
         trainer: Float[Tensor, " chosen"],
         engine: Float[Tensor, " chosen"],
         turns: Int64[Tensor, " chosen"],
+        *,
+        truncate_at: float | None = None,
     ) -> "EngineMismatch":
         """
         Args:
             turns: of its trajectory that each token belongs to, from 0.
+            truncate_at: of the importance weights. None: there are none.
         """
         apart = (trainer - engine).abs()
         return cls(
             tokens=tuple(torch.bincount(turns).tolist()),
             total=tuple(torch.bincount(turns, weights=apart.double()).tolist()),
             largest=float(apart.max()) if len(apart) else 0.0,
+            truncated=None
+            if truncate_at is None
+            else int((trainer - engine > math.log(truncate_at)).sum()),
         )
 
     @classmethod
@@ -59,20 +67,25 @@ class EngineMismatch:
         """That of all tokens together."""
         tokens = zip_longest(*(part.tokens for part in parts), fillvalue=0)
         total = zip_longest(*(part.total for part in parts), fillvalue=0.0)
+        cut = [part.truncated for part in parts if part.truncated is not None]
         return cls(
             tokens=tuple(sum(counts) for counts in tokens),
             total=tuple(math.fsum(sums) for sums in total),
             largest=max((part.largest for part in parts), default=0.0),
+            truncated=sum(cut) if cut else None,
         )
 
     def metrics(self) -> dict[str, float]:
-        """The mean over all tokens and over each turn's, and the largest, in nats; nothing where
-        there is no token."""
-        if not sum(self.tokens):
+        """The mean over all tokens and over each turn's, and the largest, in nats, and the share
+        of tokens whose weight was cut; nothing where there is no token."""
+        tokens = sum(self.tokens)
+        if not tokens:
             return {}
         by_turn = enumerate(zip(self.total, self.tokens, strict=True), start=1)
+        cut = {} if self.truncated is None else {"mismatch/truncated": self.truncated / tokens}
         return {
-            "mismatch/logprob": math.fsum(self.total) / sum(self.tokens),
+            **cut,
+            "mismatch/logprob": math.fsum(self.total) / tokens,
             "mismatch/logprob_max": self.largest,
             **{f"mismatch/logprob_turn_{n}": s / tokens for n, (s, tokens) in by_turn if tokens},
         }

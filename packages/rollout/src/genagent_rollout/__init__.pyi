@@ -13,11 +13,12 @@ from .local_engine import LocalEngine
 from .metrics import ending_metrics, rollout_metrics
 from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
-from .rewarded import sample_rewarded
+from .rewarded import sample_rewarded, sample_step
 from .sampling import SeededSampler, TokenSampler
 from .scoring import ScoringAhead, score_answers, score_cell
 from .served_policy import ServedPolicy
 from .side_by_side import RolloutTimings
+from .step_samples import StepSamples
 from .strategies.agent import Agent
 from .strategies.asking import Asking, asking_by
 from .strategies.attempt import Attempt
@@ -69,6 +70,7 @@ __all__ = [
     "SeededSampler",
     "Selection",
     "ServedPolicy",
+    "StepSamples",
     "Strategy",
     "StrategyConfig",
     "TokenSampler",
@@ -93,6 +95,7 @@ __all__ = [
     "sample_dynamically",
     "sample_groups",
     "sample_rewarded",
+    "sample_step",
     "score_answers",
     "score_cell",
     "select",

@@ -64,6 +64,11 @@ class GroupConfig:
     """Up to so many times a step, groups whose rewards are all equal, from which nothing can be
     learnt, are replaced by attempts at other requests (DAPO); 0: never. Each time costs their
     pictures and verdicts."""
+    one_step_off: bool = False
+    """Whether a step's attempts are sampled, drawn and judged while the step before is learnt from,
+    with weights one update older (AReaL with a staleness of 1, verl's one_step_off_policy): tool
+    and judge keep nobody waiting. Wants grpo.truncate_at, and the weights' memory once more where
+    turns are sampled in this process."""
     draw_batch: int | None = None
     """Pictures that a tool in this process draws at once, while the agent goes on with others;
     None: all that are asked for until no turn is being sampled. Servers batch themselves."""

@@ -115,7 +115,8 @@ def capture_here() -> Capture:
             compute()
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        # "global" breaks when the thread that learns meanwhile asks the driver for memory.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             states = compute()
         return graph, states
 

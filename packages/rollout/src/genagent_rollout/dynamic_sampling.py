@@ -77,14 +77,9 @@ def _teaches(group: GRPOGroup | None) -> bool:
 
 
 def _all_rollouts(batches: Sequence[RolloutBatch]) -> RolloutBatch:
-    timings = [batch.timings for batch in batches]
     return RolloutBatch(
         rollouts=tuple(rollout for batch in batches for rollout in batch.rollouts),
-        timings=RolloutTimings(
-            total=sum(each.total for each in timings),
-            policy=sum(each.policy for each in timings),
-            tool=sum(each.tool for each in timings),
-        ),
+        timings=RolloutTimings.together([batch.timings for batch in batches]),
     )
 
 

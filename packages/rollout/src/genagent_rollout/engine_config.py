@@ -65,12 +65,15 @@ class EngineConfig:
         sampling: SamplingConfig,
         run_folder: Path,
         ranks: Ranks = ALONE,
+        *,
+        ahead: bool = False,
     ) -> "Engine":
         """The engine, which samples with the policy as it is now. It is opened when the update is
         there, whose optimizer may lay the weights anew.
 
         Args:
             ranks: who samples together, each with an engine of its own.
+            ahead: whether it samples while the policy learns; ``publish`` then says with what.
 
         Raises:
             ValueError: the cache holds not even one page, or the policy's weights cannot be
@@ -84,6 +87,10 @@ class EngineConfig:
 
             if is_shared_out(policy.model):
                 return GatheringEngine(policy, sampling, self)
+            if ahead:
+                from genagent_rollout.copied_engine import CopiedEngine
+
+                return CopiedEngine(policy, sampling, self)
             return LocalEngine(policy, sampling, self)
         from genagent_rollout.served_policy import ServedPolicy
 

@@ -20,13 +20,16 @@ def rollout_metrics(
     """
     trajectories = [rollout.trajectory for rollout in batch.rollouts]
     sampled = sum(rollout.tokens.num_policy_tokens for rollout in batch.rollouts)
+    spent = batch.timings
     return {
         **step_figures(world, trajectories, kept),
         **ending_metrics(trajectories),
         **shared_first_metrics(batch.rollouts),
-        "seconds/policy": batch.timings.policy,
-        "seconds/tool": batch.timings.tool,
-        "throughput/sampled_tokens_per_second": sampled / batch.timings.total,
+        "seconds/policy": spent.policy,
+        "seconds/tool": spent.tool,
+        "seconds/reward": spent.reward,
+        **({} if spent.anchors is None else {"seconds/anchors": spent.anchors}),
+        "throughput/sampled_tokens_per_second": sampled / spent.total,
     }
 
 

@@ -1,16 +1,64 @@
 """Attempts at requests, and what they earn: the first half of a step."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
-from genagent_data import PictureStore, Request
+from genagent_data import PictureStore, Request, derive_seed
 from genagent_policy import ALONE, Ranks, RewardScale
 from genagent_rollout.agents import RolloutBatch
 from genagent_rollout.anchors import draw_anchors
 from genagent_rollout.config import GroupConfig
 from genagent_rollout.conversation import Engine
+from genagent_rollout.dynamic_sampling import DynamicSample, sample_dynamically
 from genagent_rollout.groups import KeptAttempts, RewardedGroups, Score, sample_groups
 from genagent_tools import AsyncImageTool, ImageTool
+from genagent_worlds import World
+
+
+def sample_step(
+    engine: Engine,
+    world: World,
+    config: GroupConfig,
+    score: Score,
+    *,
+    seed: int,
+    step: int,
+    pictures: PictureStore,
+    anchored: bool = False,
+    scale: RewardScale = "group",
+    ranks: Ranks = ALONE,
+) -> DynamicSample:
+    """What a step learns from: attempts at its requests with their rewards, some of them replaced
+    where ``config.dynamic_sampling`` says so.
+
+    Args:
+        seed: of the run; requests, attempts and coins follow from it and ``step``.
+        anchored: first pictures must beat the tool's own, see ``draw_anchors``.
+        scale: of the advantages that readers are shown.
+
+    Raises:
+        ToolError, RuntimeError, OSError: as ``sample_rewarded`` does.
+    """
+
+    def draw(number: int, again: int) -> tuple[RolloutBatch, KeptAttempts]:
+        own = derive_seed(seed, "again", again) if again else seed
+        return sample_rewarded(
+            engine,
+            world.tool,
+            world.train.sample(number, seed=own, step=step),
+            config,
+            score,
+            seed=own,
+            step=step,
+            pictures=pictures,
+            anchored=anchored,
+            at_once=world.judges.at_once,
+            scale=scale,
+            ranks=ranks,
+        )
+
+    return sample_dynamically(draw, config)
 
 
 def sample_rewarded(
@@ -23,7 +71,6 @@ def sample_rewarded(
     seed: int,
     step: int,
     pictures: PictureStore,
-    timed: Callable[[str], AbstractContextManager[None]],
     anchored: bool = False,
     at_once: bool = False,
     scale: RewardScale = "group",
@@ -32,7 +79,6 @@ def sample_rewarded(
     """G' attempts at each request, and the G of them that are kept, with their rewards.
 
     Args:
-        timed: counts the seconds of ``anchors`` and of the wait for ``reward``.
         anchored: first pictures must beat the tool's own, see ``draw_anchors``.
         at_once: judges are asked while others still act, see ``RewardedGroups``.
         scale: of the advantages that readers are shown.
@@ -42,19 +88,20 @@ def sample_rewarded(
         RuntimeError: no verdict at all could be had.
         OSError: a picture cannot be stored.
     """
-    anchors = None
+    anchors, drawing = None, None
     if anchored:
-        with timed("anchors"):
-            anchors = ranks.first(
-                lambda: draw_anchors(
-                    tool,
-                    requests,
-                    seed=seed,
-                    step=step,
-                    pictures=pictures,
-                    batch=config.draw_batch,
-                )
+        started = time.perf_counter()
+        anchors = ranks.first(
+            lambda: draw_anchors(
+                tool,
+                requests,
+                seed=seed,
+                step=step,
+                pictures=pictures,
+                batch=config.draw_batch,
             )
+        )
+        drawing = time.perf_counter() - started
     attempts = RewardedGroups(
         score, config, seed=seed, step=step, at_once=at_once, scale=scale, anchors=anchors
     )
@@ -69,5 +116,7 @@ def sample_rewarded(
         ended=attempts.ended,
         ranks=ranks,
     )
-    with timed("reward"):
-        return batch, attempts.kept(ranks, batch)
+    started = time.perf_counter()
+    kept = attempts.kept(ranks, batch)
+    spent = replace(batch.timings, reward=time.perf_counter() - started, anchors=drawing)
+    return replace(batch, timings=spent), kept

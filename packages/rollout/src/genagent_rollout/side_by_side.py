@@ -25,6 +25,22 @@ class RolloutTimings:
     """In which a turn was waited for."""
     tool: float
     """In which a picture was waited for; with servers both go on at the same time."""
+    reward: float = 0.0
+    """In which verdicts were waited for, after the last rollout."""
+    anchors: float | None = None
+    """In which anchors were drawn, before the first one; None: there are none."""
+
+    @classmethod
+    def together(cls, parts: Sequence["RolloutTimings"]) -> "RolloutTimings":
+        """Of one after the other."""
+        anchors = [part.anchors for part in parts if part.anchors is not None]
+        return cls(
+            total=sum(part.total for part in parts),
+            policy=sum(part.policy for part in parts),
+            tool=sum(part.tool for part in parts),
+            reward=sum(part.reward for part in parts),
+            anchors=sum(anchors) if anchors else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,7 +56,6 @@ class FollowingRun(Run):
     def log(self, *parts: Mapping[str, float]) -> None:
         for part in parts:
             self._metrics.update(part)
-        self._seconds = {}
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:
         pass

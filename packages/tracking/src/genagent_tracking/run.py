@@ -116,7 +116,6 @@ class Run:
         self._resumed = folder
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
-        self._seconds: dict[str, float] = {}
         self._learner_is_whole = True
         self._loading = ExitStack()
         self._ranks: Ranks | None = None
@@ -246,19 +245,10 @@ class Run:
         self.step += 1
         self._learner_is_whole = True
 
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Count the seconds inside as ``seconds/<name>`` of this step, all times together."""
-        started = time.perf_counter()
-        yield
-        before = self._seconds.get(f"seconds/{name}", 0.0)
-        self._seconds[f"seconds/{name}"] = before + time.perf_counter() - started
-
     def log(self, *parts: Mapping[str, float]) -> None:
         """Record the figures of the step that has just been taken."""
-        for part in (*parts, self._seconds):
+        for part in parts:
             self._metrics.update(part)
-        self._seconds = {}
         self._journal.log(self._metrics, self.step)
 
     def show(self, world: World, groups: Sequence[GroupRecord], *, count: int = 6) -> None:

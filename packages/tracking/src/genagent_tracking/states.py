@@ -3,6 +3,7 @@
     state/step-000007/
         policy/           a checkpoint folder, as from_pretrained reads it
         optimizer.pt      what else the learner goes on from
+        sampler.pt        with one_step_off: the weights that the next step is sampled with
         notes.json        steps taken, seconds spent
         checksums.json    size and SHA-256 of each of these files
 

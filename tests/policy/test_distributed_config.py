@@ -1,0 +1,18 @@
+"""What keeps processes from learning together is said before anything is loaded."""
+
+import pytest
+
+from genagent_policy import DistributedConfig
+from genagent_policy.distributed import TOLD
+
+
+def test_sampling_a_step_ahead_is_for_one_process(monkeypatch: pytest.MonkeyPatch):
+    given = {"device": "cpu", "freeze_vision": True}
+    for name in TOLD:
+        monkeypatch.delenv(name, raising=False)
+    assert DistributedConfig().problems(**given, one_step_off=True) == []
+    for name in TOLD:
+        monkeypatch.setenv(name, "1")
+    assert DistributedConfig().problems(**given) == []
+    [line] = DistributedConfig().problems(**given, one_step_off=True)
+    assert line.startswith("--one-step-off samples on a thread beside the update")
