@@ -114,9 +114,9 @@ def test_weights_that_sample_a_step_ahead_are_those_that_learn(tiny_policy_path:
     learnt, model = trajectories(policy), model_of(policy)
     without = MemoryModel(model, planned(policy, learnt))
     ahead = MemoryModel(model, planned(policy, learnt, one_step_off=True))
-    memory = ahead.on(gpus=1, zero=0)
+    memory = ahead.on(gpus=1)
     assert memory.parts["weights of one step off"] == copied
-    assert memory.total - without.on(gpus=1, zero=0).total == copied
+    assert memory.total - without.on(gpus=1).total == copied
     assert ahead.state - without.state == copied
 
 
