@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.small_disk import small_disk
 
+from genagent_tracking.checksums import write_checksums
 from genagent_tracking.states import Notes, States
 
 Harm = Callable[[Path], None]
@@ -61,6 +62,13 @@ def flip(state: Path) -> None:
     path.write_bytes(b"\xff" + path.read_bytes()[1:])
 
 
+def other_notes(state: Path) -> None:
+    """As another program would write them: whole, and no notes of ours."""
+    (state / "notes.json").write_text('{"step": "3", "seconds": 4.5}')
+    (state / "checksums.json").unlink()
+    write_checksums(state)
+
+
 HARMS = [
     (cut, "policy/weights has 400 of 1,000 bytes"),
     (flip, "policy/weights has other bytes than were written"),
@@ -70,6 +78,7 @@ HARMS = [
     (lambda state: (state / "checksums.json").write_text("[" * 9999), "checksums.json cannot be"),
     (lambda state: (state / "checksums.json").write_text('{"a": 7}'), "checksums.json cannot be"),
     (lambda state: (state / "notes.json").write_text('{"step": 3}'), "notes.json has 11 of"),
+    (other_notes, "notes.json holds no notes of a state ({'step': '3', 'seconds': 4.5})"),
 ]
 
 
@@ -81,7 +90,8 @@ def test_one_that_is_damaged_is_named_and_the_one_before_it_is_taken(tmp_path, h
     found = states(tmp_path, said)
     assert found.latest == found.latest == tmp_path / "step-000002"
     [line] = said
-    assert line.startswith(f"{tmp_path / 'step-000003'} is damaged ({reason}")
+    state = tmp_path / "step-000003"
+    assert line.replace(f"({state}/", "(").startswith(f"{state} is damaged ({reason}")
     assert line.endswith("; going on from step-000002")
     assert "\n" not in line
     # The step is taken again, and the whole state stands where the damaged one was.
