@@ -30,7 +30,7 @@
 : "${ROLLOUT_PORT:=8200}"
 : "${JUDGE_PORT:=8300}"
 : "${TOKEN_ENV=}"               # variable with the token of these servers; several nodes want one
-: "${JUDGE_TOKEN_ENV=${JUDGE_URL:+OPENAI_API_KEY}}"     # the same of JUDGE_URL
+: "${JUDGE_KEY_ENV=${JUDGE_URL:+OPENAI_API_KEY}}"     # the same of JUDGE_URL
 : "${READY_SECONDS:=1800}"      # for the servers to load
 : "${GRACE_SECONDS:=90}"        # for whoever is ended to write what it has
 
@@ -73,7 +73,7 @@ place() { # node's number; the table of `--plan`, docs/scale.md
 joined() { local IFS=,; echo "$*"; }
 
 # All servers' addresses, and where each says that it is ready.
-images=() rollouts=() ready=() judge_url=$JUDGE_URL judge_token_env=$JUDGE_TOKEN_ENV
+images=() rollouts=() ready=() judge_url=$JUDGE_URL judge_key_env=$JUDGE_KEY_ENV
 for ((number = 1; number <= ${#nodes[@]}; number++)); do
     place "$number"
     host=http://${nodes[number - 1]}
@@ -84,7 +84,7 @@ for ((number = 1; number <= ${#nodes[@]}; number++)); do
         rollouts+=("$host:$((ROLLOUT_PORT + gpu))") && ready+=("$host:$((ROLLOUT_PORT + gpu))/health")
     done
     if [[ -n $judge ]]; then
-        judge_url=$host:$JUDGE_PORT/v1 judge_token_env=$TOKEN_ENV
+        judge_url=$host:$JUDGE_PORT/v1 judge_key_env=$TOKEN_ENV
         ready+=("$host:$JUDGE_PORT/health")
     fi
 done

@@ -11,4 +11,4 @@ exec $RUN torchrun --standalone --nproc-per-node ${#gpus[@]} "$ROOT/experiments/
     ${rollouts[@]:+--engine.urls "$(joined "${rollouts[@]}")"} \
     ${TOKEN_ENV:+--world.tool-token-env "$TOKEN_ENV"} \
     ${TOKEN_ENV:+${rollouts[@]:+--engine.key-env "$TOKEN_ENV"}} \
-    ${judge_token_env:+--world.judge-token-env "$judge_token_env"} "$@"
+    ${judge_key_env:+--world.judge-key-env "$judge_key_env"} "$@"

@@ -67,7 +67,7 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
     with answering(token=SECRETS["PICTURES"]) as painter, serving(judged) as judge:
         judge.token = SECRETS["VERDICTS"]
         given = options(tmp_path, painter.url, judge.url)
-        given += ["--world.tool-token-env", "PICTURES", "--world.judge-token-env", "VERDICTS"]
+        given += ["--world.tool-token-env", "PICTURES", "--world.judge-key-env", "VERDICTS"]
         process = start(SCRIPT, tmp_path, *given)
         wait_for("runs/*/state/step-000001", tmp_path, process)
         process.kill()

@@ -172,7 +172,7 @@ def test_names_bounds_and_tokens_reach_the_servers(files, tmp_path, monkeypatch)
             judge=judge.url,
             judge_model="eyes",
             judge_tokens=77,
-            judge_token_env="JUDGE_TOKEN",
+            judge_key_env="JUDGE_TOKEN",
         )
         assert config.problems() == []
         world = config.open(tmp_path / "run", seed=0)

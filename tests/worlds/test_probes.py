@@ -47,7 +47,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
         assert tool.startswith(f"the image server {images.url} does not draw; ")
         assert "401 who are you" in tool and "--world.tool-token-env" in tool
         assert chat.startswith(f"{judge.url} does not answer for model 'eyes'")
-        assert "who are you" in chat and "--world.judge-token-env" in chat
+        assert "who are you" in chat and "--world.judge-key-env" in chat
         assert "\n" not in tool + chat
 
         config = FilesAndEndpoints(
@@ -56,7 +56,7 @@ def test_servers_that_want_a_token_get_it_from_the_options_or_name_them(
             tool_token_env="WORLD_TOKEN",
             judge=judge.url,
             judge_model="eyes",
-            judge_token_env="WORLD_TOKEN",
+            judge_key_env="WORLD_TOKEN",
         )
         assert config.problems() == []
         world = config.open(tmp_path / "run", seed=0)

@@ -180,7 +180,7 @@ def test_a_judge_that_cannot_see_is_found_out_with_a_picture(good):
 
 def test_a_judge_that_rejects_the_key_names_its_variable(good):
     with serving(Answer(status=401, words="wrong key")) as server:
-        found = line(good, judge=server.url, judge_token_env="JUDGE_KEY")
+        found = line(good, judge=server.url, judge_key_env="JUDGE_KEY")
         assert "wrong key" in found and "JUDGE_KEY" in found
 
 

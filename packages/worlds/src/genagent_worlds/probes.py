@@ -84,7 +84,7 @@ def _draw_once(url: str, alone: HttpToolConfig) -> str | None:
 
 def _ask_once(
     alone: OpenAIChatConfig,
-    options: str = "--world.judge, --world.judge-model and --world.judge-token-env",
+    options: str = "--world.judge, --world.judge-model and --world.judge-key-env",
     *,
     sees: bool = True,
 ) -> str | None:

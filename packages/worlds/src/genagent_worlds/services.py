@@ -70,7 +70,7 @@ class Services:
     """Questions in flight over all endpoints."""
     judge_tokens: int = 2048
     """Most tokens of one reply."""
-    judge_token_env: str = "OPENAI_API_KEY"
+    judge_key_env: str = "OPENAI_API_KEY"
     """Environment variable with the key of the judge's endpoints, where they want one."""
 
     def problems(self) -> list[str]:
@@ -180,7 +180,7 @@ class Services:
             model=self.judge_model,
             max_concurrency=self.judge_concurrency,
             max_tokens=self.judge_tokens,
-            api_key_env=self.judge_token_env,
+            api_key_env=self.judge_key_env,
         )
 
     def _judge_probes(self) -> list[Probe]:
