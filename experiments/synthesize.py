@@ -105,7 +105,8 @@ def main(config: SynthesizeConfig, run: Run) -> None:
                     about={"sources": asked.sources, "licence": config.licence},
                     progress=progress,
                 )
-            run.next.append(f"uv run experiments/sft.py --data {config.out}")
+            kind = "" if isinstance(config.world, Miniature) else "qwen2.5-vl-7b --policy FOLDER "
+            run.next.append(f"uv run experiments/sft.py {kind}--data {config.out}")
             run.conclude_funnel(funnel, config.out)
 
 

@@ -6,4 +6,4 @@ gpus=($judge)
 export CUDA_VISIBLE_DEVICES=$(joined "${gpus[@]}")
 exec $VLLM serve "$JUDGE_MODEL" --host $bind --port "$JUDGE_PORT" \
     --tensor-parallel-size ${#gpus[@]} --max-model-len "$JUDGE_TOKENS" \
-    --limit-mm-per-prompt '{"image": 2}'
+    --limit-mm-per-prompt '{"image": 2}' $JUDGE_OPTIONS

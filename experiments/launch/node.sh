@@ -2,6 +2,10 @@
 # All that one node does: starts its servers, waits until every server answers, trains where this
 # node trains, and takes down what it has started: at the end, on Ctrl-C, or when one has died.
 #   experiments/launch/node.sh --steps 100
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || {
+    echo "error: bash is $BASH_VERSION; wants 5.1 or newer" >&2
+    exit 2
+}
 source "$(dirname "$0")/settings.sh"
 here=$(dirname "${BASH_SOURCE[0]}")
 declare -A names=() logs=() # by process
@@ -9,7 +13,7 @@ servers=() trainer="" code=0 last=""
 
 start() { # name, command: in a session of its own, which no Ctrl-C reaches but ours
     local log="$LOGS/${1// /-}.log"
-    setsid "${@:2}" >"$log" 2>&1 &
+    setsid "${@:2}" >>"$log" 2>&1 &
     servers+=($!) names[$!]=$1 logs[$!]=$log
 }
 
@@ -42,6 +46,12 @@ trap 'code=130; leave' INT
 trap 'code=143; leave' TERM
 trap leave EXIT
 
+for path in "$POLICY" "$TRAIN" "$HELD_OUT"; do # before servers take minutes to load
+    [[ -z $train || $path != */* || -e $path ]] || {
+        echo "error: $path is not there; POLICY, TRAIN and HELD_OUT name the run's own" >&2
+        exit 2
+    }
+done
 mkdir -p "$LOGS"
 [[ -z $judge ]] || start "judge on GPUs $judge" "$here/judge.sh"
 for gpu in $image; do start "image server on GPU $gpu" "$here/images.sh" "$gpu"; done

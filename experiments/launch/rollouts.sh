@@ -5,4 +5,4 @@ source "$(dirname "$0")/settings.sh"
 export CUDA_VISIBLE_DEVICES=$1 VLLM_SERVER_DEV_MODE=1
 exec $VLLM serve "$POLICY" --host $bind --port $((ROLLOUT_PORT + $1)) --enable-scale-out \
     --logprobs-mode processed_logprobs --generation-config vllm \
-    --limit-mm-per-prompt '{"image": 4}'
+    --limit-mm-per-prompt '{"image": 4}' $ROLLOUT_OPTIONS

@@ -21,6 +21,9 @@
 : "${JUDGE_MODEL:=Qwen/Qwen3-VL-30B-A3B-Instruct}"
 : "${JUDGE_TOKENS:=16384}"      # of a question with its pictures and the answer
 : "${JUDGE_URL=}"               # an endpoint that is there already; then no GPU judges here
+: "${IMAGE_OPTIONS=}"           # further ones of genagent-tools serve: --model FLUX.1-dev --lora turbo.safetensors
+: "${JUDGE_OPTIONS=}"           # and of vllm serve
+: "${ROLLOUT_OPTIONS=}"         # --enable-lora …
 : "${ROLLOUTS:=here}"           # who samples turns: here, those that train; vllm, servers
 
 # Where: names of the nodes, and which of them this is, counted from 1
@@ -36,6 +39,9 @@
 
 set -u
 read -ra nodes <<<"$NODES"
+# What leads to the hub does not lead to these servers.
+export no_proxy="${no_proxy:+$no_proxy,}127.0.0.1,localhost,${NODES// /,}"
+export NO_PROXY=$no_proxy
 if ((${#nodes[@]} == 1)); then
     bind=127.0.0.1
 else

@@ -77,13 +77,14 @@ class DistributedConfig:
                 "--distributed.zero is 3, which shares out the language model's weights and wants "
                 "the vision tower frozen: give --grpo.freeze-vision or --sft.freeze-vision, or 2"
             )
-        if one_step_off and is_launched():
+        is_shared = is_launched() and int(os.environ["WORLD_SIZE"]) > 1
+        if one_step_off and is_shared:
             lines.append(
                 "--one-step-off samples on a thread beside the update, and processes that a "
                 "launcher has started would meet in their collectives in another order each; start "
                 "one process without it, or leave the option out"
             )
-        if is_launched() and device.startswith("cuda:") and int(os.environ["WORLD_SIZE"]) > 1:
+        if is_shared and device.startswith("cuda:"):
             lines.append(
                 f"--device is {device!r} for {os.environ['WORLD_SIZE']} processes; give cuda, of "
                 "which each process takes its own"
