@@ -13,6 +13,8 @@ def test_sampling_a_step_ahead_is_for_one_process(monkeypatch: pytest.MonkeyPatc
     assert DistributedConfig().problems(**given, one_step_off=True) == []
     for name in TOLD:
         monkeypatch.setenv(name, "1")
+    assert DistributedConfig().problems(**given, one_step_off=True) == []
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert DistributedConfig().problems(**given) == []
     [line] = DistributedConfig().problems(**given, one_step_off=True)
     assert line.startswith("--one-step-off samples on a thread beside the update")
