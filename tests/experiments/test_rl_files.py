@@ -55,7 +55,7 @@ def world(folder: Path, tool: str, judge: str) -> list[str]:
         *("--world.tool", tool, "--world.judge", judge, "--world.judge-model", "judge"),
         *("--requests-per-step", "2", "--samples", "6", "--keep", "4"),
         *("--sampling.max-turn-tokens", "96", "--grpo.learning-rate", "1e-4"),
-        *("--trajectories-every", "1"),
+        *("--trajectories-every", "1", "--checkpoint-every", "1"),
     ]
 
 

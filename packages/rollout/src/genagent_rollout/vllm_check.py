@@ -46,7 +46,7 @@ async def _problem(
                     "start vLLM with --logprobs-mode processed_logprobs"
                 )
     except TurnedAway as error:
-        return f"{error}; start vLLM 0.32 or newer with --enable-scale-out"
+        return f"{error}; start vLLM with --enable-scale-out, 0.32 or newer"
     except (Trouble, EndpointError) as error:
         return _named(url, error)
     try:
