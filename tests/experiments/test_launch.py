@@ -54,7 +54,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "IMAGE_PORT": str(free_port() - 4),
         "ROLLOUT_PORT": str(free_port() - 3),
         "JUDGE_PORT": str(free_port()),
-        "GRACE_SECONDS": "20",
+        "GRACE_SECONDS": "50",
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | ENVIRONMENT | settings | more | {"PATH": path, "PYTHONPATH": str(ROOT)}
