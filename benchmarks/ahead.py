@@ -75,9 +75,6 @@ class SlowTool:
         rng = random.Random(seed)
         return render(random_scene(rng, rng.randint(1, 3)), seed=seed)
 
-    def generate(self, prompts: list[str], seeds: list[int]) -> list[Image.Image]:
-        raise NotImplementedError("is asked one by one")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Played:

@@ -13,7 +13,7 @@ from .local_engine import LocalEngine
 from .metrics import ending_metrics, rollout_metrics
 from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
-from .rewarded import sample_rewarded, sample_step
+from .rewarded import sample_step
 from .sampling import SeededSampler, TokenSampler
 from .scoring import ScoringAhead, score_answers, score_cell
 from .served_policy import ServedPolicy
@@ -94,7 +94,6 @@ __all__ = [
     "run_agents",
     "sample_dynamically",
     "sample_groups",
-    "sample_rewarded",
     "sample_step",
     "score_answers",
     "score_cell",

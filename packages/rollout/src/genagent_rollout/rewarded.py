@@ -38,12 +38,14 @@ def sample_step(
         scale: of the advantages that readers are shown.
 
     Raises:
-        ToolError, RuntimeError, OSError: as ``sample_rewarded`` does.
+        ToolError: the tool drew nothing at all.
+        RuntimeError: no verdict at all could be had.
+        OSError: a picture cannot be stored.
     """
 
     def draw(number: int, again: int) -> tuple[RolloutBatch, KeptAttempts]:
         own = derive_seed(seed, "again", again) if again else seed
-        return sample_rewarded(
+        return _sample_rewarded(
             engine,
             world.tool,
             world.train.sample(number, seed=own, step=step),
@@ -61,7 +63,7 @@ def sample_step(
     return sample_dynamically(draw, config)
 
 
-def sample_rewarded(
+def _sample_rewarded(
     engine: Engine,
     tool: ImageTool | AsyncImageTool,
     requests: Sequence[Request],
@@ -76,18 +78,7 @@ def sample_rewarded(
     scale: RewardScale = "group",
     ranks: Ranks = ALONE,
 ) -> tuple[RolloutBatch, KeptAttempts]:
-    """G' attempts at each request, and the G of them that are kept, with their rewards.
-
-    Args:
-        anchored: first pictures must beat the tool's own, see ``draw_anchors``.
-        at_once: judges are asked while others still act, see ``RewardedGroups``.
-        scale: of the advantages that readers are shown.
-
-    Raises:
-        ToolError: the tool drew nothing at all.
-        RuntimeError: no verdict at all could be had.
-        OSError: a picture cannot be stored.
-    """
+    """G' attempts at each request, and the G of them that are kept, with their rewards."""
     anchors, drawing = None, None
     if anchored:
         started = time.perf_counter()

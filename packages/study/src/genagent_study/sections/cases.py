@@ -67,10 +67,10 @@ def shown(outcome: Outcome, *, why: str = "") -> Example:
         why: it was chosen.
     """
     said = []
-    for number_, one in enumerate(outcome.trajectory.rounds, 1):
+    for place, one in enumerate(outcome.trajectory.rounds, 1):
         words = f"{one.tool_prompt} — {one.judgement}" if one.judgement else one.tool_prompt
         png = None if one.picture is None else _png(one.picture)
-        said.append(Said(who=f"picture {number_}", words=words, png=png))
+        said.append(Said(who=f"picture {place}", words=words, png=png))
     title = f"{why}: {outcome.request.prompt}" if why else outcome.request.prompt
     return Example(title=title, said=said, right=outcome.success)
 
