@@ -29,7 +29,7 @@ import genagent_policy
 import genagent_rollout as rollout
 from genagent_data import Request, derive_seed
 from genagent_miniworld import Miniature
-from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, linear_rate
+from genagent_policy import DistributedConfig, GRPOConfig, TrainedPolicyConfig, linear_rate
 from genagent_rewards import RewardConfig, reward_metrics
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, refuse, run_experiment
@@ -52,7 +52,7 @@ class RLConfig:
     world: Annotated[Miniature | FilesAndEndpoints, tyro.conf.AvoidSubcommands] = field(
         default_factory=Miniature
     )
-    policy: Flat[PolicyConfig] = field(default_factory=PolicyConfig)
+    policy: Flat[TrainedPolicyConfig] = field(default_factory=TrainedPolicyConfig)
     steps: int = 40
     """Batches of rollouts to learn from."""
     groups: Flat[GroupConfig] = field(default_factory=GroupConfig)
@@ -80,7 +80,7 @@ FLUX_AND_QWEN = FilesAndEndpoints(
 )
 FLUX = RLConfig(
     world=FLUX_AND_QWEN,
-    policy=PolicyConfig(policy="", device="cuda"),
+    policy=TrainedPolicyConfig(policy="", device="cuda"),
     steps=200,
     groups=GroupConfig(requests_per_step=32),
     run=RunConfig(checkpoint_every=5),
@@ -105,7 +105,7 @@ PRESETS = {
     "qwen3-vl-8b": FLUX,
     "flux-7b-paper": RLConfig(
         world=FLUX_AND_QWEN,
-        policy=PolicyConfig(policy="", device="cuda"),
+        policy=TrainedPolicyConfig(policy="", device="cuda"),
         steps=200,
         groups=GroupConfig(requests_per_step=240, samples=12, keep=8, max_rounds=3),
         run=RunConfig(checkpoint_every=5),

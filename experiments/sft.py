@@ -29,7 +29,7 @@ import genagent_rollout as rollout
 from genagent_building.training import COLD_START, HELD_OUT_SHARE
 from genagent_data import RecordFolder, Request
 from genagent_miniworld import Miniature
-from genagent_policy import DistributedConfig, PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
 from genagent_worlds import (
@@ -59,7 +59,9 @@ class ColdStartConfig:
     world: Annotated[Miniature | FilesAndEndpoints, tyro.conf.AvoidSubcommands] = field(
         default_factory=lambda: Miniature(judge="verifier")
     )
-    policy: Flat[PolicyConfig] = field(default_factory=lambda: PolicyConfig(policy="base"))
+    policy: Flat[TrainedPolicyConfig] = field(
+        default_factory=lambda: TrainedPolicyConfig(policy="base")
+    )
     sft: SFTConfig = field(default_factory=SFTConfig)
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
@@ -87,7 +89,9 @@ PAPER = ColdStartConfig(
     world=FilesAndEndpoints(
         tool="flux-8step", tool_device="cuda:1", judge_model="Qwen/Qwen3-VL-30B-A3B-Instruct"
     ),
-    policy=PolicyConfig(policy="", device="cuda", dtype="bfloat16", checkpoint_activations=True),
+    policy=TrainedPolicyConfig(
+        policy="", device="cuda", dtype="bfloat16", checkpoint_activations=True
+    ),
     sft=SFTConfig(micro_batch_tokens=16384, render_threads=4),
     evaluation=EvaluationConfig(held_out=280),
     sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),

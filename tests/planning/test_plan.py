@@ -16,7 +16,7 @@ from genagent_planning import (
     planned_model,
 )
 from genagent_planning.memory import MemoryModel
-from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, GRPOConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig
 
@@ -38,7 +38,7 @@ TRAFFIC = StepTraffic(
 
 def plan(*words: str, **changes) -> None:
     settings = {
-        "policy": PolicyConfig(policy="", device="cuda"),
+        "policy": TrainedPolicyConfig(policy="", device="cuda"),
         "shipped": {},
         "steps": 200,
         "groups": GroupConfig(requests_per_step=32),
@@ -78,14 +78,14 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
     assert "--checkpoint-activations" in together and "--distributed.zero" in together
     # What it says is so: with these options it does fit.
     zero = together.partition("--distributed.zero ")[2][0]
-    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    policy = TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True)
     plan(policy=policy, distributed=sharing(int(zero)))
     with pytest.raises(ValueError, match="nothing known here helps"):
         plan(
             *("--gpu-gib", "20", "--tool-gib", "10"),
-            policy=PolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
+            policy=TrainedPolicyConfig(policy="Qwen/Qwen2.5-VL-72B-Instruct", device="cuda"),
         )
-    adapted = PolicyConfig(policy="", device="cuda", lora_rank=16)
+    adapted = TrainedPolicyConfig(policy="", device="cuda", lora_rank=16)
     with pytest.raises(ValueError, match=r"zero is 3 and --lora-rank 16; leave one out"):
         plan(policy=adapted, distributed=sharing(3))
     with pytest.raises(ValueError, match=r"--plan\.gpus is 3; a judge takes 2, the tool one"):
@@ -95,7 +95,7 @@ def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
 
 
 def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
-    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    policy = TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True)
     plan(policy=policy, distributed=sharing(3))
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
@@ -116,7 +116,7 @@ def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
 
 
 def test_an_adapter_and_an_optimizer_in_the_host_s_memory_fit_where_all_weights_do_not(capsys):
-    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    policy = TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True)
     plan("--gpus", "5", policy=replace(policy, lora_rank=16))
     shown = capsys.readouterr().out
     assert "an adapter of 40.4 e6 in float32 is learnt alone" in shown
@@ -135,7 +135,7 @@ def test_fine_tuning_has_its_plan_too(capsys):
         "engine": EngineConfig(),
         "run": RunConfig(),
     }
-    policy = PolicyConfig(policy="", device="cuda", checkpoint_activations=True)
+    policy = TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True)
     plan_sft([], policy=policy, distributed=sharing(3), **settings)
     assert "memory of each of 8 GPUs (ZeRO 3)" in capsys.readouterr().out
     with pytest.raises(ValueError, match="training takes") as one:

@@ -7,7 +7,14 @@ import torch
 from PIL import Image
 from tests.policy.attempts import sampled_groups
 
-from genagent_policy import GRPOConfig, GRPOUpdate, Policy, PolicyConfig, SFTConfig, SFTUpdate
+from genagent_policy import (
+    GRPOConfig,
+    GRPOUpdate,
+    Policy,
+    SFTConfig,
+    SFTUpdate,
+    TrainedPolicyConfig,
+)
 from genagent_policy.adapter import LoRA
 from genagent_policy.scoring import score
 
@@ -124,7 +131,7 @@ def owners_are_all(policy: Policy) -> bool:
 
 
 def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):
-    config = PolicyConfig(policy=str(each_path), lora_rank=4)
+    config = TrainedPolicyConfig(policy=str(each_path), lora_rank=4)
     policy = config.load({})
     groups = sampled_groups(Policy.load(each_path))
     update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-3))
@@ -172,7 +179,7 @@ def test_fine_tuning_learns_it_alone(each_path: Path):
 
 def test_another_adapter_than_asked_for_is_refused(tiny_policy_path: Path, tmp_path: Path):
     Policy.load(tiny_policy_path, lora=LANGUAGE).save(tmp_path / "policy")
-    config = PolicyConfig(policy=str(tiny_policy_path), lora_rank=8)
+    config = TrainedPolicyConfig(policy=str(tiny_policy_path), lora_rank=8)
     with pytest.raises(ValueError, match="r is 4 there"):
         config.load({}, saved=tmp_path / "policy")
     with pytest.raises(ValueError, match="no adapter to go on with"):
@@ -185,4 +192,4 @@ def test_another_adapter_than_asked_for_is_refused(tiny_policy_path: Path, tmp_p
 )
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
-        PolicyConfig(**options)
+        TrainedPolicyConfig(**options)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genagent_policy import Policy, PolicyConfig
+from genagent_policy import Policy, PolicyConfig, TrainedPolicyConfig
 
 
 def test_a_policy_ships_by_name_or_is_a_folder(tiny_policy_path: Path):
@@ -27,7 +27,9 @@ def test_what_an_earlier_part_of_the_run_left_goes_before_the_name(
     with torch.no_grad():
         changed.head_weight.zero_()
     changed.save(tmp_path / "saved")
-    loaded = PolicyConfig(policy="sft").load({"sft": tiny_policy_path}, saved=tmp_path / "saved")
+    loaded = TrainedPolicyConfig(policy="sft").load(
+        {"sft": tiny_policy_path}, saved=tmp_path / "saved"
+    )
     assert not loaded.head_weight.any()
 
 
@@ -43,7 +45,7 @@ def test_dtype_and_words_reach_the_policy(tiny_policy_path: Path):
 def test_pictures_attention_and_activations_reach_the_policy(tiny_policy_path: Path):
     name = str(tiny_policy_path)
     plain = PolicyConfig(policy=name).load({})
-    other = PolicyConfig(
+    other = TrainedPolicyConfig(
         policy=name, max_pixels=32 * 32, attention="eager", checkpoint_activations=True
     ).load({})
     picture = [Image.new("RGB", (64, 64))]

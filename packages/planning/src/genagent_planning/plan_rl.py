@@ -23,7 +23,7 @@ from genagent_planning.report import (
     show_places,
 )
 from genagent_planning.traffic import ROUND_TOKENS, StepTraffic, picture_bytes
-from genagent_policy import DistributedConfig, GRPOConfig, PolicyConfig
+from genagent_policy import DistributedConfig, GRPOConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig, parse
 
@@ -34,7 +34,7 @@ GPUS = (8, 16, 32)
 def plan_rl(
     words: Sequence[str],
     *,
-    policy: PolicyConfig,
+    policy: TrainedPolicyConfig,
     shipped: Mapping[str, Path],
     steps: int,
     groups: GroupConfig,
@@ -123,7 +123,7 @@ def plan_rl(
 
 
 def model_of(
-    policy: PolicyConfig, shipped: Mapping[str, Path], distributed: DistributedConfig
+    policy: TrainedPolicyConfig, shipped: Mapping[str, Path], distributed: DistributedConfig
 ) -> PlannedModel:
     """Raises ValueError where it is not known, or has an adapter that ZeRO 3 does not take."""
     name, lora = policy.policy or USUAL, policy.lora()
@@ -143,11 +143,11 @@ def sees_the_same(model: PlannedModel, *, frozen: bool) -> bool:
     return frozen if model.lora is None else model.lora.part == "language"
 
 
-def dtype_of(policy: PolicyConfig, model: PlannedModel) -> torch.dtype:
+def dtype_of(policy: TrainedPolicyConfig, model: PlannedModel) -> torch.dtype:
     return model.saved_dtype if policy.dtype == "saved" else getattr(torch, policy.dtype)
 
 
-def cache_bytes_of(engine: EngineConfig, policy: PolicyConfig, given: PlanConfig) -> int:
+def cache_bytes_of(engine: EngineConfig, policy: TrainedPolicyConfig, given: PlanConfig) -> int:
     """Of the engine in this process; as ``LocalEngine`` takes it."""
     if engine.urls:
         return 0

@@ -24,7 +24,7 @@ from genagent_planning.report import (
     show_model,
     show_passes,
 )
-from genagent_policy import DistributedConfig, PolicyConfig, SFTConfig
+from genagent_policy import DistributedConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig
 from genagent_tracking import RunConfig, parse, print_table
 
@@ -32,7 +32,7 @@ from genagent_tracking import RunConfig, parse, print_table
 def plan_sft(
     words: Sequence[str],
     *,
-    policy: PolicyConfig,
+    policy: TrainedPolicyConfig,
     shipped: Mapping[str, Path],
     sft: SFTConfig,
     evaluation: EvaluationConfig,

@@ -18,6 +18,7 @@ from .sft_data import RecordSplit, split_records
 from .sft_loss import HeldOutLoss, evaluate_loss
 from .sft_records import RecordSet, RecordSize, record_size, render_record
 from .tokens import TokenTrajectory, no_pictures
+from .trained_config import TrainedPolicyConfig
 from .weighting import GRPOGroup
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "SFTReport",
     "SFTUpdate",
     "TokenTrajectory",
+    "TrainedPolicyConfig",
     "evaluate_loss",
     "group_advantages",
     "late_advantages",

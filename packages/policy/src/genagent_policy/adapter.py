@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from genagent_policy.config import LoRAPart
+from genagent_policy.trained_config import LoRAPart
 
 if TYPE_CHECKING:
     from genagent_policy.model import Model

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_data import ToolSyntax, system_message
 from genagent_data.devices import device_problem
-from genagent_policy.checkpoint import ADAPTER, check_architecture
+from genagent_policy.checkpoint import check_architecture
 from genagent_policy.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from genagent_policy.adapter import LoRA
     from genagent_policy.model import Policy
 
 Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
-LoRAPart = Literal["language", "vision", "both"]
 
 
 def flash_is_installed() -> bool:
@@ -31,7 +29,7 @@ class PolicyConfig:
     """Where it starts: a checkpoint folder, a run's folder, or the name of one that ships with the
     world."""
     device: str = "cpu"
-    """Where it acts and learns: cpu, cuda or cuda:0."""
+    """Where it is: cpu, cuda or cuda:0."""
     dtype: Literal["saved", "float32", "bfloat16"] = "saved"
     """Of the weights; by default the one they were saved in."""
     max_pixels: int | None = None
@@ -43,24 +41,10 @@ class PolicyConfig:
     attention: Attention = "auto"
     """Kernel of training passes and of the vision tower; auto: flash_attention_2 where it is
     installed and runs, else sdpa. Sampling takes sdpa."""
-    checkpoint_activations: bool = False
-    """Whether training keeps the layers' inputs only and computes the rest again: less memory, a
-    third more time."""
-    lora_rank: int = 0
-    """Learn matrices of that rank beside the layers' weights instead of all weights (LoRA), 16 or
-    64 for example; 0: all weights."""
-    lora_alpha: float | None = None
-    """What they add is scaled by lora_alpha / lora_rank; None: twice the rank."""
-    lora_part: LoRAPart = "language"
-    """Whose layers have them: the language model's, the vision tower's, or both."""
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"max_pixels is {self.max_pixels}; wants 1 or more, or None")
-        if self.lora_rank < 0:
-            raise ValueError(f"lora_rank is {self.lora_rank}; wants 1 or more, or 0 for none")
-        if self.lora_alpha is not None and self.lora_alpha <= 0:
-            raise ValueError(f"lora_alpha is {self.lora_alpha}; wants more than 0, or None")
 
     def problems(self, shipped: Mapping[str, Path]) -> list[str]:
         """What keeps it from loading, a line each; no weight is read.
@@ -88,14 +72,8 @@ class PolicyConfig:
             lines.extend(self._flash_problems())
         return lines
 
-    def load(
-        self,
-        shipped: Mapping[str, Path],
-        *,
-        saved: Path | None = None,
-        words: int | None = None,
-    ) -> "Policy":
-        """The policy, from ``saved`` where an earlier part of the run left it.
+    def load(self, shipped: Mapping[str, Path], *, words: int | None = None) -> "Policy":
+        """The policy.
 
         Args:
             words: of a prompt that the tool reads, told to the agent; None: nothing is said of it.
@@ -103,14 +81,14 @@ class PolicyConfig:
         Raises:
             ValueError: the checkpoint is unreadable, damaged or of another architecture.
         """
+        return self._load(self.folder(shipped), words=words)
+
+    def _load(self, path: Path, *, words: int | None, **learning: Any) -> "Policy":
         import torch
 
         from genagent_policy.families import family_of
         from genagent_policy.model import Policy
 
-        lora = self.lora()
-        # What was saved of an adapter belongs to the very weights that the run began with.
-        path = self.folder(shipped) if saved is None or lora is not None else saved
         family = family_of(check_architecture(path)["model_type"])
         syntax = self.tool_syntax or family.tool_syntax
         return Policy.load(
@@ -121,19 +99,8 @@ class PolicyConfig:
             tool_syntax=syntax,
             max_pixels=self.max_pixels,
             attention=self.attention,
-            checkpoint_activations=self.checkpoint_activations,
-            lora=lora,
-            saved_adapter=None if saved is None else saved / ADAPTER,
+            **learning,
         )
-
-    def lora(self) -> "LoRA | None":
-        """The adapter that alone is learnt; None: all weights are."""
-        from genagent_policy.adapter import LoRA
-
-        if not self.lora_rank:
-            return None
-        alpha = self.lora_alpha or 2 * self.lora_rank
-        return LoRA(rank=self.lora_rank, alpha=alpha, part=self.lora_part)
 
     def name(self, shipped: Mapping[str, Path]) -> str:
         """All that what it says depends on, but for sampling: its weights and how it sees.
