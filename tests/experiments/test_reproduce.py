@@ -10,7 +10,10 @@ from tests.experiments.running import run
 
 from genagent_study import SECTIONS
 
-SMALL = ("--sections", "figure5", "--seeds", "1", "--steps", "1", "--held-out", "9")
+SMALL = (
+    *("--sections", "figure5", "--seeds", "1", "--steps", "1", "--held-out", "9"),
+    *("--training", "requests-per-step=2", "samples=3", "keep=2"),
+)
 
 
 def starts(folder: Path) -> list[int]:

@@ -181,7 +181,8 @@ def test_sigterm_while_it_loads_is_one_line_and_143(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_path):
-    options = ["smoke", "--steps", "4", "--held-out", "10"]
+    options = ["smoke", "--steps", "4", "--requests-per-step", "4", "--samples", "4", "--keep", "3"]
+    options += ["--held-out", "4"]
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     unbroken.mkdir()
     killed.mkdir()
