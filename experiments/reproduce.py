@@ -69,11 +69,12 @@ PACKAGES = (
     "genagent_worlds",
 )
 """What figures depend on, the miniature's weights among it."""
+TOOLS = ("sana-mini", "flux-mini", "qwen-image-mini")
 MINIATURE = study_of.Subject(
     base="base",
     cold_start="sft",
-    tool="flux-mini",
-    other_tools=("sana-mini", "qwen-image-mini"),
+    tool=TOOLS[0],
+    other_tools=TOOLS[1:],
     weak_judge="genagent_miniworld.weak_judge:noisy",
     new_requests="genagent_miniworld.arithmetic:requests",
 )
@@ -93,6 +94,8 @@ class ReproduceConfig:
     """Of RL; 40, with --quick 8."""
     held_out: int | None = None
     """Held-out requests of an evaluation; 270, with --quick 81."""
+    tool: Literal["sana-mini", "flux-mini", "qwen-image-mini"] = "sana-mini"
+    """With which agents are trained; the others they never meet."""
     reward: tuple[str, ...] = ("zero",)
     """How the agent is trained that the page calls rl: what a single picture earns as pair reward
     (zero is the paper's words), and other options of --reward as name=value or, without one, as
@@ -128,9 +131,16 @@ class ReproduceConfig:
             options: of every cell; a first word that is no option is a preset.
         """
         seeds, steps, held_out = (2, 8, 81) if self.quick else (5, 40, 270)
+        others = tuple(name for name in TOOLS if name != self.tool)
         preset = tuple(options[:1]) if options and not options[0].startswith("-") else ()
         return study_of.Study(
-            subject=replace(MINIATURE, preset=preset, options=tuple(options[len(preset) :])),
+            subject=replace(
+                MINIATURE,
+                tool=self.tool,
+                other_tools=others,
+                preset=preset,
+                options=tuple(options[len(preset) :]),
+            ),
             seeds=tuple(range(self.seeds or seeds)),
             steps=self.steps or steps,
             held_out=self.held_out or held_out,

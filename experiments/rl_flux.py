@@ -89,7 +89,10 @@ FLUX = RLConfig(
     grpo=GRPOConfig(learning_rate=1e-6, updates_per_batch=2, micro_batch_tokens=16384),
 )
 PRESETS = {
+    # The cold start was made with flux-mini. This one it has never met, and it draws what it is
+    # clearly told three times in five: there is much to learn, and looking goes on to pay.
     "miniature": RLConfig(
+        world=Miniature(tool="sana-mini"),
         grpo=GRPOConfig(
             learning_rate=3e-4, updates_per_batch=4, warmup_batches=3, final_fraction=0.1
         ),
