@@ -79,7 +79,8 @@ def take_turn(config: UpdateBenchmark, name: Name, work: Path) -> dict[str, Any]
     """
     here = Path(__file__).parent
     command = [sys.executable]
-    environment = dict(os.environ)
+    # What is freed goes back at once, so that memory is what tensors take and not what malloc keeps.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1048576"}
     if name.startswith("trl"):
         command = ["uv", "run", "--quiet", "--with", TRL, "python"]
     elif name == "padded":
