@@ -79,7 +79,7 @@ def take_turn(config: UpdateBenchmark, name: Name, work: Path) -> dict[str, Any]
     """
     here = Path(__file__).parent
     command = [sys.executable]
-    # What is freed goes back at once, so that memory is what tensors take and not what malloc keeps.
+    # What is freed goes back at once: memory is what tensors take, not what malloc keeps.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1048576"}
     if name.startswith("trl"):
         command = ["uv", "run", "--quiet", "--with", TRL, "python"]
