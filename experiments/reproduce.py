@@ -19,9 +19,9 @@ if __name__ == "__main__":
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import genagent_study as study_of  # what loads matplotlib is taken from it when it is needed
 from genagent_data import write_text
@@ -69,15 +69,7 @@ PACKAGES = (
     "genagent_worlds",
 )
 """What figures depend on, the miniature's weights among it."""
-TOOLS = ("sana-mini", "flux-mini", "qwen-image-mini")
-MINIATURE = study_of.Subject(
-    base="base",
-    cold_start="sft",
-    tool=TOOLS[0],
-    other_tools=TOOLS[1:],
-    weak_judge="genagent_miniworld.weak_judge:noisy",
-    new_requests="genagent_miniworld.arithmetic:requests",
-)
+ToolName = Literal["sana-mini", "flux-mini", "qwen-image-mini"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +86,7 @@ class ReproduceConfig:
     """Of RL; 40, with --quick 8."""
     held_out: int | None = None
     """Held-out requests of an evaluation; 270, with --quick 81."""
-    tool: Literal["sana-mini", "flux-mini", "qwen-image-mini"] = "sana-mini"
+    tool: ToolName = "sana-mini"
     """With which agents are trained; the others they never meet."""
     reward: tuple[str, ...] = ("zero",)
     """How the agent is trained that the page calls rl: what a single picture earns as pair reward
@@ -131,13 +123,15 @@ class ReproduceConfig:
             options: of every cell; a first word that is no option is a preset.
         """
         seeds, steps, held_out = (2, 8, 81) if self.quick else (5, 40, 270)
-        others = tuple(name for name in TOOLS if name != self.tool)
         preset = tuple(options[:1]) if options and not options[0].startswith("-") else ()
         return study_of.Study(
-            subject=replace(
-                MINIATURE,
+            subject=study_of.Subject(
+                base="base",
+                cold_start="sft",
                 tool=self.tool,
-                other_tools=others,
+                other_tools=tuple(name for name in get_args(ToolName) if name != self.tool),
+                weak_judge="genagent_miniworld.weak_judge:noisy",
+                new_requests="genagent_miniworld.arithmetic:requests",
                 preset=preset,
                 options=tuple(options[len(preset) :]),
             ),

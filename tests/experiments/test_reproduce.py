@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from experiments.reproduce import SectionName
+from experiments.reproduce import ReproduceConfig, SectionName
 from tests.experiments.running import run
 
 from genagent_study import SECTIONS
@@ -24,6 +24,14 @@ def starts(folder: Path) -> list[int]:
 
 def test_every_section_can_be_asked_for():
     assert get_args(SectionName) == tuple(SECTIONS)
+
+
+def test_whatever_is_trained_with_the_others_are_not():
+    usual = ReproduceConfig().study([]).subject
+    assert usual.tools == ("sana-mini", "flux-mini", "qwen-image-mini")
+    flux = ReproduceConfig(tool="flux-mini").study(["smoke", "--threads", "2"]).subject
+    assert flux.tools == ("flux-mini", "sana-mini", "qwen-image-mini")
+    assert (flux.preset, flux.options) == (("smoke",), ("--threads", "2"))
 
 
 @pytest.mark.slow
