@@ -3,7 +3,6 @@
 import base64
 import io
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 from tests.rollout.painting import AGAIN, DONE, FAILS, FIRST, Painter, calling, painted
 from tests.serving.agents import GENERATIONS, TOKEN, engine_of, serving
+from tests.waiting import until
 
 from genagent_data import Turn, derive_seed, render_turn
 from genagent_tools import HttpImageTool, HttpToolConfig
@@ -39,14 +39,6 @@ def pixels(encoded):
 def drawn(prompt, seed, index):
     """What the painter gives an attempt of this seed in its round of this index."""
     return painted(prompt, derive_seed(seed, "tool", index)).tobytes()
-
-
-def until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("did not come true within 10 s")
 
 
 def test_the_last_picture_is_the_answer_and_rounds_come_where_they_are_asked_for(

@@ -10,6 +10,7 @@ from tests.browser import browsing
 from tests.rollout.painting import DONE, FIRST, Painter
 from tests.serving.agents import TOKEN, engine_of, serving
 from tests.serving.browser import draw
+from tests.waiting import until
 
 from genagent_data import Turn, render_turn
 from genagent_serving import AgentLoopConfig, FeedbackBook
@@ -142,7 +143,7 @@ def test_a_token_is_asked_for_by_the_page_and_never_told(tiny_policy, tmp_path, 
 
 @pytest.mark.slow
 def test_who_leaves_or_stops_gives_the_trajectory_back(tiny_policy, tmp_path, kept):
-    from tests.serving.test_agent_server import TWO_ROUNDS, Waiting, until
+    from tests.serving.test_agent_server import TWO_ROUNDS, Waiting
 
     book, _ = kept
     engine, tool = engine_of(tiny_policy, [TWO_ROUNDS] * 2), Waiting()

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.ctrl_c import as_in_a_terminal
 from tests.study.cells import cell, scripts, store
+from tests.waiting import until
 
 from genagent_study import Cell, Made, Pace, run_cells
 
@@ -39,13 +39,6 @@ def starts(folder: Path, one: Cell) -> list[int]:
     """Processes that have worked on a cell."""
     path = store(folder).path(one) / "runs" / "run-1" / "starts"
     return [int(line) for line in path.read_text().split()] if path.exists() else []
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def is_running(pid: int) -> bool:

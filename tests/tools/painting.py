@@ -3,8 +3,7 @@
 import base64
 import io
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,11 +117,3 @@ def metric(url: str, name: str) -> float:
     lines = httpx.get(url + "/metrics").text.splitlines()
     own = [line for line in lines if line.startswith(f"genagent_tools_{name}")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in own)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("did not come true within 6 s")

@@ -15,9 +15,9 @@ from tests.tools.painting import (
     paint,
     pictures,
     serving,
-    until,
 )
 from tests.tools.tiny_pipelines import flux
+from tests.waiting import until
 
 from genagent_tools import BatchConfig, DiffusersTool, DrawSettings, ServedModel, ToolProfile
 

@@ -18,8 +18,8 @@ from tests.tools.painting import (
     paint,
     pictures,
     serving,
-    until,
 )
+from tests.waiting import until
 
 from genagent_tools import BatchConfig, DrawSettings, ServedModel, ToolProfile
 
