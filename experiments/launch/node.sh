@@ -46,12 +46,17 @@ trap 'code=130; leave' INT
 trap 'code=143; leave' TERM
 trap leave EXIT
 
-for path in "$POLICY" "$TRAIN" "$HELD_OUT"; do # before servers take minutes to load
-    [[ -z $train || $path != */* || -e $path ]] || {
-        echo "error: $path is not there; POLICY, TRAIN and HELD_OUT name the run's own" >&2
-        exit 2
-    }
-done
+code=2 # until servers are started, which take minutes to load
+if [[ -n $train ]]; then
+    for path in "$POLICY" "$TRAIN" "$HELD_OUT"; do
+        [[ $path == "$POLICY" && $path != */* || -e $path ]] || { # sft and base are policies too
+            echo "error: $path is not there; POLICY, TRAIN and HELD_OUT name the run's own" >&2
+            exit
+        }
+    done
+    "$here/train.sh" "$@" --check >/dev/null || exit
+fi
+code=0
 mkdir -p "$LOGS"
 [[ -z $judge ]] || start "judge on GPUs $judge" "$here/judge.sh"
 for gpu in $image; do start "image server on GPU $gpu" "$here/images.sh" "$gpu"; done

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Training, a process a GPU. What else is given are the run's own options: train.sh --steps 100
+# With --check among them one process reads them, and that is all.
 source "$(dirname "$0")/settings.sh"
 gpus=($train)
 export CUDA_VISIBLE_DEVICES=$(joined "${gpus[@]}")
-exec $RUN torchrun --standalone --nproc-per-node ${#gpus[@]} "$ROOT/experiments/rl_flux.py" "$PRESET" \
+launcher=(torchrun --standalone --nproc-per-node ${#gpus[@]})
+[[ " $* " != *" --check "* ]] || launcher=(python)
+exec $RUN "${launcher[@]}" "$ROOT/experiments/rl_flux.py" "$PRESET" \
     --policy "$POLICY" --device "$DEVICE" $MEMORY --runs "$RUNS" \
     --world.train "$TRAIN" --world.held-out "$HELD_OUT" \
     --world.tool "$(joined "${images[@]}")" \

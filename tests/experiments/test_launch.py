@@ -129,6 +129,24 @@ def test_a_node_trains_to_the_end_and_one_whose_server_is_killed_ends_and_says_w
     assert only_run(broken)[1].info.status == "KILLED"
 
 
+@pytest.mark.parametrize(
+    ("options", "more", "said"),
+    [
+        (("--stepz", "5"), {}, "Unrecognized options: --stepz, 5"),
+        (("--steps", "0"), {}, "steps is 0; wants 1 or more"),
+        ((), {"POLICY": "./nowhere"}, "error: ./nowhere is not there; POLICY, TRAIN and"),
+        ((), {"TRAIN": "train.jsonl"}, "error: train.jsonl is not there; POLICY, TRAIN and"),
+    ],
+)
+def test_what_training_would_not_take_is_said_before_servers_start(tmp_path, options, more, said):
+    with node(tmp_path, *options, **more) as process:
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert said in errors
+    assert output == ""
+    assert not (tmp_path / "logs").exists() and not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_servers_stand_where_the_plan_puts_them():
     """The table in settings.sh is what ``--plan`` prints for 8 and 32 GPUs."""

@@ -42,6 +42,19 @@ def test_resume_goes_on_with_the_latest_run_of_the_same_options(tmp_path, capsys
     assert capsys.readouterr().out.count("going on with") == 2
 
 
+def test_options_are_checked_and_nothing_is_run(tmp_path, capsys):
+    def main(config: Config, run: Run) -> None:
+        raise AssertionError("it ran")
+
+    launch(tmp_path, main, "--rate", "0.5", "--check")
+    assert capsys.readouterr().out == "every option is one, with a value that it takes\n"
+    for wrong in (["--rates", "0.5"], ["--rate", "half"]):
+        with pytest.raises(SystemExit) as ended:
+            launch(tmp_path, main, "--check", *wrong)
+        assert ended.value.code == 2
+    assert not (tmp_path / "runs").exists()
+
+
 def test_resume_with_another_option_names_it_and_starts_nothing(tmp_path, capsys):
     def main(config: Config, run: Run) -> None:
         _ = run.folder

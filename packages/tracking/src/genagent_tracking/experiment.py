@@ -1,8 +1,8 @@
 """The command line of an experiment: preset, options, resume, exit codes.
 
-``<script> [preset | config.json] [--options] [--resume]``. Bad input ends with a line for each
-fault and exit code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130 unless
-something had been learnt, SIGTERM with 143.
+``<script> [preset | config.json] [--options] [--resume | --check]``. Bad input ends with a line for
+each fault and exit code 2, a failure in mid-run with one line and exit code 1, Ctrl-C with 130
+unless something had been learnt, SIGTERM with 143.
 """
 
 import json
@@ -61,6 +61,7 @@ def run_experiment(
 
     With ``--resume`` it goes on with the latest run of the same configuration, where there is one;
     one that has finished goes on where more steps are wanted, and else there is nothing to do.
+    With ``--check`` the options are read and nothing is run: for who starts servers first.
 
     Of several processes that a launcher has started, the first keeps and says everything.
 
@@ -84,15 +85,19 @@ def run_experiment(
     given = list(sys.argv[1:] if arguments is None else arguments)
     # The deepspeed launcher's own, which it also tells by LOCAL_RANK.
     given = [word for word in given if not word.startswith("--local_rank=")]
-    resume = "--resume" in given
+    resume, check = "--resume" in given, "--check" in given
     given, planned = plan_words(given) if plan is not None else (given, None)
     try:
-        prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume]"
+        prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume | --check]"
         prog += " [--plan]" if plan is not None else ""
-        config = read_config(config_type, presets, [w for w in given if w != "--resume"], prog=prog)
+        words = [word for word in given if word not in ("--resume", "--check")]
+        config = read_config(config_type, presets, words, prog=prog)
         document = config_to_json(config)
         if plan is not None and planned is not None:
             plan(config, planned)
+            return
+        if check:
+            print_line("every option is one, with a value that it takes")
             return
     except (ValueError, OSError) as error:
         stop([error], 2)
