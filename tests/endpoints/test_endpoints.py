@@ -88,7 +88,7 @@ def test_a_wait_beyond_the_deadline_is_not_waited(seconds):
         started = time.monotonic()
         with pytest.raises(Exhausted, match=r"429 full \(the deadline of 5 s is over\)"):
             ask(endpoints, {})
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 4.5
 
 
 @pytest.mark.parametrize(

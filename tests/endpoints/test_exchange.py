@@ -55,7 +55,7 @@ def test_a_trickle_does_not_outlast_the_time_of_an_attempt():
         started = time.monotonic()
         with pytest.raises(Exhausted, match=r"no answer within 0\.5 s \(after 1 attempts\)"):
             ask(endpoints, {})
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 4.5
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_wait_beyond_the_deadline_is_not_waited():
         started = time.monotonic()
         with pytest.raises(ToolError, match=r"429 queue full \(the deadline of 5 s is over\)"):
             tool.generate(["x"], [1])
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 4.5
 
 
 def test_nobody_there_names_the_last_reason():
@@ -172,5 +172,5 @@ def test_a_trickle_does_not_outlast_the_deadline():
             started = time.monotonic()
             with pytest.raises(ToolError, match=r"no answer within 0\.5 s"):
                 tool.generate(["x"], [1])
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 4.5
         thread.join()

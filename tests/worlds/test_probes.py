@@ -87,7 +87,7 @@ def test_dead_servers_are_known_at_once(files):
     config.problems()  # The first look imports the judge's client.
     lines, seconds = timed(config.problems)
     assert len(lines) == 2
-    assert seconds < 2
+    assert seconds < 10
 
 
 def test_each_server_that_is_dead_is_named(files):
@@ -159,7 +159,7 @@ def test_a_server_that_takes_requests_and_never_answers_is_given_up(files):
         f"the image server {url} does not draw within 0.3 s; wait until it does, or allow it more "
         "with --world.tool-probe-seconds"
     ]
-    assert seconds < 5
+    assert seconds < 20
 
 
 def test_a_slow_server_that_draws_is_waited_for(files):
