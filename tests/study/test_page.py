@@ -92,6 +92,11 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "zero, harsh: better first pictures than none: does not show, -37.5 points",
         # 5 of 6, 5 of 5 and 5 of 5, against 1 of 3, 1 of 2 and 1 of 2.
         "zero, harsh: more failed first pictures mended than by none: shows weakly, +50.0 points",
+        # Of request 5, and in seed 0 of request 7, which is wrong under both.
+        "none, where both first pictures failed: does not show, +0.0 points [+0.0, +0.0], above",
+        "Of 4 requests 0 were won and 0 lost",
+        # 6, 7 and 7 of 8 right instead of 5, and 5, 6 and 6 at once instead of 2.
+        "2 of 3 seeds zero, harsh",
         "Learning with flux-mini helps with sana-mini too: shows, +20.8 points [+2.9, +38.8]",
         "sft, no rl 62.5 [62.5, 62.5] 62.5 [62.5, 62.5] flux-mini 83.3 [65.4, 100.0]",
         # .4 less .1, .11 and .12 by seed.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from genagent_study.cell import Cell
 from genagent_study.over_seeds import over_seeds
-from genagent_study.paired import difference, share
+from genagent_study.paired import Marks, difference, share
 from genagent_study.pattern import Pattern
 from genagent_study.plots import draw_points
 from genagent_study.result import Answers
@@ -17,9 +17,13 @@ from genagent_worlds import conduct, rate
 
 ABOUT = (
     "Trainings that differ in the reward alone, each against the first one on the same requests. "
-    "Repair is success on the requests whose own first picture failed; agreement is how often the "
-    "agent, by what it did next, was right about a picture."
+    "Repair is success on the requests whose own first picture failed, which are other ones, and "
+    "harder ones, the better the first pictures are; so it is also compared on those where the "
+    "first pictures of both failed. Agreement is how often the agent, by what it did next, was "
+    "right about a picture."
 )
+RISE = 0.2
+"""Of last and of first pictures, that a reward is to be worth."""
 
 
 def cells(study: Study, seed: int) -> list[Cell]:
@@ -55,6 +59,16 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 measured=minus(mended[name], mended[usual]),
             ),
         ]
+        shared = [_both_failed(a, b) for a, b in zip(after[usual], after[name], strict=True)]
+        if all(marks for marks, _ in shared):
+            repaired = difference(shared)
+            patterns.append(
+                Pattern(
+                    claim=f"{name}: more mended than by {usual}, where both first pictures failed",
+                    measured=repaired.by_seed,
+                    pairs=repaired,
+                )
+            )
     return Shown(
         about=ABOUT,
         patterns=patterns,
@@ -90,12 +104,31 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                         "over-reflection": percent(over_seeds(list(map(_spoilt, found)))),
                         "agreement": percent(over_seeds(list(map(_agreement, found)))),
                         "pictures": number(over_seeds([a.rounds for a in found])),
+                        f"first and last up by {100 * RISE:.0f}": _risen(
+                            answers[study.subject.cold_start], found
+                        ),
                     }
                     for name, found in answers.items()
                 ],
             )
         ],
     )
+
+
+def _both_failed(one: Answers, other: Answers) -> tuple[Marks, Marks]:
+    """Success of both on the requests whose first picture failed under both."""
+    first, firsts = one.first, other.first
+    ids = [id for id in first if first[id] is False and firsts.get(id) is False]
+    return {id: one.success[id] for id in ids}, {id: other.success[id] for id in ids}
+
+
+def _risen(before: Sequence[Answers], after: Sequence[Answers]) -> str:
+    """Seeds in which first and last pictures have both risen by ``RISE``. Example: ``4 of 5``"""
+    both = [
+        min(share(b.first) - share(a.first), share(b.success) - share(a.success)) >= RISE
+        for a, b in zip(before, after, strict=True)
+    ]
+    return f"{sum(both)} of {len(both)} seeds"
 
 
 def _spoilt(answers: Answers) -> float:
