@@ -38,6 +38,7 @@ from genagent_tracking import (
     Run,
     RunConfig,
     print_line,
+    print_table,
     run_experiment,
     trial_line,
     waiting,
@@ -127,7 +128,8 @@ def main(config: BuildConfig, run: Run) -> None:
     with waiting(f"measuring each part on {count} held-out requests"):
         figures = built_figures(work, count=count, seed=seed, store=run.pictures)
     rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
-    run.say_table("held-out requests, 95 % intervals", rows, has_total=False, words=2)
+    if not config.run.trial:
+        print_table("held-out requests, 95 % intervals", rows, has_total=False, words=2)
     write_text(work / "README.md", markdown(figures, _facts(config)))
     if config.install:
         print_line(f"installed in {install(work)}")
