@@ -8,6 +8,7 @@ from tests.experiments.running import run
 def test_every_stage_runs_and_each_part_is_measured(tmp_path):
     done = run("build_miniworld.py", tmp_path, "smoke", "--no-trial")
     assert done.returncode == 0, done.stderr
+    assert "held-out requests, 95 % intervals" in done.stdout
     assert "next: uv run experiments/build_miniworld.py --install" in done.stdout
     page = (tmp_path / "build" / "smoke" / "README.md").read_text()
     # Policies of four steps get nothing right: 20 requests, and no turn that keeps the protocol.

@@ -59,7 +59,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 measured=minus(mended[name], mended[usual]),
             ),
         ]
-        shared = [_both_failed(a, b) for a, b in zip(after[usual], after[name], strict=True)]
+        shared = [both_failed(a, b) for a, b in zip(after[usual], after[name], strict=True)]
         if all(marks for marks, _ in shared):
             repaired = difference(shared)
             patterns.append(
@@ -115,7 +115,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     )
 
 
-def _both_failed(one: Answers, other: Answers) -> tuple[Marks, Marks]:
+def both_failed(one: Answers, other: Answers) -> tuple[Marks, Marks]:
     """Success of both on the requests whose first picture failed under both."""
     first, firsts = one.first, other.first
     ids = [id for id in first if first[id] is False and firsts.get(id) is False]
