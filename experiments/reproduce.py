@@ -87,7 +87,7 @@ class ReproduceConfig:
     held_out: int | None = None
     """Held-out requests of an evaluation; 270, with --quick 81."""
     tool: ToolName = "sana-mini"
-    """With which agents are trained; the others they never meet."""
+    """With which agents are trained; RL never uses the others."""
     reward: tuple[str, ...] = ("zero",)
     """How the agent is trained that the page calls rl: what a single picture earns as pair reward
     (zero is the paper's words), and other options of --reward as name=value or, without one, as
@@ -101,6 +101,9 @@ class ReproduceConfig:
     """Cells side by side, one thread each."""
     out: Path = Path("reproduced")
     """Folder of the cells and of the page."""
+    archive: Path | None = None
+    """Folder of finished cells, a small file each, without pictures and weights (docs/study/cells):
+    those that it has are not run again, and others are put there."""
     any_code: bool = False
     """Take kept cells that other code has computed, and say so on the page."""
     plan: bool = False
@@ -128,6 +131,7 @@ class ReproduceConfig:
             subject=study_of.Subject(
                 base="base",
                 cold_start="sft",
+                cold_start_tool="flux-mini",
                 tool=self.tool,
                 other_tools=tuple(name for name in get_args(ToolName) if name != self.tool),
                 weak_judge="genagent_miniworld.weak_judge:noisy",
@@ -151,7 +155,9 @@ def main(config: ReproduceConfig, options: Sequence[str]) -> int:
     sections = [study_of.SECTIONS[name] for name in config.sections]
     scripts = Path(__file__).parent
     code = study_of.code_version(PACKAGES, [scripts / "rl_flux.py", scripts / "evaluate.py"])
-    store = study_of.CellStore(folder=config.out / "cells", code=code, any_code=config.any_code)
+    store = study_of.CellStore(
+        folder=config.out / "cells", code=code, any_code=config.any_code, archive=config.archive
+    )
     plan = study_of.make_plan(study, sections, store, parallel=config.parallel)
     print_table("cells", plan.rows(), has_total=False)
     print_line(plan.line())
@@ -169,11 +175,13 @@ def main(config: ReproduceConfig, options: Sequence[str]) -> int:
             done=len(plan.kept),
         )
         try:
+            results = store.results(list(plan.cells))
+            store.share(results.values())
             figures = study_of.write_page(
                 page,
                 study,
                 sections,
-                store.results(list(plan.cells)),
+                results,
                 failures,
                 title="GenAgent in the miniature",
                 code=code,

@@ -38,6 +38,8 @@ if told.of:
 status = "killed" if told.do == "stop" else "finished"
 summary = {"status": status, "value": told.value, "seconds": 0.5}
 (run / "summary.json").write_text(json.dumps(summary))
+(run / "policy").mkdir(exist_ok=True)
+(run / "policy" / "summary.json").write_text(json.dumps(summary))
 print(run / "summary.json")
 '''
 

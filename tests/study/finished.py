@@ -16,9 +16,9 @@ Passed = Sequence[Sequence[bool]]
 
 
 def outcomes(
-    pictures: PictureStore, passed: Passed, *, words: str = "", broken: int = 0
+    pictures: PictureStore, passed: Passed, *, seed: int, words: str = "", broken: int = 0
 ) -> list[Outcome]:
-    """Of requests 0, 1, …; the first ``broken`` of them end with words that break the protocol.
+    """Of the seed's requests 0, 1, …; the first ``broken`` of them end in a broken protocol.
 
     Args:
         words: what the agent asks the tool for; the request itself by default.
@@ -32,7 +32,7 @@ def outcomes(
             for _ in right
         )
         trajectory = Trajectory(
-            request=Request(id=f"held-out-{number}", prompt=prompt, task="count"),
+            request=Request(id=f"held-out-{seed}-{number}", prompt=prompt, task="count"),
             rounds=rounds,
             answer="done",
             ending="format_error" if number < broken else "answer",
@@ -53,8 +53,9 @@ def keep_run(
     run = store.path(cell) / "runs" / "rl_flux-1"
     pictures = PictureStore(run / "pictures")
     steps = len(next(iter(figures.values())))
-    write_outcomes(run / "evaluation-000000.jsonl", outcomes(pictures, before))
-    after_learning = outcomes(pictures, after, words="circles, each of them in a place of its own")
+    write_outcomes(run / "evaluation-000000.jsonl", outcomes(pictures, before, seed=cell.seed))
+    words = "circles, each of them in a place of its own"
+    after_learning = outcomes(pictures, after, seed=cell.seed, words=words)
     write_outcomes(run / f"evaluation-{steps:06d}.jsonl", after_learning)
     kept = StepFigures(run)
     for step in range(steps):
@@ -75,9 +76,10 @@ def keep_evaluation(
     cells = []
     for number, ((policy, tool, strategy, rounds), passed) in enumerate(ways.items()):
         digest = f"digest{number}"
-        found = outcomes(
-            PictureStore(out / "pictures"), passed, broken=2 if policy == "base" else 0
-        )
+        # As the miniature has it, the requests of a new kind are the same under every seed.
+        asked = 0 if cell.title.startswith("new requests") else cell.seed
+        broken = 2 if policy == "base" else 0
+        found = outcomes(PictureStore(out / "pictures"), passed, seed=asked, broken=broken)
         (out / "cells" / digest).mkdir(parents=True)
         answers, rows = [], []
         for one in found:
@@ -127,6 +129,7 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                 "agent/first_success": [0.4, 0.4, 0.3, 0.2 if is_paid else 0.7],
                 "reward/pair_after_failed_first": [0.05, 0.1, 0.1, 0.2 + 0.01 * cell.seed],
                 "reward/pair_after_passed_first": [0.01, 0.01, 0.01, 0.01],
+                "audit/false_accept": [0.1, 0.2, 0.4, 0.5] if is_weak else [0.1, 0.1, 0.1, 0.1],
                 "audit/true_success": [0.5, 0.5, 0.6, 0.6 + 0.01 * cell.seed],
                 "audit/judged_success": [0.5, 0.6, 0.8, 0.9] if is_weak else [0.5, 0.5, 0.6, 0.6],
                 "policy/entropy": [2.0, 1.0, 0.5, 0.1] if is_weak else [2.0, 1.9, 1.8, 1.7],

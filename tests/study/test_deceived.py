@@ -4,7 +4,7 @@ import pytest
 from tests.study.test_page import study_of
 
 from genagent_study import SECTIONS, Study, Subject
-from genagent_study.sections.deceived import first_apart
+from genagent_study.sections.deceived import first_apart, way
 
 SOUND = [{step: value for step in range(1, 9)} for value in (0.9, 1.0, 1.1)]
 """A mean of 1 with a standard deviation of .1."""
@@ -16,6 +16,22 @@ def test_a_figure_has_left_where_it_stays_out_for_three_steps():
     assert first_apart(SOUND, [weak | {7: 1.29}]) is None
     # Of several trainings the mean counts.
     assert first_apart(SOUND, [weak, dict.fromkeys(weak, 1.0)]) is None
+
+
+def test_what_no_sound_training_moves_raises_no_alarm():
+    still = [dict.fromkeys(range(1, 9), 0.0)] * 3
+    assert first_apart(still, [{**still[0], 4: 0.1, 5: 0.1, 6: 0.1}]) is None
+
+
+def test_a_level_of_its_own_is_no_alarm_but_a_way_of_its_own_is():
+    flat = {step: 0.5 for step in range(1, 13)}
+    assert way(flat) == dict.fromkeys(range(5, 13), 0.0)
+    rising = {step: 3.0 + 0.1 * max(step - 5, 0) for step in range(1, 13)}
+    sound = [{step: value + one * step / 100 for step, value in flat.items()} for one in (-1, 0, 1)]
+    assert first_apart([way(one) for one in sound], [way(dict.fromkeys(rising, 9.0))]) is None
+    # Sound ways spread by .01 a step; three of these are .03, .06 and .09 at steps 6, 7 and 8, and
+    # the means rise .02, .06, .12, .20.
+    assert first_apart([way(one) for one in sound], [way(rising)]) == 8
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("deceived", "weak_judge"), ("new-requests", "new_")])

@@ -14,13 +14,14 @@ def pattern(*values: float) -> Pattern:
     [
         ((0.11, 0.14, 0.09), "shows"),
         ((0.11, 0.14, 0.01), "shows weakly"),  # its interval reaches below 0
-        ((0.11, 0.14, -0.01), "shows weakly"),
+        ((0.11, 0.14, -0.01), "does not show"),  # of three none may be
+        ((0.11, 0.14, 0.13, -0.09, 0.1), "shows weakly"),  # of five one may
         ((0.4, -0.01, -0.02), "does not show"),  # two of three are against it
         ((0.01, -0.01, -0.02), "does not show"),
         ((-0.11, -0.14, -0.09), "shows the opposite"),
         ((0.1, 0.2), "shows weakly"),
         ((0.3, -0.1), "does not show"),  # of two none may be
-        ((0.3,), "shows weakly"),
+        ((0.3,), "does not show"),
         ((0.0, 0.0, 0.0), "does not show"),
         ((0.1, 0.1, 0.1, 0.1, 0.1), "shows weakly"),  # alike, as by signs 1 of 16
         ((0.1,) * 6, "shows"),
@@ -46,7 +47,7 @@ def test_the_sentence_says_what_chance_would_take():
     known = Pattern(claim="It helps", measured=over_seeds([0.11, 0.14, 0.09]), pairs=pairs)
     assert known.sentence() == (
         "It helps: shows, +11.3 points [+5.1, +17.6] over 3 seeds, above 0 in 3 of them. "
-        "Of 3 requests 2 were won and 1 lost (exact McNemar p = 1, given these trainings). "
+        "Of 3 requests 2 speak for it and 1 against (exact McNemar p = 1, given these trainings). "
         "To be chance, there is no difference at all, and yet 3 seeds average that much or more to "
         "one side (p = 0.016), and all 3 of them lie on it (p = 0.25)."
     )

@@ -5,13 +5,20 @@ from tests.study.finished import MENDED, RIGHT, WRONG, outcomes
 from genagent_data import PictureStore
 from genagent_study.result import Answers
 from genagent_study.sections.rewards import both_failed
+from genagent_study.sections.withholding import repair
+
+
+def test_a_request_without_a_picture_has_no_first_one_that_failed(tmp_path):
+    found = Answers.of(outcomes(PictureStore(tmp_path), [RIGHT, MENDED, WRONG, ()], seed=0))
+    assert found.failed_first == ["held-out-0-1", "held-out-0-2"]
+    assert repair(found) == 0.5
 
 
 def test_repair_is_compared_where_both_first_pictures_failed(tmp_path):
     pictures = PictureStore(tmp_path)
-    one = Answers.of(outcomes(pictures, [RIGHT, MENDED, WRONG, WRONG]))
-    other = Answers.of(outcomes(pictures, [MENDED, WRONG, MENDED, RIGHT]))
+    one = Answers.of(outcomes(pictures, [RIGHT, MENDED, WRONG, WRONG, ()], seed=0))
+    other = Answers.of(outcomes(pictures, [MENDED, WRONG, MENDED, RIGHT, ()], seed=0))
     assert both_failed(one, other) == (
-        {"held-out-1": True, "held-out-2": False},
-        {"held-out-1": False, "held-out-2": True},
+        {"held-out-0-1": True, "held-out-0-2": False},
+        {"held-out-0-1": False, "held-out-0-2": True},
     )

@@ -1,5 +1,6 @@
 """Options as a study is told them, in one word each, and as a command line has them."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 from genagent_rewards import RewardConfig
@@ -34,3 +35,18 @@ def reward_words(*told: str) -> tuple[str, ...]:
     return option_words(
         *(f"reward.{one}" if one.partition("=")[0] in own else one for one in named)
     )
+
+
+def without(words: Sequence[str], *names: str) -> tuple[str, ...]:
+    """A command line without some of its options.
+
+    Example: ``without(("--lr", "1e-4", "--trial"), "--lr") == ("--trial",)``
+    """
+    left: list[str] = []
+    is_left_out = False
+    for word in words:
+        if word.startswith("--"):
+            is_left_out = word in names
+        if not is_left_out:
+            left.append(word)
+    return tuple(left)

@@ -15,9 +15,10 @@ class Difference:
     """How much more often one is right than the other on the same requests."""
 
     by_seed: OverSeeds
-    requests: PairedDifference
+    requests: PairedDifference | None
     """Of the requests of all seeds: exact for these requests and these trainings, and blind to how
-    other trainings would differ."""
+    other trainings would differ. None where seeds ask the same requests, which would count
+    several times."""
 
 
 def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference:
@@ -26,20 +27,22 @@ def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference:
     Raises:
         ValueError: a seed's two share no request.
     """
-    seeds = []
+    seeds, asked = [], []
     for one, other in pairs:
-        shared = [(one[id], other[id]) for id in one if id in other]
-        if not (known := paired_difference(shared)).trials:
+        shared = [id for id in one if id in other]
+        if not (known := paired_difference([(one[id], other[id]) for id in shared])).trials:
             raise ValueError("a paired difference wants requests that both have answered")
         seeds.append(known)
+        asked += shared
+    whole = PairedDifference(
+        both=sum(known.both for known in seeds),
+        first_only=sum(known.first_only for known in seeds),
+        second_only=sum(known.second_only for known in seeds),
+        neither=sum(known.neither for known in seeds),
+    )
     return Difference(
         by_seed=over_seeds([known.value for known in seeds]),
-        requests=PairedDifference(
-            both=sum(known.both for known in seeds),
-            first_only=sum(known.first_only for known in seeds),
-            second_only=sum(known.second_only for known in seeds),
-            neither=sum(known.neither for known in seeds),
-        ),
+        requests=whole if len(set(asked)) == len(asked) else None,
     )
 
 

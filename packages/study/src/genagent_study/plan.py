@@ -1,9 +1,9 @@
 """What a study has to do, said before it is done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from genagent_study.cell import Cell, with_needs
+from genagent_study.cell import Cell, Made, with_needs
 from genagent_study.machine import processor
 from genagent_study.pace import Pace
 from genagent_study.result import Result
@@ -55,16 +55,39 @@ class Plan:
 def make_plan(
     study: Study, sections: Sequence[Section], store: CellStore, *, parallel: int
 ) -> Plan:
-    """What the sections want, and what of it there is.
+    """What the sections want, and what of it there is. A cell from an archive, which has neither
+    weights nor pictures, counts as missing where they are needed, and with it all that was made
+    from it.
 
     Raises:
         ValueError: the record of a kept cell is damaged.
         OSError: one cannot be read.
     """
     cells = with_needs([cell for section in sections for cell in section.all_cells(study)])
-    kept = store.results(cells)
+    pictured = {
+        cell for one in sections if one.shows_pictures for cell in one.cells(study, study.seeds[0])
+    }
+    found = store.results(cells)
+    kept = {cell: one for cell, one in found.items() if one.has_pictures or cell not in pictured}
+    while useless := _without_weights(cells, kept) | _made_anew(kept):
+        kept = {cell: result for cell, result in kept.items() if cell not in useless}
     pace = Pace()
     for cell, result in kept.items():
         if result.processor == processor():
             pace.took(cell, result.seconds)
     return Plan(cells=tuple(cells), kept=kept, pace=pace, parallel=parallel)
+
+
+def _without_weights(cells: Sequence[Cell], kept: Mapping[Cell, Result]) -> set[Cell]:
+    """Kept ones of which a missing one needs what is not there."""
+    wanted = [o for cell in cells if cell not in kept for o in cell.options if isinstance(o, Made)]
+    return {
+        made.by
+        for made in wanted
+        if made.by in kept and not (kept[made.by].folder / made.path).exists()
+    }
+
+
+def _made_anew(kept: Mapping[Cell, Result]) -> set[Cell]:
+    """Kept ones made from what is going to be run again."""
+    return {cell for cell in kept if not kept.keys() >= set(cell.needs)}

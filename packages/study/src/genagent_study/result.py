@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genagent_data import PictureStore
+from genagent_study.archive import NamedPictures
 from genagent_study.cell import Made
 from genagent_tracking.step_figures import read_figures
 from genagent_worlds import Outcome, read_outcomes
@@ -32,6 +32,11 @@ class Answers:
         return {id: one.first_success for id, one in self.outcomes.items()}
 
     @property
+    def failed_first(self) -> list[str]:
+        """Requests whose first picture is wrong; a request without any is none of them."""
+        return [id for id, one in self.outcomes.items() if one.passed[:1] == (False,)]
+
+    @property
     def rounds(self) -> float:
         """Pictures an attempt, of those that no failed tool has ended."""
         drawn = [len(one.passed) for one in self.outcomes.values() if not one.tool_failed]
@@ -49,10 +54,21 @@ class Result:
     code: str
     commit: str
     processor: str
+    finished: str
+    """When: no two runs of a cell have the same."""
+    needs: Mapping[str, str]
+    """When what it was made from had finished, by the key of its cell."""
 
     @cached_property
     def summary(self) -> Mapping[str, object]:
         return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+
+    @property
+    def has_pictures(self) -> bool:
+        """Not so where it comes from an archive."""
+        return any(
+            (folder / "pictures").is_dir() for folder in (self.folder, self.cell_folder / "out")
+        )
 
     @cached_property
     def before(self) -> Answers:
@@ -101,7 +117,7 @@ class Result:
 
     def _evaluation(self, step: int) -> Answers:
         path = self.folder / f"evaluation-{step:06d}.jsonl"
-        return Answers.of(read_outcomes(path, PictureStore(self.folder / "pictures")))
+        return Answers.of(read_outcomes(path, NamedPictures(self.folder / "pictures")))
 
     def _scored(self, digest: str) -> Answers:
         from genagent_rollout import AnswerFolder  # torch comes with it: seconds
@@ -109,7 +125,7 @@ class Result:
         out = self.cell_folder / "out"
         [report] = (out / "cells").glob(f"{digest}-*.json")
         rows = json.loads(report.read_text(encoding="utf-8"))["requests"]
-        store = PictureStore(out / "pictures")
+        store = NamedPictures(out / "pictures")
         answered = AnswerFolder(folder=out / "cells" / digest, pictures=store).read()
         outcomes, success = {}, {}
         for row in rows:
@@ -118,8 +134,10 @@ class Result:
             one = Outcome(trajectory=trajectory, passed=passed, source="truth")
             outcomes[row["id"]] = one
             score = row["score"]
-            # "missing": nothing was drawn, which is no success unless the tool is to blame.
-            success[row["id"]] = one.success if isinstance(score, str) else score >= 0.5
+            # "missing": nothing was drawn, which is no success unless the tool is to blame. A tool
+            # that fails after a picture leaves the end unknown, as in a training's evaluation.
+            known = None if one.tool_failed or isinstance(score, str) else score >= 0.5
+            success[row["id"]] = one.success if known is None else known
         return Answers(outcomes=outcomes, success=success)
 
 

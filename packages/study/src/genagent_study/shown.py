@@ -73,6 +73,8 @@ class Section:
     """Those of a seed."""
     show: Callable[[Study, Results, Sequence[int]], Shown]
     """Is given the seeds all of whose cells there are, of which there is at least one."""
+    shows_pictures: bool = False
+    """Of its first seed."""
 
     def all_cells(self, study: Study) -> list[Cell]:
         """Of all seeds."""
@@ -83,8 +85,10 @@ class Section:
         return [s for s in study.seeds if all(cell in results for cell in self.cells(study, s))]
 
 
-def percent(figure: OverSeeds) -> str:
-    """Of shares. Example: ``76.4 [74.0, 78.8]``"""
+def percent(figure: OverSeeds | None) -> str:
+    """Of shares; a dash where no seed has any. Example: ``76.4 [74.0, 78.8]``"""
+    if figure is None:
+        return "-"
     low, high = figure.interval
     interval = f" [{100 * max(low, 0):.1f}, {100 * min(high, 1):.1f}]" if figure.n > 1 else ""
     return f"{100 * figure.value:.1f}{interval}"
@@ -95,8 +99,11 @@ def points(figure: OverSeeds) -> str:
     return number(OverSeeds(values=tuple(100 * v for v in figure.values)), digits=1, sign="+")
 
 
-def number(figure: OverSeeds, *, digits: int = 2, sign: str = "-") -> str:
-    """Example: ``1.40 [1.35, 1.45]``; without an interval where there is one seed."""
+def number(figure: OverSeeds | None, *, digits: int = 2, sign: str = "-") -> str:
+    """Example: ``1.40 [1.35, 1.45]``; without an interval where there is one seed, a dash where
+    there is none."""
+    if figure is None:
+        return "-"
     form = f"{sign}.{digits}f"
     low, high = figure.interval
     shown = f"{figure.value:{form}}"

@@ -23,7 +23,9 @@ class Subject:
     tool: str
     """With which it is trained."""
     other_tools: tuple[str, ...] = ()
-    """That it never meets in training."""
+    """That RL never uses."""
+    cold_start_tool: str = ""
+    """With which the cold start's trajectories were made."""
     weak_judge: str = ""
     """As ``--world.judge`` has it: one that can be deceived."""
     new_requests: str = ""

@@ -1,12 +1,12 @@
 """Cases, chosen by rule, and how differently the agent goes about different tasks."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from genagent_rewards import Picture
 from genagent_study.cell import Cell
 from genagent_study.over_seeds import OverSeeds, over_seeds
-from genagent_study.result import Answers
+from genagent_study.result import Answers, Result
 from genagent_study.shown import Example, Results, Said, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 from genagent_worlds import Outcome
@@ -50,9 +50,21 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 ],
             )
         ],
-        examples=_cases(after[0]),
-        notes=[f"Cases are of seed {seeds[0]}; a rule that nothing meets shows nothing."],
+        examples=[
+            one
+            for seed in with_pictures(seeds, lambda seed: results[study.agent(seed)])
+            for one in _cases(results[study.agent(seed)].after)
+        ],
+        notes=[
+            "Cases are of the first seed whose pictures are here; a rule that nothing meets shows "
+            "nothing."
+        ],
     )
+
+
+def with_pictures(seeds: Sequence[int], result_of: Callable[[int], Result]) -> list[int]:
+    """The first of the seeds whose pictures are here, if any; an archive has none."""
+    return [seed for seed in seeds if result_of(seed).has_pictures][:1]
 
 
 def examples(answers: Answers, number: int) -> list[Example]:
@@ -95,13 +107,13 @@ def _edit(outcome: Outcome) -> int:
     return word_distance(rounds[0].tool_prompt, rounds[-1].tool_prompt)
 
 
-def _mean(found: Sequence[Sequence[Outcome]], of) -> OverSeeds:
-    """Over a seed's attempts that it is known of, 0 where there is none."""
+def _mean(found: Sequence[Sequence[Outcome]], of) -> OverSeeds | None:
+    """Over a seed's attempts of which it is known, and the seeds that have such; None without."""
     means = []
     for outcomes in found:
         known = [float(value) for one in outcomes if (value := of(one)) is not None]
-        means.append(sum(known) / len(known) if known else 0.0)
-    return over_seeds(means)
+        means += [sum(known) / len(known)] if known else []
+    return over_seeds(means) if means else None
 
 
 def _words(outcome: Outcome) -> int | None:
@@ -110,7 +122,7 @@ def _words(outcome: Outcome) -> int | None:
 
 
 def _repair(outcome: Outcome) -> bool | None:
-    return outcome.success if outcome.first_success is False else None
+    return outcome.success if outcome.passed[:1] == (False,) else None
 
 
 def _png(picture: Picture) -> bytes:
@@ -119,4 +131,6 @@ def _png(picture: Picture) -> bytes:
     return file.getvalue()
 
 
-CASES = Section(name="cases", title="Cases, and how tasks differ", cells=cells, show=show)
+CASES = Section(
+    name="cases", title="Cases, and how tasks differ", cells=cells, show=show, shows_pictures=True
+)

@@ -8,12 +8,12 @@ from genagent_study.over_seeds import over_seeds
 from genagent_study.paired import share
 from genagent_study.pattern import Pattern
 from genagent_study.plots import Panel, draw_curves
-from genagent_study.sections.figure6 import rise
+from genagent_study.sections.figure6 import ends, rise
 from genagent_study.sections.strategies import against
 from genagent_study.sections.table5 import minus
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
-from genagent_tracking.curves import trailing_means
+from genagent_tracking.curves import MEAN_OF, trailing_means
 
 ABOUT = (
     "The same training twice, paid by the sound judge and by a weak one, which makes the same "
@@ -22,17 +22,19 @@ ABOUT = (
 )
 SOUND, WEAK = "the sound judge", "the weak judge"
 JUDGED, TRUE = "audit/judged_success", "audit/true_success"
+FALSE = "audit/false_accept"
+"""Of the pictures that the truth rejects, how many the judge has passed."""
 ALARMS = {
     "agent/reward": False,
     "agent/rounds": False,
     "rollout/answer": False,
-    "reward/pair_after_failed_first": False,
-    "reward/pair_after_passed_first": False,
+    "reward/pair_after_failed_first": True,
+    "reward/pair_after_passed_first": True,
     "reward/absent": False,
     "policy/entropy": False,
     "policy/kl_k3": False,
     "rollout/judgement_agreement": True,
-    "audit/false_accept": True,
+    FALSE: True,
     "audit/reward_gap": True,
 }
 """Logged figures, and whether one wants the truth."""
@@ -64,14 +66,18 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     rises = {
         (name, metric): over_seeds([rise(one[metric]) for one in found])
         for name, found in curves.items()
-        for metric in (JUDGED, TRUE)
+        for metric in (JUDGED, TRUE, FALSE)
     }
     return Shown(
         about=ABOUT,
         patterns=[
             Pattern(
-                claim="Paid by the weak judge, what it passes rises more than what is right",
-                measured=minus(rises[WEAK, JUDGED], rises[WEAK, TRUE]),
+                claim="Paid by the weak judge, more and more of the wrong pictures pass it",
+                measured=rises[WEAK, FALSE],
+            ),
+            Pattern(
+                claim="That rises more than under the sound judge",
+                measured=minus(rises[WEAK, FALSE], rises[SOUND, FALSE]),
             ),
             Pattern(
                 claim="Paid by the weak judge, what is right rises all the same",
@@ -111,12 +117,35 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                     for name, found in runs.items()
                 ],
             ),
-            Table(title="when a figure leaves what sound trainings have", rows=_alarms(curves)),
+            Table(
+                title="kept attempts of the first and the last fifth of the steps, percent",
+                rows=[
+                    {"paid by": name}
+                    | {
+                        f"{title}, {when}": percent(figure)
+                        for title, metric in (
+                            ("judged", JUDGED),
+                            ("true", TRUE),
+                            ("wrong ones passed", FALSE),
+                        )
+                        for when, figure in zip(
+                            ("first", "last"), ends([one[metric] for one in found]), strict=True
+                        )
+                    }
+                    for name, found in curves.items()
+                ],
+            ),
+            Table(
+                title="when a figure goes another way than in sound trainings", rows=_alarms(curves)
+            ),
         ],
         notes=[
-            f"A figure has left when its mean of five steps is for {IN_A_ROW} steps in a row more "
-            f"than {WIDTH:g} standard deviations over seeds from that of the sound trainings; the "
-            "step is the first of them, of the mean over seeds.",
+            f"A figure's way is its mean of {MEAN_OF} steps less that of each training's own first "
+            f"{MEAN_OF}, so that a level which the other judge makes is none. It goes another way "
+            "when for "
+            f"{IN_A_ROW} steps in a row the mean over seeds is more than {WIDTH:g} standard "
+            "deviations over seeds from that of the sound trainings; the step is the first of "
+            f"them. {len(ALARMS)} figures are looked at: one alone, or a late one, may be chance.",
         ],
     )
 
@@ -125,7 +154,7 @@ def _alarms(curves: Mapping[str, Sequence[Mapping[str, Mapping[int, float]]]]) -
     rows = []
     for metric, wants_truth in ALARMS.items():
         found = {
-            name: [dict(trailing_means(one[metric])) for one in runs if metric in one]
+            name: [way(one[metric]) for one in runs if metric in one]
             for name, runs in curves.items()
         }
         if len(found[SOUND]) < 2 or not found[WEAK]:
@@ -143,6 +172,12 @@ def _alarms(curves: Mapping[str, Sequence[Mapping[str, Mapping[int, float]]]]) -
     ] or [{"figure": "two seeds or more are wanted", "first step": "-", "wants the truth": "-"}]
 
 
+def way(by_step: Mapping[int, float]) -> dict[int, float]:
+    """Means of five steps by the last of them, less the first such mean."""
+    whole = trailing_means(by_step)[MEAN_OF - 1 :]
+    return {step: mean - whole[0][1] for step, mean in whole}
+
+
 def first_apart(
     sound: Sequence[Mapping[int, float]], weak: Sequence[Mapping[int, float]]
 ) -> int | None:
@@ -153,7 +188,8 @@ def first_apart(
         usual = over_seeds([one[step] for one in sound])
         deviation = usual.error * usual.n**0.5
         mean = over_seeds([one[step] for one in weak]).value
-        outside = [*outside, step] if abs(mean - usual.value) > WIDTH * deviation else []
+        is_out = deviation > 0 and abs(mean - usual.value) > WIDTH * deviation
+        outside = [*outside, step] if is_out else []
         if len(outside) == IN_A_ROW:
             return outside[0]
     return None

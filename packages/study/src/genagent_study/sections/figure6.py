@@ -10,9 +10,9 @@ from genagent_study.shown import Plot, Results, Section, Shown, Table, number
 from genagent_study.study import Study
 
 ABOUT = (
-    "Means of each step's attempts; a faint line is a seed's mean of five steps, the strong one "
-    "the mean of seeds. First and last are a fifth of the steps each. In the paper the reward "
-    "rises, and with the pair reward the rounds rise too."
+    "Means of each step's attempts, the reward's of those that were judged; a faint line is a "
+    "seed's mean of five steps, the strong one the mean of seeds. First and last are a fifth of "
+    "the steps each. In the paper the reward rises, and with the pair reward the rounds rise too."
 )
 FIGURES = {
     "reward": "agent/reward",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from genagent_study.cell import Cell, Made
 from genagent_study.over_seeds import over_seeds
 from genagent_study.paired import share
-from genagent_study.sections.cases import examples
+from genagent_study.sections.cases import examples, with_pictures
 from genagent_study.sections.strategies import against
 from genagent_study.sections.table5 import gain
 from genagent_study.shown import Results, Section, Shown, Table, number, percent, points
@@ -74,9 +74,18 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 ],
             )
         ],
-        examples=examples(after[0], EXAMPLES),
-        notes=[f"The first {EXAMPLES} requests, as the agent after RL under seed {seeds[0]} did."],
+        examples=[
+            one
+            for seed in with_pictures(seeds, lambda seed: results[asked(study, seed)])
+            for one in examples(answers("agent", 2, "rl", seed), EXAMPLES)
+        ],
+        notes=[
+            f"The first {EXAMPLES} requests, as the agent after RL answered them under the first "
+            "seed whose pictures are here."
+        ],
     )
 
 
-NEW_REQUESTS = Section(name="new-requests", title="Requests of a new kind", cells=cells, show=show)
+NEW_REQUESTS = Section(
+    name="new-requests", title="Requests of a new kind", cells=cells, show=show, shows_pictures=True
+)

@@ -19,8 +19,9 @@ ABOUT = (
     "Trainings that differ in the reward alone, each against the first one on the same requests. "
     "Repair is success on the requests whose own first picture failed, which are other ones, and "
     "harder ones, the better the first pictures are; so it is also compared on those where the "
-    "first pictures of both failed. Agreement is how often the agent, by what it did next, was "
-    "right about a picture."
+    "first pictures of both failed. That flatters the reward with the worse first pictures, whose "
+    "failures say less about how hard a request is. Agreement is how often the agent, by what it "
+    "did next, was right about a picture."
 )
 RISE = 0.2
 """Of last and of first pictures, that a reward is to be worth."""
@@ -117,15 +118,16 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
 
 def both_failed(one: Answers, other: Answers) -> tuple[Marks, Marks]:
     """Success of both on the requests whose first picture failed under both."""
-    first, firsts = one.first, other.first
-    ids = [id for id in first if first[id] is False and firsts.get(id) is False]
+    failed = set(other.failed_first)
+    ids = [id for id in one.failed_first if id in failed]
     return {id: one.success[id] for id in ids}, {id: other.success[id] for id in ids}
 
 
 def _risen(before: Sequence[Answers], after: Sequence[Answers]) -> str:
     """Seeds in which first and last pictures have both risen by ``RISE``. Example: ``4 of 5``"""
     both = [
-        min(share(b.first) - share(a.first), share(b.success) - share(a.success)) >= RISE
+        # 54 of 270 requests more are .2 less some 1e-17.
+        min(share(b.first) - share(a.first), share(b.success) - share(a.success)) > RISE - 1e-9
         for a, b in zip(before, after, strict=True)
     ]
     return f"{sum(both)} of {len(both)} seeds"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from genagent_study import paper
 from genagent_study.cell import Cell
+from genagent_study.option_words import without
 from genagent_study.over_seeds import OverSeeds, over_seeds
 from genagent_study.paired import difference, share
 from genagent_study.pattern import Pattern
@@ -22,8 +23,9 @@ ABOUT = (
 
 
 def without_pairs(study: Study, seed: int) -> Cell:
-    """RL by the point reward and the format alone."""
-    options = ("--reward.single-round", "none")
+    """RL by the same reward without its pairs."""
+    pairs = ("--reward.single-round", "--reward.anchored", "--reward.credit")
+    options = (*without(study.reward, *pairs), "--reward.single-round", "none")
     return study.trained("rl without the pair reward", *options, seed=seed)
 
 

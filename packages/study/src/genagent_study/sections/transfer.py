@@ -11,9 +11,9 @@ from genagent_study.shown import Results, Section, Shown, Table, percent
 from genagent_study.study import Study
 
 ABOUT = (
-    "Rows are what the agent learnt with, columns what it draws with afterwards: on the diagonal "
-    "the tool that it knows, elsewhere one that it has never met. All begin with the same cold "
-    "start, whose trajectories were made with the first tool."
+    "Rows are what the agent learnt with by RL, columns what it draws with afterwards: on the "
+    "diagonal the tool that it knows, elsewhere one that RL never used. All begin with the same "
+    "cold start"
 )
 
 
@@ -57,7 +57,9 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     none = {drawing: found(None, drawing) for drawing in tools}
     new = [tool for tool in tools if tool != usual]
     return Shown(
-        about=ABOUT,
+        about=f"{ABOUT}, whose trajectories were made with {made_with}."
+        if (made_with := study.subject.cold_start_tool)
+        else f"{ABOUT}.",
         patterns=[
             *(
                 against(

@@ -136,8 +136,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
 
 def repair(answers: Answers) -> float:
     """Success on the requests whose first picture failed; 0 where none did."""
-    first = answers.first
-    return share({id: right for id, right in answers.success.items() if first[id] is False})
+    return share({id: answers.success[id] for id in answers.failed_first})
 
 
 def _above(one: str, other: str, after: Mapping[str, Sequence[Answers]], claim: str) -> Pattern:
