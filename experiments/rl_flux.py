@@ -114,6 +114,8 @@ PRESETS = {
         run=RunConfig(checkpoint_every=5),
         evaluation=EvaluationConfig(held_out=280, evaluation_rounds=2),
         sampling=SamplingConfig(max_turn_tokens=16384, max_response_tokens=16384, max_batch=32),
+        # A turn of 16,384 tokens at 10 a second, as a full server gives them.
+        engine=EngineConfig(turn_seconds=1800.0),
         reward=RewardConfig(single_round="zero"),
         grpo=GRPOConfig(learning_rate=1e-6, micro_batch_tokens=16384),
     ),
@@ -125,7 +127,8 @@ def main(config: RLConfig, run: Run) -> None:
     ranks = config.distributed.join(config.policy.device)
     ranks.first(lambda: refuse(problems(config)))
     run.join(ranks)
-    world = with_kept_pictures(config.world.open(run.folder, seed=config.run.seed), run.folder)
+    world = config.world.open(run.memory, seed=config.run.seed)
+    world = with_kept_pictures(world, run.pictures, run.memory)
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     reference = None

@@ -123,7 +123,8 @@ def main(config: ColdStartConfig, run: Run) -> None:
     split = policies.split_records(records, held_out=config.held_out_share)
     config.sft.total_steps(len(split.taught))
 
-    world = with_kept_pictures(asked.open(run.folder, seed=config.run.seed), run.folder)
+    world = asked.open(run.memory, seed=config.run.seed)
+    world = with_kept_pictures(world, run.pictures, run.memory)
     split.check_words(world.words)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     learnt = policies.RecordSet(policy, records, split.taught, config.sft)

@@ -33,7 +33,7 @@
 : "${ROLLOUT_PORT:=8200}"
 : "${JUDGE_PORT:=8300}"
 : "${TOKEN_ENV=}"               # variable with the token of these servers; several nodes want one
-: "${JUDGE_KEY_ENV=${JUDGE_URL:+OPENAI_API_KEY}}"     # the same of JUDGE_URL
+: "${JUDGE_KEY_ENV=}"           # the same of JUDGE_URL; OPENAI_API_KEY where that is https
 : "${READY_SECONDS:=1800}"      # for the servers to load
 : "${GRACE_SECONDS:=90}"        # for whoever is ended to write what it has
 
@@ -69,6 +69,10 @@ place() { # node's number; the table of `--plan`, docs/scale.md
             exit 2
             ;;
     esac
+    if ((${#nodes[@]} > 1)) && [[ -n ${TRAIN_GPUS+x}${ROLLOUT_GPUS+x}${IMAGE_GPUS+x}${JUDGE_GPUS+x} ]]; then
+        echo "error: TRAIN_GPUS, ROLLOUT_GPUS, IMAGE_GPUS and JUDGE_GPUS are for one node; for ${#nodes[@]} change place() in ${BASH_SOURCE[0]}" >&2
+        exit 2
+    fi
     if ((${#nodes[@]} == 1)); then # other numbers of GPUs: TRAIN_GPUS="0 1" …
         train=${TRAIN_GPUS-$train} rollout=${ROLLOUT_GPUS-$rollout}
         image=${IMAGE_GPUS-$image} judge=${JUDGE_GPUS-$judge}

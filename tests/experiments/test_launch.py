@@ -136,6 +136,11 @@ def test_a_node_trains_to_the_end_and_one_whose_server_is_killed_ends_and_says_w
         (("--steps", "0"), {}, "steps is 0; wants 1 or more"),
         ((), {"POLICY": "./nowhere"}, "error: ./nowhere is not there; POLICY, TRAIN and"),
         ((), {"TRAIN": "train.jsonl"}, "error: train.jsonl is not there; POLICY, TRAIN and"),
+        (
+            (),
+            {"NODES": "a b c d", "TOKEN_ENV": "HOME"},
+            "JUDGE_GPUS are for one node; for 4 change",
+        ),
     ],
 )
 def test_what_training_would_not_take_is_said_before_servers_start(tmp_path, options, more, said):

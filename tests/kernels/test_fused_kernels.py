@@ -215,9 +215,9 @@ def test_without_grad_mode_only_values_are_computed(monkeypatch):
 
 def test_autocast_does_not_round_the_products():
     case = make_case(7, rows=9)
-    expected, _, expected_weight = case.run(reference.grpo_loss)
+    expected, expected_hidden, expected_weight = case.run(reference.grpo_loss)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result, _, grad_weight = case.to(torch.float32).run()
+        result, grad_hidden, grad_weight = case.to(torch.float32).run()
         plain = kernels.linear_logprob(
             case.hidden[case.mask].float(),
             case.weight.float(),
@@ -226,6 +226,7 @@ def test_autocast_does_not_round_the_products():
         )
     assert_close(result.logprob, expected.logprob, 2e-5)
     assert_close(grad_weight, expected_weight, 2e-5)
+    assert_close(grad_hidden, expected_hidden, 2e-5)
     assert_close(plain.logprob, expected.logprob[case.mask], 2e-5)
 
 

@@ -139,6 +139,7 @@ def test_masked_tokens_have_exactly_nogradient(policy: Policy, monkeypatch: pyte
 
     monkeypatch.setattr(policy, "hidden_states", watched)
     GRPOUpdate(policy, GRPOConfig()).accumulate(sampled_groups(policy, drift=0.1))
+    assert seen
     for states, policy_mask in seen:
         assert states.grad is not None
         predicts = torch.zeros_like(policy_mask)
@@ -232,6 +233,16 @@ def test_parts_are_wholegroups(tiny_policy_path: Path, updates: int, epochs: int
     report = update.update(sampled_groups(policy))
     assert report.optimizer_steps == steps
     assert report.trained_trajectories == 6 * epochs
+
+
+def test_the_rate_that_is_given_is_what_weights_move_by(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    before = policy.head_weight.detach().clone()
+    update = GRPOUpdate(policy, GRPOConfig(learning_rate=1e-2))
+    update.update(sampled_groups(policy, drift=0.1), learning_rate=1e-4)
+    # Adam's first step is the rate itself, against the gradient's sign.
+    moved = (policy.head_weight.detach() - before).abs().max().item()
+    assert moved == pytest.approx(1e-4, rel=1e-2)
 
 
 def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):

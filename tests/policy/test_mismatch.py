@@ -108,6 +108,17 @@ def test_an_update_asks_the_policy_before_it_learns(tiny_policy_path: Path):
     assert figures["policy/ratio_max"] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_all_parts_are_asked_about_before_the_first_is_learnt(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    [group] = groups_of(policy, lambda own: own)
+    asked = tuple(replace(one, trainer_logprobs=None) for one in group.trajectories)
+    config = GRPOConfig(truncate_at=5.0, updates_per_batch=2, learning_rate=1e-3)
+    report = GRPOUpdate(policy, config).update([replace(group, trajectories=asked)] * 2)
+    assert report.optimizer_steps == 2
+    # The second part's ratio tells of the first step.
+    assert report.metrics()["policy/ratio_max"] > 1.01
+
+
 def test_groups_of_equal_rewards_are_not_asked_about(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
     attempts = (spoken(policy, ["ab"]), spoken(policy, ["c"]))

@@ -154,6 +154,21 @@ def test_a_state_of_other_weights_is_refused(saved: Tensor, own: Tensor, complai
         Optimizer([nn.Parameter(own)], AdamWConfig()).load_state_dict(state)
 
 
+def test_a_state_says_where_learning_stands_and_not_how_it_goes_on():
+    own = nn.Parameter(torch.ones(3))
+    saved = Optimizer([own], AdamWConfig(weight_decay=0.3)).state_dict()
+    # As ZeRO writes it, from an AdamW of torch's defaults.
+    saved["param_groups"] = torch.optim.AdamW([nn.Parameter(torch.ones(0))]).state_dict()[
+        "param_groups"
+    ]
+    optimizer = Optimizer([own], AdamWConfig(weight_decay=0.0))
+    optimizer.load_state_dict(saved)
+    own.grad = torch.zeros(3)
+    optimizer.step(0.1)
+    assert own.tolist() == [1.0, 1.0, 1.0]  # the other's decay would make it .999
+    assert optimizer.state_dict()["param_groups"][0]["fused"] is True
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_offloaded_it_learns_the_same_bit_for_bit(tiny_policy_path: Path, dtype: torch.dtype):
     policies = [Policy.load(tiny_policy_path, dtype=dtype) for _ in range(2)]

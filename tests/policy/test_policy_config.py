@@ -127,3 +127,15 @@ def test_a_runs_folder_stands_for_its_policy(tmp_path: Path):
 def test_a_shipped_policy_whose_weights_are_not_there_is_named(tmp_path: Path):
     [line] = PolicyConfig(policy="sft").problems({"sft": tmp_path / "gone"})
     assert "gone: no readable config.json" in line
+
+
+def test_a_second_gpu_is_made_the_first_one_that_is_seen(
+    tiny_policy_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shipped = {"p": tiny_policy_path}
+    monkeypatch.setattr("genagent_policy.config.device_problem", lambda name: None)
+    [line] = PolicyConfig(policy="p", device="cuda:1").problems(shipped)
+    assert line.startswith("--device is 'cuda:1'; ")
+    assert "CUDA_VISIBLE_DEVICES=1" in line
+    for device in ("cpu", "cuda", "cuda:0"):
+        assert PolicyConfig(policy="p", device=device).problems(shipped) == []

@@ -91,7 +91,10 @@ def test_resumed_is_uninterrupted(each_path: Path, tmp_path: Path):
     policy = Policy.load(each_path)
     trajectories = _trajectories(policy)
     update = SFTUpdate(policy, config, total_steps=4)
+    before = _weights(policy)
     update.step(trajectories)
+    # The first of two warm-up steps, and Adam's first step is the rate itself.
+    assert (_weights(policy) - before).abs().max().item() == pytest.approx(5e-4, rel=1e-2)
     update.save(tmp_path)
     update.step(trajectories)
 

@@ -96,10 +96,10 @@ def test_an_update_of_the_weights_needs_no_new_capture(tiny_policy_path: Path):
 @torch.inference_mode()
 def test_rows_that_fill_up_write_nothing(tiny_policy: Policy):
     runner = runner_of(tiny_policy, capture=Captures())
-    runner.decode([7], [0], [0], [[5]])
+    runner.decode([7, 8, 9], [0] * 3, [0] * 3, [[5], [6], [7]])  # filled up to four
     for stored in (*runner.stored.keys, *runner.stored.values):
         written = stored.flatten(2).abs().sum(-1).nonzero().tolist()
-        assert written == [[5, 0]]
+        assert written == [[5, 0], [6, 0], [7, 0]]
 
 
 @torch.inference_mode()

@@ -37,22 +37,25 @@ def test_without_servers_the_engine_is_in_this_process(tiny_policy: Policy, tmp_
 
 
 def test_servers_have_the_weights_before_the_first_turn_and_after_each_update(
-    serve: Serve, tiny_policy: Policy, tmp_path: Path
+    serve: Serve, tiny_policy_path: Path, tmp_path: Path
 ):
+    policy = Policy.load(tiny_policy_path)
     one, two = serve(), serve()
-    engine = opened(tiny_policy, tmp_path, urls=f"{one.url}, {two.url}")
+    engine = opened(policy, tmp_path, urls=f"{one.url}, {two.url}")
     versions = []
     for _ in range(2):
         assert engine.engine.version is not None
         versions.append(engine.engine.version)
-        assert first_turn(engine) == expected(tiny_policy, versions[-1], rounds=1)
+        assert first_turn(engine) == expected(policy, versions[-1], rounds=1)
+        with torch.no_grad():
+            policy.head_weight.add_(1.0)
         engine.publish()
     assert int(versions[1]) == int(versions[0]) + 1
     [folder] = (tmp_path / "weights").iterdir()
     saved = Policy.load(folder)
-    assert torch.equal(saved.head_weight, tiny_policy.head_weight)
+    assert torch.equal(saved.head_weight, policy.head_weight)
     # Another run never gives its weights a name that this one gave.
-    again = opened(tiny_policy, tmp_path, urls=one.url)
+    again = opened(policy, tmp_path, urls=one.url)
     assert int(again.engine.version or 0) > int(versions[1])
 
 
@@ -83,15 +86,22 @@ def test_an_adapter_is_published_where_the_policy_trains_one(
     assert server.adapters[name] == tmp_path / "weights" / name
 
 
-def test_the_policy_s_own_tensors_are_broadcast(serve: Serve, tiny_policy: Policy, tmp_path: Path):
+def test_the_policy_s_own_tensors_are_broadcast(
+    serve: Serve, tiny_policy_path: Path, tmp_path: Path
+):
+    policy = Policy.load(tiny_policy_path)
     one, two = serve(), serve(workers=2)
     urls = f"{one.url},{two.url}"
-    engine = opened(tiny_policy, tmp_path, urls=urls, publish="broadcast")
-    known = dict(tiny_policy.model.named_parameters())
-    for weights in (*one.workers.weights, *two.workers.weights):
-        assert list(weights) == list(known)
-        assert all(torch.equal(weights[name], known[name]) for name in known)
-    assert first_turn(engine) == expected(tiny_policy, engine.engine.version or "", rounds=1)
+    engine = opened(policy, tmp_path, urls=urls, publish="broadcast")
+    known = dict(policy.model.named_parameters())
+    for _ in range(2):
+        for weights in (*one.workers.weights, *two.workers.weights):
+            assert list(weights) == list(known)
+            assert all(torch.equal(weights[name], known[name]) for name in known)
+        with torch.no_grad():
+            policy.head_weight.add_(1.0)
+        engine.publish()
+    assert first_turn(engine) == expected(policy, engine.engine.version or "", rounds=1)
     assert list(tmp_path.iterdir()) == []
 
 

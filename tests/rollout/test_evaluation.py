@@ -46,13 +46,11 @@ def test_seeds_of_a_step_are_its_own_and_samples_are_side_by_side(
     assert [r.turns for r in batches[0]] != [r.turns for r in batches[1]]
 
 
-def test_an_evaluation_samples_as_its_engine_is_told_and_asks_the_judge(
-    tiny_policy: Policy, tmp_path: Path
-):
+def test_an_evaluation_samples_as_its_engine_is_told(tiny_policy: Policy, tmp_path: Path):
     judges = Judges(point=Yes(), pair=Yes())
     world = World(train=None, held_out=(), tool=Painter(), judges=judges)  # pyright: ignore[reportArgumentType]
     requests = [Request(id=name, prompt=name) for name in ("a", "b")]
-    lengths = []
+    sampled = []
     for limit in (3, 9):
         engine = LocalEngine(tiny_policy, SamplingConfig(max_turn_tokens=limit))
         answered: list[tuple[int, int]] = []
@@ -68,7 +66,7 @@ def test_an_evaluation_samples_as_its_engine_is_told_and_asks_the_judge(
         assert answered == [(1, 2), (2, 2)]
         assert [outcome.request.id for outcome in outcomes] == ["a", "b"]
         assert {outcome.source for outcome in outcomes} == {"judge"}
-        lengths.append(engine.sampling.max_turn_tokens)
+        sampled.append(engine.counts.decoded_tokens)
         # A random policy's words are no call: cut off at the engine's own limit.
         assert {outcome.trajectory.error for outcome in outcomes} == {"cut_off"}
-    assert lengths == [3, 9]
+    assert sampled == [2 * 3, 2 * 9]

@@ -113,6 +113,7 @@ def test_a_whole_configuration_has_no_problems_opens_draws_and_judges(files, tmp
         folder = tmp_path / "run"
         world = config.open(folder, seed=0)
         assert world.truth is None
+        assert world.judges.at_once  # verdicts are asked for while rollouts run
         assert (world.policies, config.policies) == ({}, {})
         assert [(r.id, r.prompt) for r in world.held_out] == [
             ("held-1", "a cat"),

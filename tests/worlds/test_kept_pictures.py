@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tests.picture_server import answering, paint, tool_for
 
+from genagent_data import PictureStore
 from genagent_tools import PartialFailure, ToolError, ToolProfile
 from genagent_worlds import Judges, World, picture_counts, with_kept_pictures
 
@@ -52,13 +53,17 @@ def painted(*pairs: tuple[str, int]) -> list[bytes]:
     return pixels(paint(*pair) for pair in pairs)
 
 
+def kept_in(one: World, folder: Path) -> World:
+    return with_kept_pictures(one, PictureStore(folder / "pictures"), folder)
+
+
 def test_only_what_is_missing_is_asked_for_and_a_new_process_finds_it(tmp_path: Path):
     first = Painter()
-    one = with_kept_pictures(world(first), tmp_path)
+    one = kept_in(world(first), tmp_path)
     assert pixels(one.tool.generate(PROMPTS[:2], SEEDS[:2])) == painted(("a", 1), ("b", 2))
     assert picture_counts(one) == {"tool/drawn": 2, "tool/found": 0}
     second = Painter()
-    other = with_kept_pictures(world(second), tmp_path)
+    other = kept_in(world(second), tmp_path)
     assert pixels(other.tool.generate(["c", "b", "a"], [3, 2, 9])) == painted(
         ("c", 3), ("b", 2), ("a", 9)
     )
@@ -70,7 +75,7 @@ def test_only_what_is_missing_is_asked_for_and_a_new_process_finds_it(tmp_path: 
 
 def test_a_pipeline_draws_a_batch_again_unless_it_has_all_of_it(tmp_path: Path):
     pipeline = Pipeline()
-    tool = with_kept_pictures(world(pipeline), tmp_path).tool
+    tool = kept_in(world(pipeline), tmp_path).tool
     tool.generate(PROMPTS[:2], SEEDS[:2])
     tool.generate(PROMPTS, SEEDS)
     assert pixels(tool.generate(PROMPTS, SEEDS)) == painted(*zip(PROMPTS, SEEDS, strict=True))
@@ -79,7 +84,7 @@ def test_a_pipeline_draws_a_batch_again_unless_it_has_all_of_it(tmp_path: Path):
 
 def test_what_failed_is_asked_for_again_and_takes_nothing_with_it(tmp_path: Path):
     painter = Painter()
-    tool = with_kept_pictures(world(painter), tmp_path).tool
+    tool = kept_in(world(painter), tmp_path).tool
     for asked in ([("a", 1), ("bad", 2)], [("bad", 2)]):
         with pytest.raises(PartialFailure) as raised:
             tool.generate(["a", "bad"], [1, 2])
@@ -90,7 +95,7 @@ def test_what_failed_is_asked_for_again_and_takes_nothing_with_it(tmp_path: Path
 
 def test_a_picture_whose_file_is_gone_or_damaged_is_drawn_again(tmp_path: Path):
     painter = Painter()
-    tool = with_kept_pictures(world(painter), tmp_path).tool
+    tool = kept_in(world(painter), tmp_path).tool
     tool.generate(["a"], [1])
     [path] = tmp_path.glob("pictures/*/*.png")
     for harm in (lambda: path.unlink(), lambda: path.write_bytes(b"no picture")):
@@ -104,7 +109,7 @@ def test_servers_are_asked_one_by_one_and_once(tmp_path: Path):
         return await asyncio.gather(*map(tool.draw_one, PROMPTS, SEEDS))
 
     with answering() as server:
-        first, kept = (with_kept_pictures(world(tool_for(server)), tmp_path) for _ in range(2))
+        first, kept = (kept_in(world(tool_for(server)), tmp_path) for _ in range(2))
         for each in (first, kept):
             assert pixels(asyncio.run(draw(each.tool))) == painted(
                 *zip(PROMPTS, SEEDS, strict=True)
@@ -115,15 +120,15 @@ def test_servers_are_asked_one_by_one_and_once(tmp_path: Path):
 
 
 def test_a_damaged_record_is_one_line_with_its_name(tmp_path: Path):
-    with_kept_pictures(world(Painter()), tmp_path).tool.generate(["a"], [1])
+    kept_in(world(Painter()), tmp_path).tool.generate(["a"], [1])
     path = tmp_path / "drawn.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("UPDATE answers SET answer = x'ff'")
     other.close()
     with pytest.raises(ValueError, match=r"drawn\.sqlite is damaged"):
-        with_kept_pictures(world(Painter()), tmp_path).tool.generate(["a"], [1])
+        kept_in(world(Painter()), tmp_path).tool.generate(["a"], [1])
     for name in ("drawn.sqlite-wal", "drawn.sqlite-shm"):
         (tmp_path / name).unlink(missing_ok=True)
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(ValueError, match=r"drawn\.sqlite is damaged .*; move it away"):
-        with_kept_pictures(world(Painter()), tmp_path)
+        kept_in(world(Painter()), tmp_path)

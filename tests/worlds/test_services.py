@@ -163,7 +163,35 @@ def test_a_judge_that_does_not_answer_is_named_with_the_remedy(good, judge):
     for urls in (dead, f"{judge.url}, {dead}"):
         found = line(good, judge=urls)
         assert found.startswith(f"{dead} does not answer for model 'eyes'")
-        assert "; start it" in found and "OPENAI_API_KEY" in found
+        assert "; start it" in found and "whether it wants a key" in found
+
+
+def test_a_key_that_nobody_names_goes_to_no_address_in_the_clear(good, judge, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    judge.keys.clear()
+    assert list(good.problems()) == []
+    assert set(judge.keys) == {None}
+    endpoints = "https://api.example.com/v1, https://other.example.com/v1"
+    assert replace(good, judge=endpoints).judge_endpoints().api_key_env == "OPENAI_API_KEY"
+    mixed = f"{endpoints}, http://gpu3:8001/v1"
+    assert replace(good, judge=mixed).judge_endpoints().api_key_env is None
+    named = replace(good, judge=mixed, judge_key_env="JUDGE_KEY").judge_endpoints()
+    assert named.api_key_env == "JUDGE_KEY"
+
+
+def test_a_picture_may_wait_for_long_in_the_servers_queue(good):
+    assert good.image_servers().timeout_seconds == 1800
+    servers = replace(good, tool_seconds=60.0).image_servers()
+    assert (servers.timeout_seconds, servers.deadline_seconds) == (60, 240)
+    assert "timeout_seconds is 0" in line(good, tool_seconds=0.0)
+
+
+def test_what_generate_is_told_draws_with_the_same_tool(good):
+    told = replace(good, tool="http://gpu1:8000", tool_token_env="TOKEN", tool_words=40)
+    assert told.asking == (
+        *("flux-7b", "--world.tool", "http://gpu1:8000"),
+        *("--world.tool-words", "40", "--world.tool-token-env", "TOKEN"),
+    )
 
 
 def test_a_judge_that_cannot_see_is_found_out_with_a_picture(good):

@@ -68,6 +68,11 @@ class PolicyConfig:
         problem = device_problem(self.device)
         if problem is not None:
             lines.append(f"--device is {problem}")
+        elif (number := self.device.partition("cuda:")[2]) not in ("", "0"):
+            lines.append(
+                f"--device is {self.device!r}; Triton's kernels run on the first GPU that a "
+                f"process sees: CUDA_VISIBLE_DEVICES={number} makes it that one, with --device cuda"
+            )
         if self.attention == "flash_attention_2":
             lines.extend(self._flash_problems())
         return lines

@@ -142,7 +142,14 @@ class Optimizer:
                 f"the state holds {len(saved)} float32 masters, and {len(masters)} parameters want "
                 "one of their shape; load the policy in the dtype it was saved in"
             )
+        # Those of another stage carry the settings of whatever optimizer wrote them.
+        own = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self._adamw.param_groups
+        ]
         self._adamw.load_state_dict(state)
+        for group, settings in zip(self._adamw.param_groups, own, strict=True):
+            group.update(settings)
         with torch.no_grad():
             for parameter, master in self._masters.items():
                 if not _is_narrow(parameter):

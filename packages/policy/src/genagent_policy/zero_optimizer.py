@@ -231,9 +231,11 @@ def _engine(passes: _Passes, adamw: torch.optim.Optimizer, settings: dict[str, A
     import deepspeed
     import deepspeed.ops
 
-    # It would compile collectives for CPUs, in a minute and where there is a compiler; gloo's do.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    with redirect_stdout(StringIO()):  # stage 1 prints in bfloat16 what memory it finds
+    # Stage 1 prints in bfloat16 what memory it finds, and a look at the operators which of them
+    # want a compiler.
+    with redirect_stdout(StringIO()):
+        # It would compile collectives for CPUs in a minute, where there is a compiler; gloo's do.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         engine, *_ = deepspeed.initialize(
             model=passes, optimizer=adamw, config=settings, dist_init_required=False
         )

@@ -178,8 +178,13 @@ class OpenAIChat:
     def _wrongly_configured(self, error: Rejected) -> ValueError:
         return ValueError(
             f"no endpoint accepts requests for model {self.config.model!r} ({error}); "
-            f"check base_urls, model and the key in {self.config.api_key_env}"
+            f"check base_urls, model and {self._key}"
         )
+
+    @property
+    def _key(self) -> str:
+        named = self.config.api_key_env
+        return f"the key in {named}" if named else "whether it wants a key, which none is named for"
 
     async def _check(self, url: str, sees: bool) -> None:
         # 64 pixels: processors of the Qwen-VL family want two merged patches, 56, a side.
@@ -196,7 +201,7 @@ class OpenAIChat:
                 f"{url} does not answer for model {self.config.model!r}"
                 f"{' shown a picture' if sees else ''} ({error}); start it"
                 f"{' with a model that takes pictures' if sees else ''}, or check URL, model and "
-                f"the key in {self.config.api_key_env}"
+                f"{self._key}"
             ) from error
 
 

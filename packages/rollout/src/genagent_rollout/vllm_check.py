@@ -95,7 +95,8 @@ async def _adapter_problem(endpoints: Endpoints, url: str) -> str | None:
         return None
     return (
         f"{path}: {answer.status} {answer.words()}; adapters need vLLM started with --enable-lora, "
-        "--max-lora-rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in its environment"
+        "--max-lora-rank (the run's --lora-rank or more) and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in "
+        "its environment"
     )
 
 

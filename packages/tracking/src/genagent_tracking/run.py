@@ -8,6 +8,7 @@
         before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
         metrics.jsonl       figures of each step
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
+        drawn.sqlite, verdicts.sqlite   what tool and judge have answered; machine-1/ … have theirs
         state/step-000007/  what it goes on from, to the end or with more steps; the last few
         policy/             what was learnt
         summary.json        its figures
@@ -20,6 +21,7 @@ states; everything else about being a run is here.
 """
 
 import json
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,6 +141,15 @@ class Run:
     @cached_property
     def pictures(self) -> PictureStore:
         return PictureStore(self.folder / "pictures")
+
+    @cached_property
+    def memory(self) -> Path:
+        """Folder of the databases of what was drawn and judged. SQLite's processes share memory, so
+        that each machine but the first has its own, by torchrun's number of it."""
+        machine = os.environ.get("GROUP_RANK", "0") if self._ranks is not None else "0"
+        folder = self.folder if machine == "0" else self.folder / f"machine-{machine}"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     @cached_property
     def _states(self) -> States:

@@ -9,9 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-MAY_DIFFER = ("steps", "distributed", "run.keep_checkpoints")
-"""Options that make no other run of one: how far it goes, by how many processes, and how much of it
-is kept."""
+MAY_DIFFER = (
+    *("steps", "distributed", "run.checkpoint_every", "run.keep_checkpoints", "run.threads"),
+    *("policy.device", "policy.attention", "policy.checkpoint_activations"),
+    *("engine", "sampling.max_batch", "grpo.micro_batch_tokens", "sft.micro_batch_tokens"),
+    *("world.tool_device", "world.tool_concurrency", "world.tool_seconds", "world.tool_token_env"),
+    *("world.tool_probe_seconds", "world.judge_device", "world.judge_concurrency"),
+    *("world.judge_batch", "world.judge_tokens", "world.judge_key_env"),
+)
+"""Options that make no other run of one: how far it goes, where and by how many processes, in what
+portions, how patiently, and how much of it is kept. None changes what is learnt by more than float
+noise, and all of them may have to change after a full memory or disk."""
+MAY_MOVE = ("world.tool", "world.judge")
+"""Options that may name other servers; a server may not become a model here, nor the other way."""
 
 
 def make_run_folder(runs: Path, name: str) -> Path:
@@ -68,8 +78,8 @@ class Earlier:
 def same_run(runs: Path, name: str, document: str) -> Earlier | None:
     """The latest run of this configuration; None where there is none.
 
-    More ``steps`` make no other run of one that has ended with fewer, nor does another number of
-    states that stay; everything else must be as it was.
+    More ``steps`` make no other run of one that has ended with fewer, nor do the other options that
+    ``MAY_DIFFER``, nor servers elsewhere; everything else must be as it was.
 
     Raises:
         ValueError: the summary of a run is damaged; names it.
@@ -104,7 +114,7 @@ def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlie
     for folder in sorted(runs.glob(f"{name}-*"), reverse=True):
         try:
             found = (folder / "config.json").read_text(encoding="utf-8")
-            difference = first_difference(found, document, but=MAY_DIFFER)
+            difference = first_difference(found, document, but=MAY_DIFFER, servers=MAY_MOVE)
         except (OSError, ValueError):  # a folder that was only begun, or is damaged
             continue
         summary = _summary(folder)
@@ -113,13 +123,16 @@ def _earlier_runs(runs: Path, name: str, document: str) -> Iterator[tuple[Earlie
         yield Earlier(folder=folder, has_finished=has_finished, is_done=is_done), difference
 
 
-def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> str | None:
+def first_difference(
+    found: str, wanted: str, *, but: Collection[str] = (), servers: Collection[str] = ()
+) -> str | None:
     """The first option, by name, in which two configurations differ, such as ``seed (0, now 1)``.
 
     Args:
         found: as ``config_to_json`` writes it.
         wanted: likewise.
         but: dotted names that may differ, with all that is below them.
+        servers: those of which two addresses do not differ.
 
     Raises:
         ValueError: one of them is no JSON, or nested beyond all reason.
@@ -133,8 +146,13 @@ def first_difference(found: str, wanted: str, *, but: Collection[str] = ()) -> s
         for key in old.keys() | new.keys()
         if old.get(key) != new.get(key)
         and not any(key == name or key.startswith(f"{name}.") for name in but)
+        and not (key in servers and _is_address(old.get(key)) and _is_address(new.get(key)))
     ]
     return min(differing, default=None)
+
+
+def _is_address(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -26,17 +26,20 @@ from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.world import World
 
 DRAWN = "drawn.sqlite"
-"""Which pictures were drawn, in a run's folder."""
+"""Which pictures were drawn."""
 
 
-def with_kept_pictures(world: World, run_folder: Path) -> World:
+def with_kept_pictures(world: World, store: PictureStore, memory: Path) -> World:
     """The same world, whose tool draws no picture twice within this run.
+
+    Args:
+        memory: folder of ``drawn.sqlite``, for processes of one machine.
 
     Raises:
         ValueError: what was kept is damaged.
         OSError: it cannot be read or written.
     """
-    store, kept = PictureStore(run_folder / "pictures"), KeptAnswers(run_folder / DRAWN)
+    kept = KeptAnswers(memory / DRAWN)
     if isinstance(world.tool, AsyncImageTool):
         return replace(world, tool=KeptServedPictures(world.tool, store, kept))
     return replace(world, tool=KeptPictures(world.tool, store, kept))

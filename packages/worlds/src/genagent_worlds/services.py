@@ -51,7 +51,9 @@ class Services:
     tool_model: str = ""
     """Name by which image servers know their model; without it they take what they have."""
     tool_concurrency: int = 96
-    """Pictures on their way at a time."""
+    """Pictures on their way at a time, from each process."""
+    tool_seconds: float = 1800.0
+    """For one picture, waiting in the server's queue included; then it is asked for elsewhere."""
     tool_token_env: str | None = None
     """Environment variable with the token of the image servers."""
     tool_words: int | None = None
@@ -67,11 +69,14 @@ class Services:
     judge_model: str = ""
     """Name by which endpoints know the judge."""
     judge_concurrency: int = 32
-    """Questions in flight over all endpoints."""
+    """Questions in flight over all endpoints, from each process."""
+    judge_batch: int = 8
+    """Questions that a judge from a folder answers at once."""
     judge_tokens: int = 2048
     """Most tokens of one reply."""
-    judge_key_env: str = "OPENAI_API_KEY"
-    """Environment variable with the key of the judge's endpoints, where they want one."""
+    judge_key_env: str | None = None
+    """Environment variable with the key of the judge's endpoints; OPENAI_API_KEY by default where
+    all of them are https."""
 
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
@@ -142,13 +147,23 @@ class Services:
             return Judges(point=judges, pair=judges)  # pyright: ignore[reportArgumentType] (as above)
         if is_url(self.judge):
             return chat_judges(OpenAIChat(self.judge_endpoints()), cache=cache)
-        chat = LocalChat.load(self.judge, device=self.judge_device, max_tokens=self.judge_tokens)
+        chat = LocalChat.load(
+            self.judge,
+            device=self.judge_device,
+            max_tokens=self.judge_tokens,
+            batch_size=self.judge_batch,
+        )
         return chat_judges(chat, cache=cache)
 
     @property
     def asking(self) -> tuple[str, ...]:
         """Preset and options with which ``generate.py`` draws with the same tool."""
-        return ("flux-7b", "--world.tool", self.tool)
+        usual = Services()
+        words = ["flux-7b", "--world.tool", self.tool]
+        for name in ("tool_dialect", "tool_model", "tool_words", "tool_token_env"):
+            if (value := getattr(self, name)) != getattr(usual, name):
+                words += [f"--world.{name.replace('_', '-')}", str(value)]
+        return tuple(words)
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
@@ -170,6 +185,8 @@ class Services:
             dialect=self.tool_dialect,
             model=self.tool_model or None,
             max_concurrency=self.tool_concurrency,
+            timeout_seconds=self.tool_seconds,
+            deadline_seconds=4 * self.tool_seconds,
             api_key_env=self.tool_token_env,
         )
 
@@ -180,7 +197,7 @@ class Services:
             model=self.judge_model,
             max_concurrency=self.judge_concurrency,
             max_tokens=self.judge_tokens,
-            api_key_env=self.judge_key_env,
+            api_key_env=self.judge_key_env or default_key_env(self.judge),
         )
 
     def _judge_probes(self) -> list[Probe]:
@@ -239,6 +256,12 @@ def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
         pair=PairwiseJudge(chat, cache=kept),
         at_once=isinstance(chat, OpenAIChat),
     )
+
+
+def default_key_env(urls: str) -> str | None:
+    """The variable whose key endpoints get unasked: none where one would read it in the clear."""
+    is_private = all(url.startswith("https://") for url in _urls(urls))
+    return "OPENAI_API_KEY" if is_private else None
 
 
 def _kept_name(name: str, model: str) -> str:

@@ -9,6 +9,7 @@ import tyro
 from genagent_data import ChatTeacher, Teacher
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
+from genagent_worlds.services import default_key_env
 
 PARTS = ("open", "judge", "reflect")
 REPLIES = "replies.sqlite"
@@ -42,8 +43,8 @@ class TeacherEndpoints:
     """OpenAI-compatible endpoints (http://host:8000/v1, several with commas between)."""
     model: str = ""
     """Name by which they know it."""
-    token_env: str = "OPENAI_API_KEY"
-    """Environment variable with their key, where they want one."""
+    token_env: str | None = None
+    """Environment variable with their key; OPENAI_API_KEY by default where all are https."""
     concurrency: int = 32
     """Questions in flight over all endpoints."""
     tokens: int = 8192
@@ -67,7 +68,7 @@ class TeacherEndpoints:
         return OpenAIChatConfig(
             base_urls=tuple(url.strip() for url in self.urls.split(",")),
             model=self.model,
-            api_key_env=self.token_env,
+            api_key_env=self.token_env or default_key_env(self.urls),
             max_concurrency=self.concurrency,
             max_tokens=self.tokens,
             temperature=self.temperature,
