@@ -110,7 +110,8 @@ def test_a_reply_longer_than_was_asked_for_is_no_verdict_and_is_not_kept(server)
     end = "<verdict>yes</verdict>"
     for length, passes in ((most, True), (most + 1, False)):
         server.says = answer(said("x" * (length - len(end)) + end))
-        judge = PointwiseJudge(client(server, max_tokens=16))
+        patience = {"deadline_seconds": 60.0} if passes else {}
+        judge = PointwiseJudge(client(server, max_tokens=16, **patience))
         (verdict,) = judge.judge([QUESTION])
         assert isinstance(verdict, Verdict) is passes
     assert f"has {most + 1} characters, more than 16 tokens" in (judge.why_absent(QUESTION) or "")

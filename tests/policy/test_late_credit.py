@@ -61,6 +61,8 @@ def loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) ->
         mean, deviation = spread(list(group.rewards))
         late = [one for one in group.late_rewards or () if one is not None]
         late_mean, late_deviation = spread(late)
+        if config.scale_rewards == "none":
+            deviation = late_deviation = 1.0 - 1e-6
         for place, trajectory in enumerate(group.trajectories):
             whole = (group.rewards[place] - mean) / (deviation + 1e-6)
             own = (group.late_rewards or ())[place]
@@ -79,8 +81,10 @@ def loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) ->
     return total
 
 
-def test_loss_and_gradient_are_those_of_two_advantages(policy: Policy):
-    config = GRPOConfig(micro_batch_tokens=300)
+@pytest.mark.parametrize("scale", ["group", "none"])
+def test_loss_and_gradient_are_those_of_two_advantages(policy: Policy, scale: str):
+    config = GRPOConfig(micro_batch_tokens=300, scale_rewards=scale)  # pyright: ignore[reportArgumentType]
+    policy.model.zero_grad(set_to_none=True)
     groups = with_late(policy)
     found = GRPOUpdate(policy, config).accumulate(groups)
     gradient = gradient_of(policy)

@@ -51,10 +51,10 @@ def test_a_rank_of_another_machine_is_missed_when_it_is_silent(store: dist.Store
 def test_who_is_done_or_counts_on_or_has_not_come_yet_is_not_missed(store: dist.Store):
     store.set("who 1", f"{socket.gethostname()} {2**22 + 1}")
     store.set("done 1", "")
-    second = Watch(store, rank=2, size=3, silence=3, give_up=lambda reason: None)
+    second = Watch(store, rank=2, size=3, silence=6, give_up=lambda reason: None)
     second.begin()
-    watch, given_up = watching(store, silence=3, size=4)
-    time.sleep(6)
+    watch, given_up = watching(store, silence=6, size=4)
+    time.sleep(9)
     assert given_up.empty()
     watch.end()
     second.end()

@@ -88,7 +88,7 @@ def test_a_turn_that_a_server_does_not_give_is_had_elsewhere(
     serve: Serve, tiny_policy: Policy, fault: str
 ) -> None:
     bad, good = serve(fault=lambda number: fault), serve()
-    engine = engine_of(tiny_policy, bad, good, turn_seconds=0.5)
+    engine = engine_of(tiny_policy, bad, good, turn_seconds=3.0)
     tokens = asyncio.run(talk(engine))
     assert bad.bodies
     assert tokens.ids.tolist() == expected(tiny_policy, "default")

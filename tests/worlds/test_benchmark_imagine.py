@@ -123,6 +123,7 @@ def test_both_ways_read_a_good_reply_alike(fantasy, identity, aesthetic):
     assert official.value == ours.value and official.parts == ours.parts
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "filling", [" ", "\n", "Fantasy Fulfillment", "Reason: ", "Reason:\n", "1"]
 )

@@ -204,6 +204,7 @@ def test_no_words_are_too_odd_to_be_read(text):
         assert score is None or 0 <= score.value <= 1
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("filling", [" ", "\n", "*", "Realism", "Score: ", "Consistency: ", "1"])
 def test_a_reply_of_100_kb_is_read_at_once(filling):
     # Backtracking over blanks would take time with their square.
