@@ -126,7 +126,8 @@ def test_a_node_trains_to_the_end_and_one_whose_server_is_killed_ends_and_says_w
         assert process.returncode == 1, output + errors
         assert f"error: image server on GPU 4 (process {server}) has died" in errors
         assert started_for(broken) == []
-    assert only_run(broken)[1].info.status == "KILLED"
+    # Both ranks are told to end. The first one of them may see the other's end before its own.
+    assert only_run(broken)[1].info.status in ("KILLED", "FAILED")
 
 
 @pytest.mark.parametrize(
