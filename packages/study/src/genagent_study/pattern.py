@@ -62,7 +62,7 @@ class Pattern:
             unit = " points" if self.in_percent else ""
             hidden = (
                 f"A true difference of up to {self._number(high)}{unit} could have hidden from {n} "
-                "seeds by chance; a larger one would have shown in 39 of 40 such studies."
+                "seeds by chance; a larger one would come out so low in one study of 40 at most."
             )
             return hidden if high > 0 else ""
         side = 1 if measured.value > 0 else -1
