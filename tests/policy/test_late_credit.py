@@ -15,8 +15,8 @@ from genagent_policy import (
     GRPOUpdate,
     Policy,
     TokenTrajectory,
-    late_advantages,
 )
+from genagent_policy.late_credit import late_advantages
 from genagent_policy.weighting import weigh
 
 LATE = st.lists(st.sampled_from([None, 0.0, 0.15, 0.3]), min_size=1, max_size=8)

@@ -1,4 +1,4 @@
-"""Credit by turn: what only looking can earn is credited to the tokens from the first look on.
+"""Credit by turn, and by stage: what looking earns is credited to the tokens from that look on.
 
 A reward for improving on a picture, credited to the whole trajectory, also pays for the first
 prompt, and a prompt that draws a worse picture leaves more to improve. So there are two rewards a
@@ -12,6 +12,18 @@ With ``P`` those of the group that have one,
 and the loss is Eq. 5 with ``A[i,t]`` in the place of ``A[i]``. That later rewards do not flow to
 earlier turns is PAG's (Jiang et al. 2025, arXiv 2506.10406); two advantages, each against its own
 group, are this project's.
+
+Staged, drawing a first picture and making something of it are two decisions in a row, each with its
+own reward: ``e`` is what the first picture earns and ``l`` what the trajectory does. With ``S[i]``
+those of the group whose first picture has earned what that of ``i`` has,
+
+    A[i,t] = (l[i] - mean_S[i](l)) / (std_S[i](l) + 1e-6) where token t stands behind it
+    A[i,t] = A_e[i]                                         elsewhere
+
+so that what was made of a failed picture is held against what others have made of failed ones: its
+baseline is that of the state in which the agent was. That advantages are better taken among
+trajectories of equal structure is Stratified GRPO's (Zhu et al. 2025, arXiv 2510.06214, which goes
+by the number of calls); to go by what the agent has seen, and by its stage, is this project's.
 """
 
 from collections.abc import Sequence
@@ -20,6 +32,27 @@ import torch
 
 from genagent_policy.advantages import group_advantages
 from genagent_policy.grpo_config import RewardScale
+
+
+def two_advantages(
+    rewards: Sequence[float],
+    late_rewards: Sequence[float | None] | None,
+    *,
+    staged: bool = False,
+    scale: RewardScale = "group",
+) -> tuple[list[float], list[float]]:
+    """The advantage of each trajectory, and what is added to it from its first look on."""
+    early = group_advantages(torch.tensor(rewards, dtype=torch.float64), scale=scale).tolist()
+    late_rewards = late_rewards or [None] * len(rewards)
+    if not staged:
+        return early, late_advantages(late_rewards, scale=scale)
+    later = [0.0] * len(rewards)
+    for reward in set(rewards):
+        alike = [index for index, other in enumerate(rewards) if other == reward]
+        found = late_advantages([late_rewards[index] for index in alike], scale=scale)
+        for index, advantage in zip(alike, found, strict=True):
+            later[index] = advantage
+    return early, [after - before for after, before in zip(later, early, strict=True)]
 
 
 def late_advantages(

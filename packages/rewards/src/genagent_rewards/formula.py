@@ -75,13 +75,16 @@ def pay(
     if config.assessment:
         right = agreement(assessments, passed) if assessments else 0.0
         options["assessment"] = config.assessment * right
+    total = sum(options.values(), start=point + format + factor * pair)
+    late = first = None
+    if config.credit == "turn" and pair_wins:
+        late = factor * pair
+    elif config.credit == "stage":
+        # A broken turn after a picture is none of the first prompt's.
+        first = format if not passed else config.point if passed[0] else 0.0
+        late = total if passed else None
     return RewardBreakdown(
-        total=sum(options.values(), start=point + format + factor * pair),
-        point=point,
-        pair=pair,
-        format=format,
-        late=factor * pair if config.credit == "turn" and pair_wins else None,
-        **options,
+        total=total, point=point, pair=pair, format=format, late=late, first=first, **options
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 SingleRound = Literal["zero", "literal", "if_passed", "none"]
 """See ``RewardConfig.single_round``."""
-Credit = Literal["trajectory", "turn"]
+Credit = Literal["trajectory", "turn", "stage"]
 """See ``RewardConfig.credit``."""
 
 
@@ -27,9 +27,11 @@ class RewardConfig:
     all"); if_passed, all of it where the point reward was earned. none turns the pair reward off
     for every trajectory."""
     credit: Credit = "trajectory"
-    """Whose tokens the pair reward is credited to: the whole trajectory's, as in the paper, or
-    (turn) only those from the first look on, against the others of its group that have a pair; one
-    picture then earns no pair reward, whatever single_round says."""
+    """Which tokens earn what. trajectory: all of them all of it, as in the paper. turn: the pair
+    reward only those from the first look on, against the others of its group that have a pair; one
+    picture then earns no pair reward, whatever single_round says. stage: those before the first
+    look what the first picture earns, the judge being asked about it too, and those from there on
+    the whole, against the others of its group whose first picture earned the same."""
     anchored: bool = False
     """Whether the first picture must beat the tool's picture of the raw request, so that one
     picture has a pair too."""
@@ -68,11 +70,14 @@ class RewardConfig:
                 "single_round is 'none', which turns the pair reward off; credit by turn and "
                 "anchored pairs want another one"
             )
-        if self.credit == "turn" and self.anchored:
+        if self.credit != "trajectory" and self.anchored:
             # The first prompt alone earns an anchored pair, before there is anything to look at.
-            raise ValueError("credit is 'turn' and pairs are anchored; want one of the two")
+            raise ValueError(
+                f"credit is {self.credit!r} and pairs are anchored; want one of the two"
+            )
 
     @property
     def asks_about_every_picture(self) -> bool:
         """Not only about the last one."""
-        return any((self.peak, self.retention, self.efficiency, self.assessment))
+        paid = any((self.peak, self.retention, self.efficiency, self.assessment))
+        return paid or self.credit == "stage"

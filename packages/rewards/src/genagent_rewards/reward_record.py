@@ -27,13 +27,17 @@ class RewardBreakdown:
     assessment: float | None = None
     late: float | None = None
     """What of the total is credited to the tokens from the first look on alone: with credit by
-    turn, ``lambda * pair`` of a trajectory that has a pair."""
+    turn, ``lambda * pair`` of a trajectory that has a pair; with credit by stage all of it, of one
+    that has a picture."""
+    first: float | None = None
+    """With credit by stage, what the tokens before the first look are credited with instead."""
 
     @property
     def early(self) -> float:
-        """The rest, which the whole trajectory is credited with. Rounded, so that equal parts stay
-        equal whatever was added to them: of equal rewards nothing is learnt."""
-        return round(self.total - (self.late or 0.0), 12)
+        """``first``, or the rest of the total, which the whole trajectory is credited with.
+        Rounded, so that equal parts stay equal whatever was added to them: of equal rewards nothing
+        is learnt."""
+        return round(self.total - (self.late or 0.0), 12) if self.first is None else self.first
 
     @property
     def options(self) -> dict[str, float]:
