@@ -90,6 +90,33 @@ def test_late_rewards_are_learnt_from_beside_the_others_and_shown():
     assert not any(one.shared_first for one in shown.attempts)
 
 
+def test_what_follows_a_failed_picture_is_held_against_what_follows_failed_ones():
+    first = {0: 0.0, 1: 0.0, 2: 0.7, 3: -0.2}
+    late = {0: 0.7, 1: 0.0, 2: 0.7, 3: None}
+
+    def score(cases):
+        numbers = [int(case.id.split("/")[1]) for case in cases]
+        return [
+            RewardRecord(
+                breakdown=RewardBreakdown(
+                    total=late[n] or 0.0, point=0, pair=0, format=0, late=late[n], first=first[n]
+                ),
+                point_verdict=None,
+            )
+            for n in numbers
+        ]
+
+    attempts = [rollout(0, 2), rollout(1, 2), rollout(2, 1), rollout(3, 0)]
+    kept = keep_rewarded(attempts, score, GroupConfig(samples=4, keep=4), seed=0, step=0)
+    [group] = kept.learnable()
+    assert group.staged
+    assert (group.rewards, group.late_rewards) == ((0.0, 0.0, 0.7, -0.2), (0.7, 0.0, 0.7, None))
+    [shown] = kept.every
+    assert [one.later_advantage for one in shown.attempts] == pytest.approx(
+        [1.0, -1.0, 0.0, None], abs=1e-3
+    )
+
+
 def test_attempts_that_share_their_beginning_are_shown_as_such():
     attempts = [rollout(number) for number in range(3)]
     sharing = [replace(attempts[0], first_seed=7), replace(attempts[1], first_seed=7), attempts[2]]

@@ -21,15 +21,16 @@ def outcomes(
     """Of the seed's requests 0, 1, …; the first ``broken`` of them end in a broken protocol.
 
     Args:
-        words: what the agent asks the tool for; the request itself by default.
+        words: what the agent asks the tool for first, and then for ``circles``; the request
+            itself by default.
     """
     picture = pictures.put(Image.new("RGB", (8, 8), (90, 120, 200)))
     found = []
     for number, right in enumerate(passed):
         prompt = f"<b>{number}</b> red circles"
         rounds = tuple(
-            Round(thinking="t", tool_prompt=words or prompt, picture=picture, judgement="j")
-            for _ in right
+            Round(thinking="t", tool_prompt=asked or prompt, picture=picture, judgement="j")
+            for asked in [words, *[words and "circles"] * len(right)][: len(right)]
         )
         trajectory = Trajectory(
             request=Request(id=f"held-out-{seed}-{number}", prompt=prompt, task="count"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from genagent_study import paper
 from genagent_study.cell import Cell
+from genagent_study.dropped_words import dropped_words
 from genagent_study.over_seeds import OverSeeds, over_seeds
 from genagent_study.paired import difference, share
 from genagent_study.pattern import Pattern
@@ -25,12 +26,15 @@ from genagent_study.shown import (
     points,
 )
 from genagent_study.study import Study
+from genagent_worlds import rate
 
 ABOUT = (
     "What a single picture earns as pair reward, in four readings of Eq. 7; everything else and "
     "the seeds are the same. Repair is success on the requests whose own first picture failed. The "
     "bonus is split by whether the first picture had passed already: a bonus that goes to failed "
-    "first pictures can be earned by failing."
+    "first pictures can be earned by failing. A second try is made at requests that have shown to "
+    "be hard; where it succeeds more often than first tries do at all requests, the first ones "
+    "were not the agent's best."
 )
 READINGS = {
     "none": "rl without the pair reward",
@@ -41,6 +45,11 @@ READINGS = {
 """By the option's value, the name of the training."""
 FAILED, PASSED = "reward/pair_after_failed_first", "reward/pair_after_passed_first"
 EXAMPLES = 3
+WORDS = 3
+WORDS_TITLE = (
+    "words that first prompts have more often than the second prompts of the same attempts: the "
+    f"{WORDS} that fall most, all seeds"
+)
 
 
 def trained(study: Study, reading: str, seed: int) -> Cell:
@@ -60,7 +69,9 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     first = {name: over_seeds([share(a.first) for a in ways]) for name, ways in answers.items()}
     last = {name: over_seeds([share(a.success) for a in ways]) for name, ways in answers.items()}
     mended = {name: over_seeds(list(map(repair, ways))) for name, ways in answers.items()}
+    second = {name: over_seeds(list(map(second_try, ways))) for name, ways in answers.items()}
     bonus = {name: (_late(found, FAILED), _late(found, PASSED)) for name, found in runs.items()}
+    words = [row for name, ways in answers.items() for row in _words(name, ways)]
     return Shown(
         about=ABOUT,
         patterns=[
@@ -76,6 +87,10 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             Pattern(
                 claim="Paid by zero, more of failed first pictures are mended than unpaid",
                 measured=minus(mended["zero"], mended["none"]),
+            ),
+            Pattern(
+                claim="Paid by zero, second tries at failures succeed more often than first tries",
+                measured=minus(second["zero"], first["zero"]),
             ),
             Pattern(
                 claim="Under zero the bonus goes to failed first pictures, not to passed ones",
@@ -108,6 +123,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                         "reading": name,
                         "last picture": percent(last[name]),
                         "first picture": percent(first[name]),
+                        "second, after a failure": percent(second[name]),
                         "gain": points(over_seeds(list(map(gain, answers[name])))),
                         "repair": percent(mended[name]),
                         "pictures": number(over_seeds([a.rounds for a in answers[name]])),
@@ -121,6 +137,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                     for name in answers
                 ],
             ),
+            *([Table(title=WORDS_TITLE, rows=words)] if words else []),
             Table(title="the paper's first pictures, Table 5", rows=paper.FIRST_PICTURES),
         ],
         examples=_examples(before[0], after["none"][0], after["zero"][0]),
@@ -137,6 +154,27 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
 def repair(answers: Answers) -> float:
     """Success on the requests whose first picture failed; 0 where none did."""
     return share({id: answers.success[id] for id in answers.failed_first})
+
+
+def second_try(answers: Answers) -> float:
+    """Of second pictures that followed a failed first one, those that are right; 0 without any."""
+    drawn = [one.passed for one in answers.outcomes.values() if one.passed[:1] == (False,)]
+    return rate([passed[1] for passed in drawn if len(passed) > 1]).value
+
+
+def _words(name: str, answers: Sequence[Answers]) -> list[dict[str, str]]:
+    every = [one for seed in answers for one in seed.outcomes.values()]
+    return [
+        {
+            "reading": name,
+            "word": one.word,
+            "of first prompts, %": one.first.short,
+            "of second prompts, %": one.second.short,
+            "first picture right with it, %": one.right_with.short,
+            "without it, %": one.right_without.short,
+        }
+        for one in dropped_words(every, count=WORDS)
+    ]
 
 
 def _above(one: str, other: str, after: Mapping[str, Sequence[Answers]], claim: str) -> Pattern:

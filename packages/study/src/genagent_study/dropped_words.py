@@ -1,0 +1,58 @@
+"""Words that an agent begins with and does not try again."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genagent_worlds import Outcome, Rate, rate
+
+_WORD = re.compile(r"\w+(?:['-]\w+)*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DroppedWord:
+    """A word that stands in first prompts more often than in second ones."""
+
+    word: str
+    first: Rate
+    """Of the first prompts of attempts that have drawn twice, how many have it."""
+    second: Rate
+    """Of the second prompts of the same attempts."""
+    right_with: Rate
+    """First pictures of all attempts whose first prompt has it."""
+    right_without: Rate
+
+
+def dropped_words(outcomes: Sequence[Outcome], *, count: int) -> list[DroppedWord]:
+    """Those whose share falls most from first prompts to the second ones of the same attempts, the
+    largest fall first, and of equal ones by alphabet; fewer where fewer fall.
+
+    Example: with ``outcomes`` of which one asks for ``nice circle``, then for ``circle``, the first
+    is ``nice``.
+    """
+    drawn = [
+        (one.passed[0], [_words(round.tool_prompt) for round in one.trajectory.rounds])
+        for one in outcomes
+        if one.passed
+    ]
+    again = [prompts for _, prompts in drawn if len(prompts) > 1]
+    fall: Counter[str] = Counter()
+    for first, second, *_ in again:
+        fall.update(first)
+        fall.subtract(second)
+    fallen = sorted((word for word in fall if fall[word] > 0), key=lambda word: (-fall[word], word))
+    return [
+        DroppedWord(
+            word=word,
+            first=rate([word in first for first, *_ in again]),
+            second=rate([word in second for _, second, *_ in again]),
+            right_with=rate([right for right, prompts in drawn if word in prompts[0]]),
+            right_without=rate([right for right, prompts in drawn if word not in prompts[0]]),
+        )
+        for word in fallen[:count]
+    ]
+
+
+def _words(prompt: str) -> set[str]:
+    return set(_WORD.findall(prompt.lower()))

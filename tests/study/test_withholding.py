@@ -1,0 +1,70 @@
+"""What shows that an agent keeps a better picture back."""
+
+from dataclasses import replace
+
+from tests.study.finished import MENDED, RIGHT, SPOILT, WRONG, outcomes
+
+from genagent_data import PictureStore
+from genagent_study.dropped_words import dropped_words
+from genagent_study.result import Answers
+from genagent_study.sections.withholding import second_try
+from genagent_worlds import Outcome
+
+
+def test_second_tries_are_those_that_follow_a_failure(tmp_path):
+    # Stopping after a failure is no try, and what follows a right picture is none at a failure.
+    passed = [RIGHT, SPOILT, MENDED, WRONG, WRONG, (False,), (), (False, False, True)]
+    found = Answers.of(outcomes(PictureStore(tmp_path), passed, seed=0))
+    assert second_try(found) == 1 / 4
+
+
+def prompted(tmp_path, *prompts: tuple[str, ...], passed: list[tuple[bool, ...]]) -> list[Outcome]:
+    found = outcomes(PictureStore(tmp_path), passed, seed=0)
+    return [
+        replace(
+            one,
+            trajectory=replace(
+                one.trajectory,
+                rounds=tuple(
+                    replace(round, tool_prompt=words)
+                    for round, words in zip(one.trajectory.rounds, asked, strict=True)
+                ),
+            ),
+        )
+        for one, asked in zip(found, prompts, strict=True)
+    ]
+
+
+def test_a_word_that_is_not_tried_again_is_found_with_what_it_is_worth(tmp_path):
+    found = prompted(
+        tmp_path,
+        ("Nice, nice circle", "circle"),
+        ("a nice circle", "a red circle"),
+        ("circle", "circle top"),
+        ("nice square",),
+        ("square",),
+        (),
+        passed=[MENDED, WRONG, SPOILT, (True,), (True,), ()],
+    )
+    [nice] = dropped_words(found, count=5)
+    assert nice.word == "nice"
+    assert (nice.first.hits, nice.first.trials) == (2, 3)
+    assert (nice.second.hits, nice.second.trials) == (0, 3)
+    assert (nice.right_with.hits, nice.right_with.trials) == (1, 3)
+    assert (nice.right_without.hits, nice.right_without.trials) == (2, 2)
+
+
+def test_words_that_fall_most_come_first_and_of_equal_ones_by_alphabet(tmp_path):
+    found = prompted(
+        tmp_path,
+        ("b c a", "x"),
+        ("c top-left", "x"),
+        passed=[WRONG, WRONG],
+    )
+    assert [one.word for one in dropped_words(found, count=3)] == ["c", "a", "b"]
+    assert [one.word for one in dropped_words(found, count=9)] == ["c", "a", "b", "top-left"]
+
+
+def test_nobody_who_drew_once_has_dropped_a_word(tmp_path):
+    found = prompted(tmp_path, ("nice circle",), passed=[RIGHT])
+    assert dropped_words(found, count=3) == []
