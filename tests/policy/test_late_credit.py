@@ -1,4 +1,4 @@
-"""Credit by turn and by stage against the loss written out, one token at a time."""
+"""Credit by turn and by state against the loss written out, one token at a time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,8 @@ from genagent_policy import (
     GRPOUpdate,
     Policy,
     TokenTrajectory,
-    two_advantages,
+    late_advantages,
 )
-from genagent_policy.late_credit import late_advantages
 from genagent_policy.weighting import weigh
 
 LATE = st.lists(st.sampled_from([None, 0.0, 0.15, 0.3]), min_size=1, max_size=8)
@@ -46,36 +45,21 @@ def test_late_advantages_are_those_of_the_ones_that_have_a_pair(late):
             assert advantage == pytest.approx((reward - mean) / (deviation + 1e-6))
 
 
-@given(
-    attempts=st.lists(
-        st.tuples(st.sampled_from([0.0, 0.7, -0.2]), st.sampled_from([None, 0.0, 0.7, 1.0])),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_staged_what_comes_later_is_held_against_those_with_an_equal_first_reward(attempts):
-    rewards, late = zip(*attempts, strict=True)
-    early, added = two_advantages(rewards, late, staged=True)
-    mean, deviation = spread(list(rewards))
-    for index, (reward, own) in enumerate(attempts):
-        whole = 0.0 if len(set(rewards)) == 1 else (reward - mean) / (deviation + 1e-6)
-        assert early[index] == pytest.approx(whole)
-        alike = [other for first, other in attempts if first == reward and other is not None]
-        later = early[index] + added[index]
-        if own is None or len(set(alike)) == 1:
-            assert later == 0.0
-        else:
-            state_mean, state_deviation = spread(alike)
-            assert later == pytest.approx((own - state_mean) / (state_deviation + 1e-6))
+@given(late=LATE, data=st.data())
+def test_late_rewards_are_held_against_those_of_an_equal_state(late, data):
+    passed = st.sampled_from([True, False, None])
+    states = data.draw(st.lists(passed, min_size=len(late), max_size=len(late)))
+    found = late_advantages(late, states)
+    for state in set(states):
+        places = [index for index, other in enumerate(states) if other is state]
+        alone = late_advantages([late[index] for index in places])
+        assert [found[index] for index in places] == alone
 
 
 def test_a_mended_picture_is_worth_the_same_however_many_were_right_at_once():
-    early, added = two_advantages((0.0, 0.0, 0.7, 0.7), (0.7, 0.0, 0.7, 0.7), staged=True)
-    assert early == pytest.approx([-1.0, -1.0, 1.0, 1.0], abs=1e-4)
-    later = [before + more for before, more in zip(early, added, strict=True)]
-    assert later == pytest.approx([1.0, -1.0, 0.0, 0.0], abs=1e-4)
-    # By turn the whole attempt's advantage stays, and who mended would be below the mean.
-    assert two_advantages((0.0, 0.0, 0.7, 0.7), None) == (early, [0.0] * 4)
+    found = late_advantages((0.7, 0.0, 1.0, 1.0, None), (False, False, True, True, None))
+    assert found == pytest.approx([1.0, -1.0, 0.0, 0.0, 0.0], abs=1e-4)
+    assert late_advantages((0.7, 0.0, 1.0, 1.0, None))[0] == pytest.approx(0.061, abs=1e-3)
 
 
 def with_late(policy: Policy) -> list[GRPOGroup]:
@@ -114,24 +98,19 @@ def loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) ->
     return total
 
 
-def test_staged_tokens_before_the_look_have_the_first_reward_and_later_ones_their_own(
-    policy: Policy,
-):
+def test_tokens_from_the_first_look_on_have_both_advantages(policy: Policy):
     first, _ = sampled_groups(policy)
-    has_picture = [len(one.grids) > 0 for one in first.trajectories]
-    assert sum(has_picture) >= 3
-    rewards = tuple(0.7 if index == 0 else 0.0 for index in range(4))
-    late = tuple(1.0 * (index == 1) if has_picture[index] else None for index in range(4))
-    group = replace(first, rewards=rewards, late_rewards=late, staged=True)
-    early, added = two_advantages(rewards, late, staged=True)
-    weighted = weigh([group], GRPOConfig())
-    for index, item in enumerate(weighted):
-        looked = item.trajectory.turns > 0
-        found = item.token_advantages()
-        assert found[~looked].tolist() == pytest.approx([early[index]] * int((~looked).sum()))
-        expected = early[index] + added[index]
-        assert found[looked].tolist() == pytest.approx([expected] * int(looked.sum()), abs=1e-6)
-    assert len({round(early[i] + added[i], 6) for i in range(4) if has_picture[i]}) == 3
+    looked = [len(one.grids) > 0 for one in first.trajectories]
+    assert all(looked)
+    late = (0.7, None, -0.2, 1.0)
+    group = replace(first, late_rewards=late, states=(False, None, False, True))
+    own = (1.0, 0.0, -1.0, 0.0)
+    plain = weigh([first], GRPOConfig())
+    for index, item in enumerate(weigh([group], GRPOConfig())):
+        later = item.trajectory.turns > 0
+        added = item.token_advantages() - plain[index].token_advantages()
+        assert added[later].tolist() == pytest.approx([own[index]] * int(later.sum()), abs=1e-4)
+        assert not added[~later].any()
 
 
 @pytest.mark.parametrize("scale", ["group", "none"])

@@ -20,7 +20,6 @@ from genagent_rewards.assessment import agreement
 from genagent_rewards.formula import pay
 
 CREDITED = RewardConfig(credit="turn")
-STAGED = RewardConfig(credit="stage")
 PRE = RewardConfig(single_round="none", peak=0.3, retention=-0.4, efficiency=-0.05)
 
 passes = st.lists(st.booleans(), max_size=4)
@@ -62,33 +61,31 @@ def test_credit_by_turn_splits_off_what_a_pair_earns(values, total, pair, late):
 
 
 @pytest.mark.parametrize(
-    ("values", "broken", "first", "late"),
+    ("values", "broken", "state", "total"),
     [
-        ((100, 250), False, 0.0, 1.0),
-        ((250, 210), False, 0.7, 0.7),  # right, and worse
-        ((210, 250), False, 0.7, 1.0),
-        ((250, 100), False, 0.7, 0.0),
-        ((50, 100), False, 0.0, 0.15),
-        ((250,), False, 0.7, 1.0),
-        ((100,), True, 0.0, -0.2),  # broken when it had looked: no fault of the first prompt
-        ((), True, -0.2, None),
-        ((), False, 0.0, None),
+        ((100, 250), False, False, 1.0),
+        ((250, 210), False, True, 0.7),  # right, and worse
+        ((210, 250), False, True, 1.0),
+        ((250, 100), False, True, 0.0),
+        ((50, 100), True, False, -0.05),
+        ((250,), False, True, 1.0),
+        ((), True, None, -0.2),
     ],
 )
-def test_credit_by_stage_pays_the_first_picture_for_itself_and_what_follows_for_all(
-    values, broken, first, late
+def test_credit_by_state_is_the_whole_reward_and_whether_the_first_picture_passed(
+    values, broken, state, total
 ):
-    reward = paid(STAGED, *values, format_error=broken)
-    assert reward.early == first
-    assert reward.late == (None if late is None else pytest.approx(late))
+    reward = paid(RewardConfig(credit="state"), *values, format_error=broken)
+    assert reward.first_passed is state
+    assert reward.total == reward.early == pytest.approx(total)
+    assert reward.late == (reward.total if values else None)
     plain = paid(RewardConfig(), *values, format_error=broken)
-    assert reward.total == plain.total
-    assert plain.first is None and plain.late is None
+    assert (plain.total, plain.late, plain.first_passed) == (reward.total, None, None)
 
 
-def test_credit_by_stage_goes_without_pairs():
-    reward = paid(RewardConfig(credit="stage", single_round="none"), 100, 250)
-    assert (reward.first, reward.late) == (0.0, 0.7)
+def test_credit_by_state_goes_without_pairs():
+    reward = paid(RewardConfig(credit="state", single_round="none"), 100, 250)
+    assert (reward.first_passed, reward.late, reward.early) == (False, 0.7, 0.7)
 
 
 @given(wins=st.lists(st.booleans(), min_size=1, max_size=3), error=st.booleans(), passed=passes)
@@ -236,7 +233,6 @@ def test_a_missing_verdict_on_any_picture_makes_the_reward_absent():
         ({"efficiency": 0.1}, "efficiency is 0.1"),
         ({"assessment": float("inf")}, "assessment is inf"),
         ({"credit": "turn", "anchored": True}, "want one of the two"),
-        ({"credit": "stage", "anchored": True}, "'stage' and pairs are anchored"),
         ({"credit": "turn", "single_round": "none"}, "single_round is 'none'"),
         ({"anchored": True, "single_round": "none"}, "single_round is 'none'"),
     ],

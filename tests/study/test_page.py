@@ -97,8 +97,8 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         # 5 of 6, 5 of 5 and 5 of 5, against 1 of 3, 1 of 2 and 1 of 2.
         "zero, harsh: more failed first pictures mended than by none: shows weakly, +50.0 points",
         # With three pictures the agents of both are right of 8 as rl is with two.
-        "zero, harsh: more of them mended than by none, in up to three pictures: does not show, +0.0",
-        "zero, harsh 83.3 [65.4, 100.0] 33.3 [15.4, 51.3] 94.4 [70.5, 100.0] 94.4 [70.5, 100.0] 83.3",
+        "zero, harsh: more of them mended than by none, in up to three pictures: does not show, +0",
+        "zero, harsh 83.3 [65.4, 100.0] 33.3 [15.4, 51.3] 94.4 [70.5, 100.0] 94.4 [70.5, 100.0] 83",
         # Of request 5, and in seed 0 of request 7, which is wrong under both.
         "none, where both first pictures failed: does not show, +0.0 points [+0.0, +0.0], above",
         "Of 4 requests 0 speak for it and 0 against",

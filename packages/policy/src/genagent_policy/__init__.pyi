@@ -7,7 +7,7 @@ from .grpo import GRPOUpdate
 from .grpo_config import GRPOConfig, RewardScale, linear_rate
 from .grpo_report import GRPOReport
 from .job import Job
-from .late_credit import two_advantages
+from .late_credit import late_advantages
 from .model import Policy
 from .positions import mrope_positions, picture_mask, picture_tokens
 from .ranks import ALONE, FirstRankFailed, Ranks
@@ -48,6 +48,7 @@ __all__ = [
     "TrainedPolicyConfig",
     "evaluate_loss",
     "group_advantages",
+    "late_advantages",
     "linear_rate",
     "mrope_positions",
     "no_pictures",
@@ -57,5 +58,4 @@ __all__ = [
     "record_size",
     "render_record",
     "split_records",
-    "two_advantages",
 ]

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genagent_policy.advantages import group_advantages
 from genagent_policy.grpo_config import GRPOConfig
-from genagent_policy.late_credit import two_advantages
+from genagent_policy.late_credit import late_advantages
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.tokens import TokenTrajectory
 
@@ -22,9 +23,9 @@ class GRPOGroup:
     late_rewards: tuple[float | None, ...] | None = None
     """What is credited to the tokens from the first look on alone, beside ``rewards``, see
     ``late_credit``; None of a trajectory that cannot earn it. None: there is no such reward."""
-    staged: bool = False
-    """Whether the tokens from the first look on are credited with their late reward alone, against
-    those of equal ``rewards``, see ``late_credit``."""
+    states: tuple[bool | None, ...] | None = None
+    """Whether the first picture was right: late rewards are held against those of an equal state.
+    None: against all."""
     is_here: bool = True
     """Whether this rank holds it. Of others' it knows the rewards; their trajectories lack their
     pictures."""
@@ -92,8 +93,10 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE)
     of_all = ranks.total(len(groups))
     weighted = []
     for group, tokens in zip(groups, counts, strict=True):
-        advantages, late = two_advantages(
-            group.rewards, group.late_rewards, staged=group.staged, scale=config.scale_rewards
+        rewards = torch.tensor(group.rewards, dtype=torch.float64)
+        advantages = group_advantages(rewards, scale=config.scale_rewards).tolist()
+        late = late_advantages(
+            group.late_rewards or [None] * len(tokens), group.states, scale=config.scale_rewards
         )
         for trajectory, advantage, later, own in zip(
             group.trajectories, advantages, late, tokens, strict=True

@@ -76,15 +76,19 @@ def pay(
         right = agreement(assessments, passed) if assessments else 0.0
         options["assessment"] = config.assessment * right
     total = sum(options.values(), start=point + format + factor * pair)
-    late = first = None
+    late = first_passed = None
     if config.credit == "turn" and pair_wins:
         late = factor * pair
-    elif config.credit == "stage":
-        # A broken turn after a picture is none of the first prompt's.
-        first = format if not passed else config.point if passed[0] else 0.0
-        late = total if passed else None
+    elif config.credit == "state" and passed:
+        late, first_passed = total, passed[0]
     return RewardBreakdown(
-        total=total, point=point, pair=pair, format=format, late=late, first=first, **options
+        total=total,
+        point=point,
+        pair=pair,
+        format=format,
+        late=late,
+        first_passed=first_passed,
+        **options,
     )
 
 

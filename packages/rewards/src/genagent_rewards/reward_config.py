@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 SingleRound = Literal["zero", "literal", "if_passed", "none"]
 """See ``RewardConfig.single_round``."""
-Credit = Literal["trajectory", "turn", "stage"]
+Credit = Literal["trajectory", "turn", "state"]
 """See ``RewardConfig.credit``."""
 
 
@@ -29,9 +29,9 @@ class RewardConfig:
     credit: Credit = "trajectory"
     """Which tokens earn what. trajectory: all of them all of it, as in the paper. turn: the pair
     reward only those from the first look on, against the others of its group that have a pair; one
-    picture then earns no pair reward, whatever single_round says. stage: those before the first
-    look what the first picture earns, the judge being asked about it too, and those from there on
-    the whole, against the others of its group whose first picture earned the same."""
+    picture then earns no pair reward, whatever single_round says. state: all of them all
+    of it, and those from the first look on once more, against the others of its group whose first
+    picture the judge has passed, or failed, alike; it is asked about every picture."""
     anchored: bool = False
     """Whether the first picture must beat the tool's picture of the raw request, so that one
     picture has a pair too."""
@@ -70,14 +70,12 @@ class RewardConfig:
                 "single_round is 'none', which turns the pair reward off; credit by turn and "
                 "anchored pairs want another one"
             )
-        if self.credit != "trajectory" and self.anchored:
+        if self.credit == "turn" and self.anchored:
             # The first prompt alone earns an anchored pair, before there is anything to look at.
-            raise ValueError(
-                f"credit is {self.credit!r} and pairs are anchored; want one of the two"
-            )
+            raise ValueError("credit is 'turn' and pairs are anchored; want one of the two")
 
     @property
     def asks_about_every_picture(self) -> bool:
         """Not only about the last one."""
         paid = any((self.peak, self.retention, self.efficiency, self.assessment))
-        return paid or self.credit == "stage"
+        return paid or self.credit == "state"

@@ -4,8 +4,10 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+
 from genagent_data import Picture, reward_case
-from genagent_policy import RewardScale, two_advantages
+from genagent_policy import RewardScale, group_advantages, late_advantages
 from genagent_rewards import RewardCase, RewardRecord
 from genagent_rollout.act import Rollout
 from genagent_rollout.resample import fill_by_rounds, resample_by_rounds
@@ -66,18 +68,16 @@ class RequestGroup:
         advantages: dict[int, float] = {}
         late: dict[int, float] = {}
         if credit.rewards:
-            early, later = two_advantages(
-                credit.rewards, credit.late_rewards, staged=credit.staged, scale=scale
-            )
-            advantages = dict(zip(self.kept, early, strict=True))
-            if credit.late_rewards is not None:
-                late = {
-                    index: value
-                    for index, value, reward in zip(
-                        self.kept, later, credit.late_rewards, strict=True
-                    )
-                    if reward is not None
-                }
+            exact = torch.tensor(credit.rewards, dtype=torch.float64)
+            found = group_advantages(exact, scale=scale).tolist()
+            advantages = dict(zip(self.kept, found, strict=True))
+        if credit.late_rewards is not None:
+            later = late_advantages(credit.late_rewards, credit.states, scale=scale)
+            late = {
+                index: value
+                for index, value, reward in zip(self.kept, later, credit.late_rewards, strict=True)
+                if reward is not None
+            }
         shared = dict(zip(self.kept, is_shared([self.attempts[i] for i in self.kept]), strict=True))
         return GroupRecord(
             attempts=tuple(
@@ -108,7 +108,7 @@ class Credit(NamedTuple):
 
     rewards: tuple[float, ...]
     late_rewards: tuple[float | None, ...] | None
-    staged: bool
+    states: tuple[bool | None, ...] | None
 
 
 def credit_of(records: Sequence[RewardRecord]) -> Credit:
@@ -118,10 +118,9 @@ def credit_of(records: Sequence[RewardRecord]) -> Credit:
     assert len(present) == len(records)  # absent ones are not kept
     late = tuple(breakdown.late for breakdown in present)
     if all(reward is None for reward in late):
-        whole = tuple(one.total if one.first is None else one.first for one in present)
-        return Credit(whole, None, False)
-    staged = any(breakdown.first is not None for breakdown in present)
-    return Credit(tuple(breakdown.early for breakdown in present), late, staged)
+        return Credit(tuple(breakdown.total for breakdown in present), None, None)
+    states = tuple(breakdown.first_passed for breakdown in present)
+    return Credit(tuple(breakdown.early for breakdown in present), late, states)
 
 
 def case_of(rollout: Rollout, anchor: Picture | None) -> RewardCase:

@@ -22,7 +22,7 @@ class AttemptView:
     rounds: list[RoundView]
     advantage: float | None
     later_advantage: float | None
-    """Of the tokens from the first look on, with credit by turn or by stage."""
+    """Of the tokens from the first look on, with credit by turn or by state."""
     bar: float
     """Of its advantage, -1 to 1 of the room for bars."""
     reward: str

@@ -48,7 +48,7 @@ class AttemptRecord:
     learnt."""
     late_advantage: float | None = None
     """What the tokens from the first look on have beside it; None where they have nothing of their
-    own: the whole attempt is credited with one, or has no pair (by turn) or picture (by stage)."""
+    own: the whole attempt is credited with one, or has no pair (by turn) or picture (by state)."""
     shared_first: bool = False
     """Others of its group have its first turn and picture, and no first turn is learnt from."""
     dropped: Dropped | None = None
