@@ -1,4 +1,4 @@
-"""Credit by turn and by state against the loss written out, one token at a time."""
+"""Credit by turn against the loss written out, one token at a time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,23 +45,6 @@ def test_late_advantages_are_those_of_the_ones_that_have_a_pair(late):
             assert advantage == pytest.approx((reward - mean) / (deviation + 1e-6))
 
 
-@given(late=LATE, data=st.data())
-def test_late_rewards_are_held_against_those_of_an_equal_state(late, data):
-    passed = st.sampled_from([True, False, None])
-    states = data.draw(st.lists(passed, min_size=len(late), max_size=len(late)))
-    found = late_advantages(late, states)
-    for state in set(states):
-        places = [index for index, other in enumerate(states) if other is state]
-        alone = late_advantages([late[index] for index in places])
-        assert [found[index] for index in places] == alone
-
-
-def test_a_mended_picture_is_worth_the_same_however_many_were_right_at_once():
-    found = late_advantages((0.7, 0.0, 1.0, 1.0, None), (False, False, True, True, None))
-    assert found == pytest.approx([1.0, -1.0, 0.0, 0.0, 0.0], abs=1e-4)
-    assert late_advantages((0.7, 0.0, 1.0, 1.0, None))[0] == pytest.approx(0.061, abs=1e-3)
-
-
 def with_late(policy: Policy) -> list[GRPOGroup]:
     """One of each group has no late reward."""
     first, second = sampled_groups(policy, drift=0.4)
@@ -96,21 +79,6 @@ def loss_by_hand(policy: Policy, groups: list[GRPOGroup], config: GRPOConfig) ->
                 surrogate = torch.minimum(ratio * advantage, clipped * advantage)
                 total = total - surrogate / (len(groups) * len(group.rewards) * len(places))
     return total
-
-
-def test_tokens_from_the_first_look_on_have_both_advantages(policy: Policy):
-    first, _ = sampled_groups(policy)
-    looked = [len(one.grids) > 0 for one in first.trajectories]
-    assert all(looked)
-    late = (0.7, None, -0.2, 1.0)
-    group = replace(first, late_rewards=late, states=(False, None, False, True))
-    own = (1.0, 0.0, -1.0, 0.0)
-    plain = weigh([first], GRPOConfig())
-    for index, item in enumerate(weigh([group], GRPOConfig())):
-        later = item.trajectory.turns > 0
-        added = item.token_advantages() - plain[index].token_advantages()
-        assert added[later].tolist() == pytest.approx([own[index]] * int(later.sum()), abs=1e-4)
-        assert not added[~later].any()
 
 
 @pytest.mark.parametrize("scale", ["group", "none"])

@@ -60,34 +60,6 @@ def test_credit_by_turn_splits_off_what_a_pair_earns(values, total, pair, late):
     assert reward.early == reward.point
 
 
-@pytest.mark.parametrize(
-    ("values", "broken", "state", "total"),
-    [
-        ((100, 250), False, False, 1.0),
-        ((250, 210), False, True, 0.7),  # right, and worse
-        ((210, 250), False, True, 1.0),
-        ((250, 100), False, True, 0.0),
-        ((50, 100), True, False, -0.05),
-        ((250,), False, True, 1.0),
-        ((), True, None, -0.2),
-    ],
-)
-def test_credit_by_state_is_the_whole_reward_and_whether_the_first_picture_passed(
-    values, broken, state, total
-):
-    reward = paid(RewardConfig(credit="state"), *values, format_error=broken)
-    assert reward.first_passed is state
-    assert reward.total == reward.early == pytest.approx(total)
-    assert reward.late == (reward.total if values else None)
-    plain = paid(RewardConfig(), *values, format_error=broken)
-    assert (plain.total, plain.late, plain.first_passed) == (reward.total, None, None)
-
-
-def test_credit_by_state_goes_without_pairs():
-    reward = paid(RewardConfig(credit="state", single_round="none"), 100, 250)
-    assert (reward.first_passed, reward.late, reward.early) == (False, 0.7, 0.7)
-
-
 @given(wins=st.lists(st.booleans(), min_size=1, max_size=3), error=st.booleans(), passed=passes)
 def test_what_is_left_for_the_whole_trajectory_is_exactly_point_and_format(wins, error, passed):
     config = RewardConfig(credit="turn", point=0.1, format=-0.7, pair=0.3, lambda_failed=0.3)

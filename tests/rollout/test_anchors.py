@@ -90,40 +90,6 @@ def test_late_rewards_are_learnt_from_beside_the_others_and_shown():
     assert not any(one.shared_first for one in shown.attempts)
 
 
-def test_what_follows_a_failed_picture_is_held_against_what_follows_failed_ones():
-    total = {0: 0.7, 1: 0.0, 2: 0.7, 3: -0.2}
-    state = {0: False, 1: False, 2: True, 3: None}
-
-    def score(cases):
-        numbers = [int(case.id.split("/")[1]) for case in cases]
-        return [
-            RewardRecord(
-                breakdown=RewardBreakdown(
-                    total=total[n],
-                    point=0,
-                    pair=0,
-                    format=0,
-                    late=None if state[n] is None else total[n],
-                    first_passed=state[n],
-                ),
-                point_verdict=None,
-            )
-            for n in numbers
-        ]
-
-    attempts = [rollout(0, 2), rollout(1, 2), rollout(2, 1), rollout(3, 0)]
-    kept = keep_rewarded(attempts, score, GroupConfig(samples=4, keep=4), seed=0, step=0)
-    [group] = kept.learnable()
-    assert group.rewards == (0.7, 0.0, 0.7, -0.2)
-    assert group.late_rewards == (0.7, 0.0, 0.7, None)
-    assert group.states == (False, False, True, None)
-    [shown] = kept.every
-    assert [one.late_advantage for one in shown.attempts] == pytest.approx(
-        [1.0, -1.0, 0.0, None], abs=1e-3
-    )
-    assert shown.attempts[0].later_advantage == pytest.approx(1.0 + 0.9847, abs=1e-3)
-
-
 def test_attempts_that_share_their_beginning_are_shown_as_such():
     attempts = [rollout(number) for number in range(3)]
     sharing = [replace(attempts[0], first_seed=7), replace(attempts[1], first_seed=7), attempts[2]]

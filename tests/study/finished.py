@@ -28,9 +28,10 @@ def outcomes(
     found = []
     for number, right in enumerate(passed):
         prompt = f"<b>{number}</b> red circles"
+        asked = [words, *["circles"] * len(right)] if words else [prompt] * len(right)
         rounds = tuple(
-            Round(thinking="t", tool_prompt=asked or prompt, picture=picture, judgement="j")
-            for asked in [words, *[words and "circles"] * len(right)][: len(right)]
+            Round(thinking="t", tool_prompt=said, picture=picture, judgement="j")
+            for said, _ in zip(asked, right, strict=False)
         )
         trajectory = Trajectory(
             request=Request(id=f"held-out-{seed}-{number}", prompt=prompt, task="count"),

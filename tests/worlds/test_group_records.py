@@ -75,7 +75,7 @@ def test_what_options_add_is_read_back_and_files_without_it_are_read(tmp_path):
         store.add(picture)
     plain = kept(0.7, 0.0)
     assert plain.record is not None and plain.record.breakdown is not None
-    paid = replace(plain.record.breakdown, peak=0.3, late=0.15, first_passed=True)
+    paid = replace(plain.record.breakdown, peak=0.3, late=0.15)
     verdicts = (plain.record.point_verdict, None)
     credited = replace(
         plain,
@@ -89,13 +89,12 @@ def test_what_options_add_is_read_back_and_files_without_it_are_read(tmp_path):
     assert read_groups(path, store) == [group]
     # An advantage of the tokens from the first look on teaches too.
     assert group.teaches
-    assert [one.later_advantage for one in group.attempts] == [-1.0, None]
 
     row = json.loads(path.read_text())
     for attempt in row["attempts"]:
         del attempt["late_advantage"], attempt["shared_first"]
         del attempt["reward"]["picture_verdicts"]
-        for name in ("peak", "retention", "efficiency", "assessment", "late", "first_passed"):
+        for name in ("peak", "retention", "efficiency", "assessment", "late"):
             del attempt["reward"]["breakdown"][name]
     path.write_text(json.dumps(row) + "\n")
     assert read_groups(path, store) == [GroupRecord(attempts=(plain, plain))]

@@ -23,9 +23,6 @@ class GRPOGroup:
     late_rewards: tuple[float | None, ...] | None = None
     """What is credited to the tokens from the first look on alone, beside ``rewards``, see
     ``late_credit``; None of a trajectory that cannot earn it. None: there is no such reward."""
-    states: tuple[bool | None, ...] | None = None
-    """Whether the first picture was right: late rewards are held against those of an equal state.
-    None: against all."""
     is_here: bool = True
     """Whether this rank holds it. Of others' it knows the rewards; their trajectories lack their
     pictures."""
@@ -96,7 +93,7 @@ def weigh(groups: Sequence[GRPOGroup], config: GRPOConfig, ranks: Ranks = ALONE)
         rewards = torch.tensor(group.rewards, dtype=torch.float64)
         advantages = group_advantages(rewards, scale=config.scale_rewards).tolist()
         late = late_advantages(
-            group.late_rewards or [None] * len(tokens), group.states, scale=config.scale_rewards
+            group.late_rewards or [None] * len(tokens), scale=config.scale_rewards
         )
         for trajectory, advantage, later, own in zip(
             group.trajectories, advantages, late, tokens, strict=True

@@ -13,8 +13,7 @@ def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
     """Mean reward (``agent/reward``) and its parts over the rewards that are there, none where none
     is, and how many are absent; what options add, where they are on.
 
-    ``reward/late`` is the mean of what is credited to the tokens from the first look on alone, over
-    the trajectories that have such a part;
+    ``reward/late`` is the mean over the trajectories that have a pair, with credit by turn;
     ``reward/anchor_beaten`` the share of first pictures that beat their anchor.
     """
     rewards = [record.breakdown for record in records if record.breakdown is not None]

@@ -75,19 +75,12 @@ def pay(
     if config.assessment:
         right = agreement(assessments, passed) if assessments else 0.0
         options["assessment"] = config.assessment * right
-    total = sum(options.values(), start=point + format + factor * pair)
-    late = first_passed = None
-    if config.credit == "turn" and pair_wins:
-        late = factor * pair
-    elif config.credit == "state" and passed:
-        late, first_passed = total, passed[0]
     return RewardBreakdown(
-        total=total,
+        total=sum(options.values(), start=point + format + factor * pair),
         point=point,
         pair=pair,
         format=format,
-        late=late,
-        first_passed=first_passed,
+        late=factor * pair if config.credit == "turn" and pair_wins else None,
         **options,
     )
 

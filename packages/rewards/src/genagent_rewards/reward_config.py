@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 SingleRound = Literal["zero", "literal", "if_passed", "none"]
 """See ``RewardConfig.single_round``."""
-Credit = Literal["trajectory", "turn", "state"]
+Credit = Literal["trajectory", "turn"]
 """See ``RewardConfig.credit``."""
 
 
@@ -27,11 +27,9 @@ class RewardConfig:
     all"); if_passed, all of it where the point reward was earned. none turns the pair reward off
     for every trajectory."""
     credit: Credit = "trajectory"
-    """Which tokens earn what. trajectory: all of them all of it, as in the paper. turn: the pair
-    reward only those from the first look on, against the others of its group that have a pair; one
-    picture then earns no pair reward, whatever single_round says. state: all of them all
-    of it, and those from the first look on once more, against the others of its group whose first
-    picture the judge has passed, or failed, alike; it is asked about every picture."""
+    """Whose tokens the pair reward is credited to: the whole trajectory's, as in the paper, or
+    (turn) only those from the first look on, against the others of its group that have a pair; one
+    picture then earns no pair reward, whatever single_round says."""
     anchored: bool = False
     """Whether the first picture must beat the tool's picture of the raw request, so that one
     picture has a pair too."""
@@ -77,5 +75,4 @@ class RewardConfig:
     @property
     def asks_about_every_picture(self) -> bool:
         """Not only about the last one."""
-        paid = any((self.peak, self.retention, self.efficiency, self.assessment))
-        return paid or self.credit == "state"
+        return any((self.peak, self.retention, self.efficiency, self.assessment))

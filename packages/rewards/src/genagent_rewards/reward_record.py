@@ -26,19 +26,14 @@ class RewardBreakdown:
     efficiency: float | None = None
     assessment: float | None = None
     late: float | None = None
-    """What is credited to the tokens from the first look on alone: with credit by turn, and not to
-    the whole trajectory then, ``lambda * pair`` of one that has a pair; with credit by state the
-    total of one that has a picture."""
-    first_passed: bool | None = None
-    """With credit by state: whether the first picture passed, which ``late`` is compared within."""
+    """What of the total is credited to the tokens from the first look on alone: with credit by
+    turn, ``lambda * pair`` of a trajectory that has a pair."""
 
     @property
     def early(self) -> float:
-        """What the whole trajectory is credited with. Rounded, so that equal parts stay equal
-        whatever was added to them: of equal rewards nothing is learnt."""
-        if self.late is None or self.first_passed is not None:
-            return self.total
-        return round(self.total - self.late, 12)
+        """The rest, which the whole trajectory is credited with. Rounded, so that equal parts stay
+        equal whatever was added to them: of equal rewards nothing is learnt."""
+        return round(self.total - (self.late or 0.0), 12)
 
     @property
     def options(self) -> dict[str, float]:

@@ -72,7 +72,7 @@ class RequestGroup:
             found = group_advantages(exact, scale=scale).tolist()
             advantages = dict(zip(self.kept, found, strict=True))
         if credit.late_rewards is not None:
-            later = late_advantages(credit.late_rewards, credit.states, scale=scale)
+            later = late_advantages(credit.late_rewards, scale=scale)
             late = {
                 index: value
                 for index, value, reward in zip(self.kept, later, credit.late_rewards, strict=True)
@@ -108,7 +108,6 @@ class Credit(NamedTuple):
 
     rewards: tuple[float, ...]
     late_rewards: tuple[float | None, ...] | None
-    states: tuple[bool | None, ...] | None
 
 
 def credit_of(records: Sequence[RewardRecord]) -> Credit:
@@ -118,9 +117,8 @@ def credit_of(records: Sequence[RewardRecord]) -> Credit:
     assert len(present) == len(records)  # absent ones are not kept
     late = tuple(breakdown.late for breakdown in present)
     if all(reward is None for reward in late):
-        return Credit(tuple(breakdown.total for breakdown in present), None, None)
-    states = tuple(breakdown.first_passed for breakdown in present)
-    return Credit(tuple(breakdown.early for breakdown in present), late, states)
+        return Credit(tuple(breakdown.total for breakdown in present), None)
+    return Credit(tuple(breakdown.early for breakdown in present), late)
 
 
 def case_of(rollout: Rollout, anchor: Picture | None) -> RewardCase:

@@ -32,7 +32,10 @@ def dropped_words(outcomes: Sequence[Outcome], *, count: int) -> list[DroppedWor
     is ``nice``.
     """
     drawn = [
-        (one.passed[0], [_words(round.tool_prompt) for round in one.trajectory.rounds])
+        (
+            one.passed[0],
+            [_words(one.trajectory.rounds[n].tool_prompt) for n in range(len(one.passed))],
+        )
         for one in outcomes
         if one.passed
     ]

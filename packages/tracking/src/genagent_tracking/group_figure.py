@@ -78,7 +78,7 @@ def _legend(group: GroupRecord) -> str:
     learnt = "" if group.teaches else "; all rewards are equal, so nothing is learnt from it"
     late = ""
     if any(one.late_advantage is not None for one in group.attempts):
-        late = " Then: of the tokens from the first look on."
+        late = " After the first look: the pair reward's own, of those that have a pair."
     shared = ""
     if any(one.shared_first for one in group.attempts):
         shared = " First turns and pictures are shared, and not learnt from."
@@ -112,8 +112,8 @@ def _draw_head(figure: Any, one: AttemptRecord, left: float, top: float) -> None
     ink = "white" if strength > 0.6 else "#1f2328"
     number = f"{one.advantage:+.2f}" if one.advantage else "0"
     size = 13
-    if one.later_advantage is not None:
-        number, size = f"{number}, then {one.later_advantage:+.2f}", 9.5
+    if one.late_advantage is not None:
+        number, size = f"{number}, then {one.late_advantage:+.2f}", 9.5
     axis.text(0.5, 0.68, number, fontsize=size, weight="bold", color=ink, va="center", **how)
     axis.text(0.5, 0.22, _reward_line(one), fontsize=7.5, color=ink, va="center", **how)
 

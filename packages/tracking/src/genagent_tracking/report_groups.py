@@ -21,8 +21,8 @@ class AttemptView:
 
     rounds: list[RoundView]
     advantage: float | None
-    later_advantage: float | None
-    """Of the tokens from the first look on, with credit by turn or by state."""
+    late_advantage: float | None
+    """Of the tokens from the first look on, with credit by turn."""
     bar: float
     """Of its advantage, -1 to 1 of the room for bars."""
     reward: str
@@ -118,7 +118,7 @@ def _attempt(one: AttemptRecord, largest: float, thumbnails: Thumbnails) -> Atte
     return AttemptView(
         rounds=attempt_rounds(trajectory, thumbnails),
         advantage=one.advantage,
-        later_advantage=one.later_advantage,
+        late_advantage=one.late_advantage,
         bar=(one.advantage or 0.0) / largest,
         reward="not judged" if one.reward is None else f"{one.reward.total:.2f}",
         parts=_parts(one),

@@ -47,8 +47,8 @@ class AttemptRecord:
     """Against the kept ones of its group; None where it was not kept. Of exactly 0 nothing is
     learnt."""
     late_advantage: float | None = None
-    """What the tokens from the first look on have beside it; None where they have nothing of their
-    own: the whole attempt is credited with one, or has no pair (by turn) or picture (by state)."""
+    """With credit by turn, what the tokens from the first look on have beside it; None where the
+    attempt has no pair, or was not kept."""
     shared_first: bool = False
     """Others of its group have its first turn and picture, and no first turn is learnt from."""
     dropped: Dropped | None = None
@@ -65,11 +65,6 @@ class AttemptRecord:
         """Of the whole attempt, and of the tokens from the first look on, as far as there are
         any."""
         return tuple(one for one in (self.advantage, self.late_advantage) if one is not None)
-
-    @property
-    def later_advantage(self) -> float | None:
-        """Of the tokens from the first look on, where they have one of their own."""
-        return None if self.late_advantage is None else sum(self.advantages)
 
     @property
     def reward(self) -> RewardBreakdown | None:

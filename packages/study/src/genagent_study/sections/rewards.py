@@ -21,7 +21,7 @@ ABOUT = (
     "harder ones, the better the first pictures are; so it is also compared on those where the "
     "first pictures of both failed. That flatters the reward with the worse first pictures, whose "
     "failures say less about how hard a request is. Repair in three is repair where the agent "
-    "may draw three pictures, as in training. Agreement is how often the agent, by what it did "
+    "may draw three pictures. Agreement is how often the agent, by what it did "
     "next, was right about a picture."
 )
 RISE = 0.2

@@ -33,8 +33,8 @@ ABOUT = (
     "the seeds are the same. Repair is success on the requests whose own first picture failed. The "
     "bonus is split by whether the first picture had passed already: a bonus that goes to failed "
     "first pictures can be earned by failing. A second try is made at requests that have shown to "
-    "be hard; where it succeeds more often than first tries do at all requests, the first ones "
-    "were not the agent's best."
+    "be hard, by an agent that has seen a picture; how much more or less often it succeeds than "
+    "first tries do at all requests is compared between readings."
 )
 READINGS = {
     "none": "rl without the pair reward",
@@ -47,8 +47,8 @@ FAILED, PASSED = "reward/pair_after_failed_first", "reward/pair_after_passed_fir
 EXAMPLES = 3
 WORDS = 3
 WORDS_TITLE = (
-    "words that first prompts have more often than the second prompts of the same attempts: the "
-    f"{WORDS} that fall most, all seeds"
+    "to illustrate: words that first prompts have more often than the second prompts of the same "
+    f"attempts, the {WORDS} that fall most, attempts of all seeds together"
 )
 
 
@@ -89,8 +89,9 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 measured=minus(mended["zero"], mended["none"]),
             ),
             Pattern(
-                claim="Paid by zero, second tries at failures succeed more often than first tries",
-                measured=minus(second["zero"], first["zero"]),
+                claim="Paid by zero, second tries at failures are further above first tries than "
+                "unpaid",
+                measured=minus(*(minus(second[r], first[r]) for r in ("zero", "none"))),
             ),
             Pattern(
                 claim="Under zero the bonus goes to failed first pictures, not to passed ones",
