@@ -5,6 +5,7 @@ be read back without doubt (``reading.py``).
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,10 @@ PLACES = (
     "bottom-left",
     "bottom",
     "bottom-right",
+)
+_ITEM = re.compile(
+    rf"(?:(?P<size>{'|'.join(SIZES)}) )?(?P<color>{'|'.join(COLORS)}) "
+    rf"(?P<shape>{'|'.join(SHAPES)}) (?P<place>{'|'.join(PLACES)})"
 )
 JITTER = 1
 """An item's centre is off the cell's centre by up to this many pixels."""
@@ -128,3 +133,26 @@ def caption(scene: Sequence[Item], *, sizes: bool) -> str:
         f"{item.size + ' ' if sizes else ''}{item.color} {item.shape} {PLACES[item.place]}"
         for item in scene
     )
+
+
+def parse_caption(words: str, *, size: str) -> Scene | None:
+    """What an explicit caption says; None of other words, and where it wants two items in a place.
+
+    Args:
+        size: of an item whose size is not named.
+
+    Example: ``parse_caption("red circle top-left", size="large")``
+    """
+    found = [_ITEM.fullmatch(part.strip()) for part in words.split(",")]
+    items = [
+        Item(
+            place=PLACES.index(one["place"]),
+            color=one["color"],
+            shape=one["shape"],
+            size=one["size"] or size,
+        )
+        for one in found
+        if one is not None
+    ]
+    is_explicit = len(items) == len(found) == len({item.place for item in items})
+    return tuple(sorted(items)) if is_explicit else None
