@@ -17,7 +17,7 @@ import torch
 
 from genagent_miniworld import Miniature
 from genagent_policy import Policy
-from genagent_tracking import parse, print_line
+from genagent_tracking import parse, print_line, quiet_libraries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class DimEyes:
 @torch.no_grad()
 def main(config: DimEyes) -> None:
     """Load, add noise, save."""
+    quiet_libraries()
     policy = Policy.load(Miniature().policies.get(config.policy, Path(config.policy)))
     generator = torch.Generator().manual_seed(config.seed)
     for weight in policy.model.model.visual.parameters():
