@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genagent_study.cell import Cell, Made
+from genagent_study.cell import Cell
 from genagent_study.over_seeds import over_seeds
 from genagent_study.paired import Marks, difference, share
 from genagent_study.pattern import Pattern
@@ -20,43 +20,29 @@ ABOUT = (
     "Repair is success on the requests whose own first picture failed, which are other ones, and "
     "harder ones, the better the first pictures are; so it is also compared on those where the "
     "first pictures of both failed. That flatters the reward with the worse first pictures, whose "
-    "failures say less about how hard a request is. Repair in three is repair where the agent "
-    "may draw three pictures. Agreement is how often the agent, by what it did "
-    "next, was right about a picture."
+    "failures say less about how hard a request is. Agreement is how often the agent, by what it "
+    "did next, was right about a picture."
 )
 RISE = 0.2
 """Of last and of first pictures, that a reward is to be worth."""
 
 
-def trained(study: Study, name: str, seed: int) -> Cell:
-    """RL by one of the rewards."""
-    return study.trained(f"rl, {name}", *study.variants[name], seed=seed)
-
-
-def in_three(study: Study, name: str, seed: int) -> Cell:
-    """The trained agent with up to three pictures."""
-    policies = (Made(by=trained(study, name, seed)),)
-    return study.evaluated(f"rl, {name}, three pictures", policies=policies, rounds=(3,), seed=seed)
-
-
 def cells(study: Study, seed: int) -> list[Cell]:
-    ways = (trained, in_three)
-    return [way(study, name, seed) for name in study.variants for way in ways]
+    return [
+        study.trained(f"rl, {name}", *options, seed=seed)
+        for name, options in study.variants.items()
+    ]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
-    def three(name: str, seed: int) -> Answers:
-        made = Made(by=trained(study, name, seed))
-        asked = {"tool": study.subject.tool, "strategy": "agent", "rounds": 3}
-        return results[in_three(study, name, seed)].answers(policy=made, **asked)
-
-    runs = {name: [results[trained(study, name, s)] for s in seeds] for name in study.variants}
-    after = {name: [run.after for run in found] for name, found in runs.items()}
+    trained = {seed: dict(zip(study.variants, cells(study, seed), strict=True)) for seed in seeds}
+    after = {name: [results[trained[s][name]].after for s in seeds] for name in study.variants}
     usual, *others = after
-    answers = {study.subject.cold_start: [run.before for run in runs[usual]], **after}
+    answers = {
+        study.subject.cold_start: [results[trained[s][usual]].before for s in seeds],
+        **after,
+    }
     mended = {name: over_seeds(list(map(repair, found))) for name, found in answers.items()}
-    further = {name: [three(name, seed) for seed in seeds] for name in study.variants}
-    mended_in_three = {name: over_seeds(list(map(repair, ways))) for name, ways in further.items()}
     patterns = []
     for name in others:
         firsts = difference(
@@ -72,10 +58,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             Pattern(
                 claim=f"{name}: more failed first pictures mended than by {usual}",
                 measured=minus(mended[name], mended[usual]),
-            ),
-            Pattern(
-                claim=f"{name}: more of them mended than by {usual}, in up to three pictures",
-                measured=minus(mended_in_three[name], mended_in_three[usual]),
             ),
         ]
         shared = [both_failed(a, b) for a, b in zip(after[usual], after[name], strict=True)]
@@ -120,12 +102,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                         "last picture": percent(over_seeds([share(a.success) for a in found])),
                         "first picture": percent(over_seeds([share(a.first) for a in found])),
                         "repair": percent(mended[name]),
-                        "repair in three": percent(mended_in_three.get(name)),
-                        "last of three": percent(
-                            over_seeds([share(a.success) for a in further[name]])
-                            if name in further
-                            else None
-                        ),
                         "over-reflection": percent(over_seeds(list(map(_spoilt, found)))),
                         "agreement": percent(over_seeds(list(map(_agreement, found)))),
                         "pictures": number(over_seeds([a.rounds for a in found])),
