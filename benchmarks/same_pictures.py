@@ -7,7 +7,7 @@ its eyes have got worse, or the pictures that it fails have got harder to tell. 
 shown the first pictures of both: each attempt is given as it was up to its first picture (the first
 turn's words are the other's own), and the next turn is sampled at temperature 1. Calling the tool
 again takes the picture for wrong, answering for right. For runs of the miniature, whose truth is
-known, with their pictures and their policy; about two minutes of one core for 150 of each.
+known, with their pictures and their policy; two to four minutes of one core for 150 of each.
 """
 
 import json
@@ -20,6 +20,7 @@ import torch
 from genagent_data import PictureStore, Turn, parse_turn, render_turn, write_text
 from genagent_miniworld import Miniature
 from genagent_policy import Policy
+from genagent_rollout import SamplingConfig
 from genagent_tracking import parse, print_line, print_table
 from genagent_worlds import Outcome, rate, read_outcomes
 
@@ -32,7 +33,6 @@ class SamePictures:
     """Folder of a run that has finished."""
     count: int = 150
     """Attempts before RL, and as many after it."""
-    max_turn_tokens: int = 110
     seed: int = 0
     output: Path = Path("runs/same_pictures.json")
 
@@ -44,7 +44,7 @@ class SamePictures:
 
 
 @torch.no_grad()
-def takes_for_right(policy: Policy, outcome: Outcome, max_turn_tokens: int) -> bool | None:
+def takes_for_right(policy: Policy, outcome: Outcome) -> bool | None:
     """What its next turn takes the first picture for; None where that turn breaks the protocol."""
     begun = outcome.trajectory.rounds[0]
     assert begun.picture is not None and begun.tool_prompt is not None
@@ -58,7 +58,7 @@ def takes_for_right(policy: Policy, outcome: Outcome, max_turn_tokens: int) -> b
         mm_token_type_ids=(ids == chat.image_token_id).int(),
         pixel_values=chat.expand_pictures(whole.pixel_values),
         image_grid_thw=whole.grids,
-        max_new_tokens=max_turn_tokens,
+        max_new_tokens=SamplingConfig().max_turn_tokens,
         do_sample=True,
         temperature=1.0,
         top_k=0,
@@ -89,8 +89,7 @@ def main(config: SamePictures) -> None:
         ]
         for eyes, policy in policies.items():
             said = [
-                (one.passed[0], takes_for_right(policy, one, config.max_turn_tokens))
-                for one in outcomes[: config.count]
+                (one.passed[0], takes_for_right(policy, one)) for one in outcomes[: config.count]
             ]
             known = [(right, taken) for right, taken in said if taken is not None]
             rows.append(
@@ -98,12 +97,12 @@ def main(config: SamePictures) -> None:
                     "pictures of": f"{drawn} RL",
                     "seen by": f"{eyes} RL",
                     "n": str(len(known)),
-                    "agrees, %": rate([right == taken for right, taken in known]).short,
-                    "wrong taken for wrong": rate([not t for right, t in known if not right]).short,
-                    "right taken for right": rate([t for right, t in known if right]).short,
+                    "all": rate([right == taken for right, taken in known]).short,
+                    "wrong ones": rate([not t for right, t in known if not right]).short,
+                    "right ones": rate([t for right, t in known if right]).short,
                 }
             )
-    print_table("first pictures, and what they are taken for, percent", rows, has_total=False)
+    print_table("first pictures taken for what they are, percent", rows, has_total=False)
     config.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(config.output, json.dumps(rows, indent=2))
     print_line(str(config.output))

@@ -19,6 +19,7 @@ def test_second_tries_are_those_that_follow_a_failure(tmp_path):
 
 
 def prompted(tmp_path, *prompts: tuple[str, ...], passed: list[tuple[bool, ...]]) -> list[Outcome]:
+    """A prompt more than pictures is one that the tool has failed to draw."""
     found = outcomes(PictureStore(tmp_path), passed, seed=0)
     return [
         replace(
