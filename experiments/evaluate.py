@@ -164,7 +164,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
         # Only the miniature has requests and a truth of its own.
         world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
         tool = services.open_tool() if world is None else world.tool
-        words = services.words_of(tool)
+        words, drawn_by = services.words_of(tool), services.served_by(tool)
         benchmark = config.benchmark.open(world)
         own = world if config.benchmark.bench == "miniature" else None
         scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
@@ -182,6 +182,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 "words": words,
                 "seed": seed,
                 "requests": benchmark.version,
+                **({"served": drawn_by} if drawn_by else {}),
             },
         )
         ahead = rollout.ScoringAhead(scorer.scores) if scorer.at_once else None

@@ -94,7 +94,7 @@ MAY_DIFFER = (
     *("world.tool_device", "world.tool_concurrency", "world.tool_token_env"),
     *("world.tool_probe_seconds", "world.train", "world.held_out", "world.judge"),
     *("world.judge_device", "world.judge_model", "world.judge_concurrency"),
-    *("world.judge_tokens", "world.judge_key_env"),
+    *("world.judge_tokens", "world.judge_seconds", "world.judge_body", "world.judge_key_env"),
 )
 """Options with which a folder is gone on with: none of them changes a picture by more than float
 noise."""

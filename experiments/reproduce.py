@@ -134,7 +134,9 @@ class ReproduceConfig:
                 cold_start_tool="flux-mini",
                 tool=self.tool,
                 other_tools=tuple(name for name in get_args(ToolName) if name != self.tool),
-                weak_judge="genagent_miniworld.weak_judge:noisy",
+                weak_judges={
+                    name: f"genagent_miniworld.weak_judge:{name}" for name in ("noisy", "placeless")
+                },
                 new_requests="genagent_miniworld.arithmetic:requests",
                 preset=preset,
                 options=tuple(options[len(preset) :]),

@@ -41,6 +41,7 @@ from genagent_worlds import (
     open_reward,
     picture_counts,
     reward_problems,
+    warn_of_overlap,
     with_kept_pictures,
 )
 
@@ -173,7 +174,7 @@ def main(config: RLConfig, run: Run) -> None:
 
 def problems(config: RLConfig) -> list[str]:
     """What keeps it from running, a line each; nothing is loaded."""
-    return [
+    lines = [
         *config.distributed.problems(
             device=config.policy.device,
             freeze_vision=config.grpo.freeze_vision,
@@ -185,6 +186,9 @@ def problems(config: RLConfig) -> list[str]:
         *reward_problems(config.reward),
         *config.engine.problems(config.sampling),
     ]
+    if not lines:
+        warn_of_overlap(config.world.train, config.world.held_out)
+    return lines
 
 
 def judge_coin(config: RLConfig, step: int) -> int:

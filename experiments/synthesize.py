@@ -24,7 +24,7 @@ from typing import Annotated
 
 import tyro
 
-from genagent_data import SynthesisConfig, synthesize
+from genagent_data import SynthesisConfig, synthesize, write_requests
 from genagent_miniworld import Miniature, ScriptedTeacher
 from genagent_tracking import (
     Flat,
@@ -92,6 +92,8 @@ def main(config: SynthesizeConfig, run: Run) -> None:
         asked = source.ask(world.train, config.teacher, work, seed=seed)
         for line in asked.lines:
             print_line(line)
+        if asked.pool is not None:  # what RL may ask as well
+            write_requests(config.out / "requests.jsonl", asked.requests)
         with run.recording():
             with funnel_progress(asked.count) as progress:
                 funnel = synthesize(

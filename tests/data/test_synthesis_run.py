@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -115,15 +116,16 @@ def test_other_settings_or_requests_are_refused_by_name(tmp_path):
 
 
 class Outage(NumberTool):
-    """A tool that is down after so many calls."""
+    """A tool that is down after so many calls, for as long as it is asked so often."""
 
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, down: int = 10**6) -> None:
         super().__init__()
         self.calls = calls
+        self.down = down
 
     def generate(self, prompts, seeds):
         self.calls -= 1
-        if self.calls < 0:
+        if -self.down <= self.calls < 0:
             raise ToolError("nobody answers")
         return super().generate(prompts, seeds)
 
@@ -131,7 +133,7 @@ class Outage(NumberTool):
 def test_a_service_that_is_down_is_no_fault_of_the_requests(tmp_path):
     config = replace(CONFIG, chunk=8, batch=8)
     tool = Outage(calls=3)
-    with pytest.raises(ConnectionError, match=r"tool_failed for all 8 .*nobody answers"):
+    with pytest.raises(ConnectionError, match=r"tool_failed for 8 of 8 in .*nobody answers"):
         synthesize([ask(f"r{n}") for n in range(16)], services(tool), Script(), config, tmp_path)
     tool.calls = 10**6
     funnel = synthesize(
@@ -139,6 +141,19 @@ def test_a_service_that_is_down_is_no_fault_of_the_requests(tmp_path):
     )
     assert funnel.records == 16
     assert max(Counter(tool.drawn).values()) == 1
+
+
+@pytest.mark.parametrize(("answered", "ends"), [(8, True), (9, False)])
+def test_half_of_a_chunk_lost_is_a_service_gone_down_under_way(tmp_path, answered, ends):
+    config = replace(CONFIG, plain=1, chunk=16, batch=1)
+    requests = [ask(f"r{n}") for n in range(16)]
+    expected = pytest.raises(ConnectionError, match="8 of 16") if ends else nullcontext()
+    tool = Outage(calls=16 + answered, down=16 - answered)
+    with expected:
+        synthesize(requests, services(tool), Script(), config, tmp_path)
+    tool.calls = 10**6
+    funnel = synthesize(requests, services(tool), Script(), config, tmp_path)
+    assert funnel.records == (16 if ends else 9)
 
 
 def test_pictures_are_kept_before_the_chunk_is(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.worlds.benchmark_files import geneval_rows, write_lines
 
 from genagent_data import Request, derive_seed
 from genagent_miniworld import (
@@ -22,6 +23,7 @@ from genagent_miniworld import (
 )
 from genagent_rewards import Picture, PointQuestion
 from genagent_tools import DiffusersTool
+from genagent_worlds import BenchmarkConfig, Score
 
 RED = {"id": "red", "prompt": "a red circle", "hints": ["exactly 1 red circle", "nothing else"]}
 BLUE = {"id": "blue", "prompt": "two blue squares", "hints": ["exactly 2 blue squares"]}
@@ -167,3 +169,45 @@ def test_the_judge_verifier_is_the_truth_itself(tmp_path):
 def test_who_asks_a_policy_draws_with_the_tool_that_it_learnt_with():
     assert Miniature().asking == ()
     assert Miniature(tool="sana-mini").asking == ("--world.tool", "sana-mini")
+
+
+GOOD, BAD = (
+    render((Item(place=4, color=color, shape="circle", size="large"),)) for color in ("red", "blue")
+)
+
+
+@pytest.mark.parametrize("judge", ["judge-mini", "verifier"])
+def test_a_file_of_requests_is_scored_by_the_judge_that_is_named(tmp_path, judge):
+    """Not by a folder of that name, which was looked for once everything had loaded."""
+    config = BenchmarkConfig(bench="requests", file=write(tmp_path / "mine.jsonl", RED))
+    world = Miniature(judge=judge)
+    assert [*config.problems(world), *world.judge_problems()] == []
+    scorer = config.scorer(config.open(None), world, tmp_path, world=None)
+    request = Request(id="red", prompt=RED["prompt"], hints=tuple(RED["hints"]))
+    items = [(request, Picture.of(picture)) for picture in (GOOD, BAD)]
+    found = scorer.scores.score(items)
+    assert [isinstance(one, Score) and one.passed for one in found] == [True, False]
+    assert scorer.name == judge
+
+
+def test_what_the_verifier_cannot_check_is_said_before_anything_is_drawn(tmp_path):
+    path = write(tmp_path / "mine.jsonl", RED, DOG)
+    config = BenchmarkConfig(bench="requests", file=path)
+    assert list(config.problems(Miniature())) == []
+    [line] = config.problems(Miniature(judge="verifier"))
+    assert line.startswith(f"{path}: request 'dog': ") and "take --world.judge judge-mini" in line
+
+
+def test_a_published_benchmark_wants_a_judge_that_can_be_asked_anything(tmp_path):
+    path = write_lines(tmp_path / "Geneval++.jsonl", geneval_rows())
+    config = BenchmarkConfig(bench="geneval++", file=path)
+    for judge in ("judge-mini", "verifier"):
+        [line] = config.problems(Miniature(judge=judge))
+        assert line.startswith(f"--world.judge is {judge}; geneval++ asks questions of its own")
+    asked = Miniature(judge="http://localhost:1/v1", judge_model="m")
+    assert list(config.problems(asked)) == []
+    longer = replace(asked, judge_tokens=8192)
+    [line] = config.problems(longer)
+    assert line.startswith("--world.judge-tokens is 8192, and the official protocol has")
+    ours = replace(config, protocol="ours")
+    assert list(ours.problems(longer)) == []

@@ -193,3 +193,19 @@ def test_another_adapter_than_asked_for_is_refused(tiny_policy_path: Path, tmp_p
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         TrainedPolicyConfig(**options)
+
+
+def test_a_rate_for_whole_weights_is_warned_of_where_an_adapter_learns(
+    tiny_policy_path: Path, caplog: pytest.LogCaptureFixture
+):
+    adapted = Policy.load(tiny_policy_path, lora=LANGUAGE)
+    GRPOUpdate(adapted, GRPOConfig(learning_rate=1e-5))
+    SFTUpdate(adapted, SFTConfig(learning_rate=1e-4), total_steps=1)
+    GRPOUpdate(Policy.load(tiny_policy_path), GRPOConfig(learning_rate=1e-6))
+    assert caplog.messages == []
+    GRPOUpdate(adapted, GRPOConfig(learning_rate=1e-6))
+    SFTUpdate(adapted, SFTConfig(), total_steps=1)
+    first, second = caplog.messages
+    assert first.startswith("learning rate 1e-06 is one for whole weights; ")
+    assert first.endswith(": give --lr 1e-05")
+    assert second.startswith("learning rate 1e-05 is") and second.endswith(": give --lr 0.0001")

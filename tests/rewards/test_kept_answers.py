@@ -23,3 +23,31 @@ def test_each_reply_is_heard_of_as_it_comes_kept_ones_first(tmp_path: Path):
     # The kept one is heard of before anything is asked, equal ones once each, and each once.
     assert heard == [(1, 1, "yes"), (0, 2, "yes"), (2, 2, "yes"), (3, 3, "yes")]
     assert [reply.text for reply in replies] == ["yes"] * 4
+
+
+def test_what_was_refused_under_one_limit_is_asked_for_under_another(tmp_path: Path):
+    """A reply that was cut off would be kept for good, whatever room the next one is given."""
+    answers = [
+        Answer(words="no verd", finish="length"),
+        Answer(words="yes"),
+        Answer(words="yes, at length"),
+    ]
+    question, other = NUMBERS[0], NUMBERS[1]
+    with (
+        serving(lambda body, number: answers[number]) as server,
+        KeptAnswers(tmp_path / "kept.sqlite") as kept,
+    ):
+
+        def reply(max_tokens: int, request: ChatRequest) -> str | None:
+            chat = chat_for(server.url, max_tokens=max_tokens, max_attempts=1)
+            [found] = KeptChat(chat, kept, max_tokens=max_tokens).reply([request], accept=bool)
+            return found.text
+
+        assert [reply(8, question), reply(8, question), reply(8, other)] == [None, None, "yes"]
+        assert len(server.requests) == 2
+        assert [reply(99, question), reply(99, other), reply(8, question)] == [
+            "yes, at length",
+            "yes",
+            "yes, at length",
+        ]
+        assert [request["max_tokens"] for request in server.requests] == [8, 8, 99]

@@ -34,7 +34,9 @@ def test_a_level_of_its_own_is_no_alarm_but_a_way_of_its_own_is():
     assert first_apart([way(one) for one in sound], [way(rising)]) == 8
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("deceived", "weak_judge"), ("new-requests", "new_")])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("deceived", "weak_judges"), ("new-requests", "new_")]
+)
 def test_a_section_that_wants_more_of_its_subject_says_so(name, wanted):
     plain = Subject(base="base", cold_start="sft", tool="flux-mini")
     study = Study(subject=plain, seeds=(0,), steps=1, held_out=1)

@@ -30,7 +30,7 @@ def study_of(*seeds: int, quick: bool = False) -> Study:
         cold_start="sft",
         tool="flux-mini",
         other_tools=("sana-mini",),
-        weak_judge="mine:weak",
+        weak_judges={"weak": "mine:weak"},
         new_requests="mine:new",
     )
     variants = {"none": reading("none"), "zero, harsh": (*reading("zero"), "--reward.format", "-1")}
@@ -105,7 +105,7 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "sft, no rl 62.5 [62.5, 62.5] 62.5 [62.5, 62.5] flux-mini 83.3 [65.4, 100.0]",
         "more and more of the wrong pictures pass it: shows weakly, +40.0 points [+40.0, +40.0]",
         "That rises more than under the sound judge: shows weakly, +40.0 points",
-        "the weak judge 50.0 [50.0, 50.0] 90.0 [90.0, 90.0] 50.0 [50.0, 50.0] 61.0",
+        "weak 50.0 [50.0, 50.0] 90.0 [90.0, 90.0] 50.0 [50.0, 50.0] 61.0",
         # Four steps are too few to see where a figure goes.
         "agent/reward never no",
         "On new requests the agent beats the tool alone: shows, +70.8 points [+52.9, +88.8], "

@@ -70,6 +70,7 @@ def test_settings_of_the_model_cards():
     assert steps == {
         "flux-8step": 8,
         "flux-hyper-8step": 8,
+        "flux-dev": 50,
         "flux-schnell": 4,
         "flux2-klein": 4,
         "qwen-image": 50,
@@ -81,6 +82,7 @@ def test_settings_of_the_model_cards():
     assert guidance == {
         "flux-8step": 3.5,
         "flux-hyper-8step": 3.5,
+        "flux-dev": 3.5,
         "flux-schnell": 0.0,
         "flux2-klein": 1.0,
         "qwen-image": 4.0,
@@ -92,6 +94,7 @@ def test_settings_of_the_model_cards():
     hyper = PROFILES["flux-hyper-8step"].lora
     assert hyper is not None
     assert hyper.scale == 0.125
+    assert PROFILES["flux-dev"].lora is None
 
 
 def test_only_classifier_free_guidance_has_a_negative_prompt():

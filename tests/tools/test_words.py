@@ -1,5 +1,7 @@
 """How long a prompt a tool reads: from its profile over the server to the client."""
 
+import json
+
 import httpx
 import pytest
 from hypothesis import given
@@ -112,3 +114,21 @@ def test_another_number_of_tokens_is_another_number_of_words(name, tokens):
 def test_words_below_one_are_refused():
     with pytest.raises(ValueError, match="words is 0"):
         told(0)
+
+
+def test_what_is_served_tells_of_the_model_and_its_defaults():
+    with (
+        serving(Painter(), told(20, "flux")) as one,
+        serving(Painter(), told(20, "flux")) as same,
+        serving(Painter(), ServedModel(name="flux", width=32, height=16)) as wider,
+        tool_for(one, same) as tool,
+        tool_for(one, wider) as mixed,
+        tool_for(one, dialect="openai") as other,
+    ):
+        [model] = httpx.get(one + "/v1/models").json()["data"]
+        square = "flux " + json.dumps(model["defaults"], sort_keys=True)
+        assert tool.served() == square and '"size": "16x16"' in square
+        assert mixed.served() == f"{square}, {square.replace('16x16', '32x16')}"
+        assert other.served() is None
+    with answering(models=[{"id": "flux"}]) as server, tool_for(server) as tool:
+        assert tool.served() is None

@@ -48,3 +48,11 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path):
         write_outcomes(other / f"evaluation-{step:06d}.jsonl", [outcome(store, 9, True)])
     with pytest.raises(ValueError, match=r"^other was asked other held-out requests than one; "):
         compare_runs([one, other])
+
+
+def test_what_a_judge_says_is_not_held_against_the_truth(tmp_path: Path):
+    one, judged = make_folder(tmp_path / "one"), make_folder(tmp_path / "judged")
+    for path in judged.glob("evaluation-*.jsonl"):
+        path.write_text(path.read_text().replace('"source": "truth"', '"source": "judge"'))
+    with pytest.raises(ValueError, match=r"^judged has judged success and one success; "):
+        compare_runs([one, judged])

@@ -178,3 +178,10 @@ def test_summary_line():
     line = summary_line(TrajectoryRecord(trajectory=trajectory, turns=(CALL_1,)))
 
     assert line == "format error (two_actions), 1 round"
+
+
+def test_the_agent_is_shown_as_told_how_many_words_the_tool_reads():
+    trajectory = Trajectory(request=REQUEST, rounds=drawn("aa"), answer="here", ending="answer")
+    limited = chat_messages(trajectory, (CALL_1, DONE), url, words=60)
+    assert "At most 60 words" in str(limited[0]["content"])
+    assert "At most" not in str(chat_messages(trajectory, (CALL_1, DONE), url)[0]["content"])

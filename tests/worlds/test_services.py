@@ -322,3 +322,14 @@ def test_a_problem_is_one_line_whatever_a_server_says(good):
         Answer(status=400, words="1 validation error:\n  the model takes no picture")
     ) as one:
         assert "\n" not in line(good, judge=one.url)
+
+
+def test_a_judge_that_thinks_has_time_and_is_told_how(good):
+    body = '{"chat_template_kwargs": {"enable_thinking": false}}'
+    asked = replace(good, judge_seconds=900.0, judge_body=body).judge_endpoints()
+    assert (asked.timeout_seconds, asked.deadline_seconds) == (900.0, 4500.0)
+    assert asked.extra_body == {"chat_template_kwargs": {"enable_thinking": False}}
+    assert good.judge_endpoints().extra_body == {}
+    for wrong in ("{", "[1]"):
+        assert line(good, judge_body=wrong) == f"judge_body is {wrong!r}; wants a JSON object"
+    assert line(good, judge_seconds=0.0).startswith("timeout_seconds is 0.0")

@@ -49,3 +49,11 @@ def test_its_words_are_kept_in_the_folder_of_the_work(tmp_path: Path, tokens):
             ]
         assert len(server.requests) == 1
         assert server.requests[0]["max_tokens"] == tokens
+
+
+def test_a_key_goes_to_its_own_endpoints_alone(monkeypatch: pytest.MonkeyPatch):
+    opens = TeacherEndpoints(urls="https://a/v1", model="qwen", token_env="MINE")
+    elsewhere = TeacherEndpoints(urls="https://b/v1")
+    teachers = ChatTeachers(open=opens, judge=elsewhere, reflect=TeacherEndpoints(model="other"))
+    assert teachers.part("judge").chat().api_key_env == "OPENAI_API_KEY"
+    assert teachers.part("reflect").chat().api_key_env == "MINE"

@@ -7,7 +7,7 @@ from genagent_data.judging import reward_case
 from genagent_data.kept_lines import KeptLines
 from genagent_data.openai_messages import read_openai, write_openai
 from genagent_data.pictures import PictureStore
-from genagent_data.pool import DroppedRequest, PoolConfig, prompt_pool, read_pool
+from genagent_data.pool import DroppedRequest, PoolConfig, colliding, prompt_pool, read_pool
 from genagent_data.prompt_files import PromptFile, read_prompt
 from genagent_data.protocol import (
     FORMAT_ERRORS,
@@ -22,7 +22,7 @@ from genagent_data.record import Record
 from genagent_data.record_check import RecordError, check_record
 from genagent_data.record_files import RecordFolder, read_records, write_records
 from genagent_data.request import Request
-from genagent_data.request_files import read_requests
+from genagent_data.request_files import read_requests, write_requests
 from genagent_data.seeds import derive_seed
 from genagent_data.sharegpt import read_sharegpt, write_sharegpt
 from genagent_data.synthesis import (
@@ -74,6 +74,7 @@ __all__ = [
     "Trajectory",
     "Turn",
     "check_record",
+    "colliding",
     "derive_seed",
     "parse_turn",
     "pooled",
@@ -97,6 +98,7 @@ __all__ = [
     "write_jsonl",
     "write_openai",
     "write_records",
+    "write_requests",
     "write_sharegpt",
     "write_text",
 ]

@@ -125,6 +125,19 @@ def prompt_pool(
     return kept if config.limit is None else islice(kept, config.limit)
 
 
+def colliding(
+    requests: Iterable[Request], benchmark: Iterable[Request], *, similarity: float
+) -> list[DroppedRequest]:
+    """Those that ``prompt_pool`` would drop for what a benchmark asks."""
+    known = BenchmarkPrompts(benchmark, similarity=similarity)
+    found = ((request, known.collision(words_of(request.prompt))) for request in requests)
+    return [_contaminated(request, *how) for request, how in found if how is not None]
+
+
+def _contaminated(request: Request, name: str, how: str) -> DroppedRequest:
+    return DroppedRequest(request=request, reason="contaminated", collides_with=name, detail=how)
+
+
 def _kept(
     requests: Iterable[Request], config: PoolConfig, dropped: Callable[[DroppedRequest], None]
 ) -> Iterator[Request]:
@@ -138,10 +151,7 @@ def _kept(
         words = words_of(request.prompt)
         drop = None
         if (collision := benchmarks.collision(words)) is not None:
-            name, how = collision
-            drop = DroppedRequest(
-                request=request, reason="contaminated", collides_with=name, detail=how
-            )
+            drop = _contaminated(request, *collision)
         elif (close := index.closest(words)) is not None:
             name, similarity = close
             drop = DroppedRequest(

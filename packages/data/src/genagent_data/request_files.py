@@ -3,9 +3,11 @@
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+from genagent_data.jsonl import write_jsonl
 from genagent_data.reference_pictures import PictureFolder
 from genagent_data.request import Request
 from genagent_data.request_rows import request_of
@@ -60,6 +62,12 @@ def read_requests(path: Path) -> list[Request]:
     if not requests:
         raise ValueError(f"{path}: holds no request; write at least one prompt")
     return requests
+
+
+def write_requests(path: Path, requests: Iterable[Request]) -> None:
+    """Write a ``.jsonl`` file that ``read_requests`` reads as the same requests, references by the
+    path that they have. Raises OSError where it cannot."""
+    write_jsonl(path, map(asdict, requests))
 
 
 def _file(path: Path) -> Path:

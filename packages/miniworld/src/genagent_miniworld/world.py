@@ -1,6 +1,6 @@
 """The miniature as a world: its requests, tools, judge and exact truth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -61,14 +61,8 @@ class Miniature(Services):
     def open(self, run_folder: Path, *, seed: int) -> World:
         """See ``WorldConfig``."""
         tool = self.open_tool()
-        truth = Judges(point=Verifier(), pair=Verifier())
-        cache = run_folder / "verdicts.sqlite"
-        if self.judge == VERIFIER:
-            judges = truth
-        elif self.judge == JUDGE:
-            judges = chat_judges(load_judge(), cache=cache)
-        else:
-            judges = self.open_judges(cache=cache)
+        judges = self.open_judges(cache=run_folder / "verdicts.sqlite")
+        truth = judges if self.judge == VERIFIER else Judges(point=Verifier(), pair=Verifier())
         train = GrammarRequests() if self.train is None else FileRequests(requests_from(self.train))
         if self.held_out is None:
             held_out = sample_requests(HELD_OUT, seed=derive_seed(seed, 1), split="held-out")
@@ -88,6 +82,21 @@ class Miniature(Services):
         """See ``Services``."""
         quietly()
         return Services.open_tool(self)
+
+    def open_judges(self, *, cache: Path) -> Judges:
+        """See ``Services``."""
+        if self.judge == VERIFIER:
+            return Judges(point=Verifier(), pair=Verifier())
+        if self.judge == JUDGE:
+            return chat_judges(load_judge(), cache=cache)
+        return Services.open_judges(self, cache=cache)
+
+    def unjudged(self, requests: Sequence[Request], *, source: Path) -> Iterator[str]:
+        """See ``Services``: the verifier wants hints that it can check."""
+        if self.judge == VERIFIER:
+            yield from _unverifiable(
+                requests, source, remedy="take --world.judge judge-mini or another judge"
+            )
 
     @property
     def asking(self) -> tuple[str, ...]:
@@ -120,12 +129,15 @@ def _unfit(path: Path | None) -> Iterator[str]:
     except (ValueError, OSError) as error:
         yield str(error)
         return
+    yield from _unverifiable(
+        requests, path, remedy="for requests of another kind take the preset flux-7b"
+    )
+
+
+def _unverifiable(requests: Sequence[Request], source: Path, *, remedy: str) -> Iterator[str]:
     for request in requests:
         try:
             parse_hints(request.hints)
         except ValueError as error:
-            yield (
-                f"{path}: request {request.id!r}: {error}; for requests of another kind take the "
-                "preset flux-7b"
-            )
+            yield f"{source}: request {request.id!r}: {error}; {remedy}"
             return

@@ -6,6 +6,7 @@ peft has wrapped in place: the engine samples with the matrices that the trainer
 without them the policy is where it began, which a KL term needs no second copy for.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -22,6 +23,11 @@ from genagent_policy.trained_config import LoRAPart
 if TYPE_CHECKING:
     from genagent_policy.model import Model
 
+logger = logging.getLogger("genagent_policy")
+
+FASTER = 10
+"""How many times the rate for whole weights an adapter wants (Schulman et al. 2025, "LoRA Without
+Regret"): its second matrix begins at zero, and what it adds is small for long."""
 LANGUAGE = r".*\.language_model\.layers\.\d+\.(self_attn|mlp)\.[a-z]+_proj"
 VISION = r".*\.visual\.blocks\.\d+\.(attn|mlp)\.(qkv|proj|[a-z]+_proj|linear_fc[12])"
 """All products of the layers; embeddings, head and mergers stay."""
@@ -100,6 +106,21 @@ class Adapter:
                 added = layer.get_delta_weight("default").float()
                 tensor = (tensor.float() + added).to(tensor.dtype)
             yield name, tensor
+
+
+def warn_of_rate(rate: float, *, whole: float) -> None:
+    """A line where an adapter is to learn hardly faster than whole weights would.
+
+    Args:
+        whole: the paper's rate, for all weights.
+    """
+    if rate < whole * FASTER / 2:
+        logger.warning(
+            "learning rate %g is one for whole weights; an adapter hardly learns by it, and most "
+            "of what it learns is lost when it is rounded into bfloat16: give --lr %g",
+            rate,
+            whole * FASTER,
+        )
 
 
 def _wrapped(model: "Model", config: Any, saved: Path | None) -> Any:

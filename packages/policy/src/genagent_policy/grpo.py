@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from genagent_kernels import GRPOLoss, grpo_loss, linear_logprob, logprob_ratio
+from genagent_policy.adapter import warn_of_rate
 from genagent_policy.batching import plan_micro_batches
 from genagent_policy.beforehand import with_what_is_known
 from genagent_policy.distributed import DistributedConfig
@@ -67,6 +68,8 @@ class GRPOUpdate:
         """
         if config.kl_beta and reference is None and policy.adapter is None:
             raise ValueError(f"kl_beta is {config.kl_beta}; wants a reference, or 0")
+        if policy.adapter is not None and not ranks.rank:
+            warn_of_rate(config.learning_rate, whole=1e-6)  # section 4.1
         self.policy = policy
         self.config = config
         self.reference = reference

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from genagent_policy.adapter import warn_of_rate
 from genagent_policy.batching import micro_batch_fill, plan_micro_batches
 from genagent_policy.distributed import DistributedConfig
 from genagent_policy.learning_state import read_optimizer_state, save_learning_state
@@ -71,6 +72,8 @@ class SFTUpdate:
         """
         if total_steps < 1:
             raise ValueError(f"total_steps is {total_steps}; the schedule wants its length")
+        if policy.adapter is not None and not ranks.rank:
+            warn_of_rate(config.learning_rate, whole=1e-5)  # section 4.1
         self.policy = policy
         self.config = config
         self.total_steps = total_steps

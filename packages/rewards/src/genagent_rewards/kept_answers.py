@@ -80,9 +80,17 @@ class KeptChat:
     that an endpoint left without words is put again the next time.
     """
 
-    def __init__(self, chat: ChatModel, kept: KeptAnswers) -> None:
+    def __init__(
+        self, chat: ChatModel, kept: KeptAnswers, *, max_tokens: int | None = None
+    ) -> None:
+        """
+        Args:
+            max_tokens: of a reply; what was refused under another limit, which may have cut it off,
+                is asked for again.
+        """
         self._chat = chat
         self._kept = kept
+        self._limit = () if max_tokens is None else (max_tokens,)
 
     @property
     def name(self) -> str:
@@ -102,7 +110,13 @@ class KeptChat:
             OSError: an answer cannot be kept.
         """
         keys = [chat_key(self.name, request) for request in requests]
-        found = {key: read_reply(text) for key, text in self._kept.find(keys).items()}
+        refused = [chat_key(self.name, request, *self._limit) for request in requests]
+        there = self._kept.find([*keys, *refused])
+        found = {
+            key: read_reply(there.get(key) or there[other])
+            for key, other in zip(keys, refused, strict=True)
+            if key in there or other in there
+        }
         unasked = [key for key in dict.fromkeys(keys) if key not in found]
         places: dict[str, list[int]] = {}
         for place, key in enumerate(keys):
@@ -119,7 +133,8 @@ class KeptChat:
                 return
             found[key] = reply
             if worth_keeping(reply):
-                self._kept.store([(key, write_reply(reply))])
+                where = refused[places[key][0]] if reply.text is None else key
+                self._kept.store([(where, write_reply(reply))])
             tell(key)
 
         for key in list(found):

@@ -34,5 +34,7 @@ class DrawnOnce:
             # Who is cancelled takes the picture from nobody else.
             return await asyncio.shield(task)
         finally:
-            if task.done() and (task.cancelled() or task.exception() is not None):
-                self._drawn.pop(key, None)
+            has_failed = task.done() and (task.cancelled() or task.exception() is not None)
+            # Who waited for it as well may have asked again by now.
+            if has_failed and self._drawn.get(key) is task:
+                self._drawn.pop(key)

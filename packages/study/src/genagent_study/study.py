@@ -26,8 +26,8 @@ class Subject:
     """That RL never uses."""
     cold_start_tool: str = ""
     """With which the cold start's trajectories were made."""
-    weak_judge: str = ""
-    """As ``--world.judge`` has it: one that can be deceived."""
+    weak_judges: Mapping[str, str] = field(default_factory=dict)
+    """Those that can be deceived, by name, as ``--world.judge`` has them."""
     new_requests: str = ""
     """As ``--world.held-out`` has it: requests of a kind that no training has."""
     preset: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ Sources: OpenAI's images API; vLLM-Omni ``entrypoints/openai/protocol/images.py`
 ``multimodal_gen/runtime/entrypoints/openai/protocol.py``.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -82,9 +83,22 @@ def words_read(models: object, model: str | None) -> int | None:
     Returns:
         None where the answer does not say; ``words`` is an extension of our own server's.
     """
+    words = _entry(models, model).get("words")
+    return words if type(words) is int and words > 0 else None
+
+
+def model_served(models: object, model: str | None) -> str | None:
+    """A model's name and how it draws unasked, from the same answer; None where it does not say."""
+    entry = _entry(models, model)
+    if "id" not in entry or "defaults" not in entry:
+        return None
+    return f"{entry['id']} {json.dumps(entry['defaults'], sort_keys=True)}"
+
+
+def _entry(models: object, model: str | None) -> dict[str, Any]:
+    """What is said of a model; nothing where it is not named."""
     try:
         entries = [entry for entry in cast(Any, models)["data"] if isinstance(entry, dict)]
     except (LookupError, TypeError):
-        return None
-    words = next((each.get("words") for each in entries if model in (None, each.get("id"))), None)
-    return words if type(words) is int and words > 0 else None
+        return {}
+    return next((each for each in entries if model in (None, each.get("id"))), {})

@@ -13,7 +13,7 @@ from PIL import Image
 
 from genagent_endpoints import EndpointError, Endpoints, Lost, Trouble, together
 from genagent_tools.http_config import HttpToolConfig
-from genagent_tools.http_dialects import words_read
+from genagent_tools.http_dialects import model_served, words_read
 from genagent_tools.http_drawing import GENERATIONS, Drawing
 from genagent_tools.tool import PartialFailure, ToolError
 
@@ -95,9 +95,18 @@ class HttpImageTool:
             ValueError: the tool is closed.
             ToolError: a server does not answer.
         """
-        if self.config.dialect != "genagent":
-            return None
-        return self._endpoints.run(self._words())
+        said = [words_read(answer, self.config.model) for answer in self._models()]
+        return min((words for words in said if words is not None), default=None)
+
+    def served(self) -> str | None:
+        """What its servers say that they draw with, model and defaults: it tells apart what one
+        address has served at different times. None where none says so; errors as for ``words``."""
+        said = [model_served(answer, self.config.model) for answer in self._models()]
+        return ", ".join(sorted({one for one in said if one is not None})) or None
+
+    def _models(self) -> list[object]:
+        """What servers of dialect "genagent" say of their models."""
+        return self._endpoints.run(self._ask_models()) if self.config.dialect == "genagent" else []
 
     def close(self) -> None:
         """Hang up. Pictures still on their way are given up."""
@@ -125,8 +134,8 @@ class HttpImageTool:
         self._pictures += 1
         return picture
 
-    async def _words(self) -> int | None:
-        said = []
+    async def _ask_models(self) -> list[object]:
+        said: list[object] = []
         for url in self._endpoints.config.base_urls:
             try:
                 answer = await self._endpoints.send("GET", url + MODELS, taken=(200, *_NOT_THERE))
@@ -134,5 +143,5 @@ class HttpImageTool:
                 raise ToolError(f"{url}: {error}") from error
             if answer.status == 200:
                 with contextlib.suppress(Lost):
-                    said.append(words_read(answer.json(), self.config.model))
-        return min((words for words in said if words is not None), default=None)
+                    said.append(answer.json())
+        return said

@@ -42,6 +42,16 @@ PROFILES = {
             "at 1.",
         ),
         ToolProfile(
+            name="flux-dev",
+            pipeline="FluxPipeline",
+            repository=FLUX_DEV,
+            steps=50,
+            guidance_scale=3.5,
+            words=350,
+            note="FLUX.1 [dev] non-commercial licence. The model by itself: flux-8step with "
+            "--steps 50 is its LoRA, made for 8, at 50.",
+        ),
+        ToolProfile(
             name="flux-schnell",
             pipeline="FluxPipeline",
             repository="black-forest-labs/FLUX.1-schnell",

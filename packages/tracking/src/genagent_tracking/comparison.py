@@ -145,7 +145,9 @@ def _diagnostic_rows(one: ScoredCell) -> Iterator[dict[str, str]]:
 
 def _request_row(attempt: ScoredAttempt) -> dict[str, str | float]:
     trajectory, result = attempt.trajectory, attempt.result
-    rounds = trajectory.rounds
+    drawn = [round for round in trajectory.rounds if round.picture is not None]
+    # Without a picture, the prompt that the tool has failed at.
+    rounds = trajectory.rounds if attempt.chosen is None else drawn[: attempt.chosen + 1]
     picture = None if attempt.chosen is None else trajectory.pictures[attempt.chosen]
     return {
         "id": trajectory.request.id,

@@ -33,18 +33,24 @@ class HeldOutTraces:
             if tags.keys() >= {"evaluation", "step", "request"}
         }
 
-    def begin(self, outcomes: Sequence[Outcome]) -> None:
-        """Record the first requests as they are answered before anything is learnt."""
-        self._add("before", 0, [(one, None) for one in outcomes[:FIRST]])
+    def begin(self, outcomes: Sequence[Outcome], words: int | None) -> None:
+        """Record the first requests as they are answered before anything is learnt.
 
-    def end(self, before: Sequence[Outcome], after: Sequence[Outcome], step: int) -> None:
+        Args:
+            words: see ``TrajectoryRecord``.
+        """
+        self._add("before", 0, words, [(one, None) for one in outcomes[:FIRST]])
+
+    def end(
+        self, before: Sequence[Outcome], after: Sequence[Outcome], step: int, words: int | None
+    ) -> None:
         """Record what has become of them, and others that have changed."""
         pairs = list(zip(before, after, strict=True))
         others = [pair for pair in pairs[FIRST:] if change(*pair) in ("won", "lost")][:CHANGED]
         changes = {one.request.id: {"change": change(one, now)} for one, now in pairs}
-        self._add("before", 0, [(one, changes[one.request.id]) for one, _ in others])
+        self._add("before", 0, words, [(one, changes[one.request.id]) for one, _ in others])
         shown = [now for _, now in (*pairs[:FIRST], *others)]
-        self._add("after", step, [(one, changes[one.request.id]) for one in shown])
+        self._add("after", step, words, [(one, changes[one.request.id]) for one in shown])
         first = {one.request.id for one, _ in pairs[:FIRST]}
         self._tracker.tag_trajectories(
             {
@@ -55,22 +61,31 @@ class HeldOutTraces:
         )
 
     def _add(
-        self, when: str, step: int, wanted: Sequence[tuple[Outcome, dict[str, str] | None]]
+        self,
+        when: str,
+        step: int,
+        words: int | None,
+        wanted: Sequence[tuple[Outcome, dict[str, str] | None]],
     ) -> None:
         new = [
             (one, more)
             for one, more in wanted
             if (when, str(step), one.request.id) not in self._ids
         ]
-        ids = self._tracker.trajectories([_record(one, when, more) for one, more in new], step)
+        ids = self._tracker.trajectories(
+            [_record(one, when, words, more) for one, more in new], step
+        )
         for (one, _), id in zip(new, ids, strict=True):
             self._ids[when, str(step), one.request.id] = id
 
 
-def _record(one: Outcome, when: str, more: dict[str, str] | None = None) -> TrajectoryRecord:
+def _record(
+    one: Outcome, when: str, words: int | None, more: dict[str, str] | None
+) -> TrajectoryRecord:
     return TrajectoryRecord(
         trajectory=one.trajectory,
         turns=None,
+        words=words,
         true_success=one.success if one.source == "truth" else None,
         judged_success=one.success if one.source == "judge" else None,
         tags={"evaluation": when, **(more or {})},

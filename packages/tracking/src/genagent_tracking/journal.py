@@ -58,6 +58,7 @@ class Journal:
             [id for id, tags in earlier.items() if _is_taken_again(tags, kept)]
         )
         self._first: Sequence[Outcome] | None = None
+        self._words: int | None = None
         failure_file(folder).unlink(missing_ok=True)
         tracker.note(self._note.markdown(None, step=kept))
 
@@ -66,18 +67,28 @@ class Journal:
         self._figures.add(metrics, step)
         self._tracker.log_once(metrics, step)
 
-    def groups(self, groups: Sequence[GroupRecord], step: int, *, count: int) -> None:
+    def groups(
+        self, groups: Sequence[GroupRecord], step: int, *, count: int, words: int | None
+    ) -> None:
         """A step's groups: all in the folder; about ``count`` of their attempts as traces, and the
-        most telling group as a picture."""
+        most telling group as a picture.
+
+        Args:
+            words: see ``TrajectoryRecord``.
+        """
         write_groups(groups_file(self._folder, step), groups)
         attempts = [one for group in groups for one in group.attempts if one.is_kept]
         attempts = attempts[:: max(1, len(attempts) // count)][:count]
-        self._tracker.trajectories([_shown(one) for one in attempts], step)
+        self._tracker.trajectories([_shown(one, words) for one in attempts], step)
         if group := telling_group(groups):
             self._tracker.images("attempts", draw_group(group), step)
 
-    def evaluated(self, outcomes: Sequence[Outcome], step: int) -> None:
-        """An evaluation after so many steps; what an earlier process has recorded of it stays."""
+    def evaluated(self, outcomes: Sequence[Outcome], step: int, *, words: int | None) -> None:
+        """An evaluation after so many steps; what an earlier process has recorded of it stays.
+
+        Args:
+            words: see ``TrajectoryRecord``.
+        """
         self._note.found.append(f"after {step} steps: {success_line(outcomes)}")
         metrics = summarize(outcomes) | audit_outcomes(outcomes) | conduct(outcomes).metrics()
         figures = {f"eval/{name}": value for name, value in metrics.items()}
@@ -88,11 +99,12 @@ class Journal:
                 self._tracker.images("held_out", grid, step)
             write_held_out(self._folder, step, outcomes)
             if step == 0:
-                self._traces.begin(outcomes)
+                self._traces.begin(outcomes, words)
             # Last, for it says that all of this is there.
             self._tracker.log_once(first | figures, step)
             self._tracker.note(self._note.markdown(None, step=step))
         self._first = self._first or outcomes
+        self._words = words
 
     def table(self, title: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows for the note."""
@@ -106,7 +118,7 @@ class Journal:
         kept: int,
     ) -> None:
         """What learning has changed; ``rows`` are the table of it."""
-        self._traces.end(before, after, kept)
+        self._traces.end(before, after, kept, self._words)
         self._tracker.table("held_out", rows)
         self._tracker.log_once(success_metric(after, "after"), kept)
         self._note.headline = headline(before, after)
@@ -144,11 +156,12 @@ def _is_taken_again(tags: Mapping[str, str], kept: int) -> bool:
     return "evaluation" not in tags and int(tags.get("step", 0)) > kept
 
 
-def _shown(one: AttemptRecord) -> TrajectoryRecord:
+def _shown(one: AttemptRecord, words: int | None) -> TrajectoryRecord:
     return TrajectoryRecord(
         trajectory=one.trajectory,
         turns=one.turns,
         tool_syntax=one.tool_syntax,
+        words=words,
         record=one.record,
         true_success=one.true_success,
     )

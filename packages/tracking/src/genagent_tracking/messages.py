@@ -32,6 +32,7 @@ def chat_messages(
     picture_url: Callable[[Picture], str],
     *,
     tool_syntax: ToolSyntax = "hermes",
+    words: int | None = None,
 ) -> list[Message]:
     """System, user, and then for each turn what the agent said and what came back.
 
@@ -42,6 +43,7 @@ def chat_messages(
             protocol there are none.
         picture_url: from a picture to the URL to show it from.
         tool_syntax: in which the turns call the tool.
+        words: of a prompt that the tool reads, as the agent was told.
 
     Raises:
         ValueError: there are more rounds than turns.
@@ -50,7 +52,7 @@ def chat_messages(
     if turns is not None and len(turns) < len(rounds):
         raise ValueError(f"{len(turns)} turns for {len(rounds)} rounds; pass the text of each turn")
     messages: list[Message] = [
-        {"role": "system", "content": _plain(system_message(syntax=tool_syntax))},
+        {"role": "system", "content": _plain(system_message(words=words, syntax=tool_syntax))},
         {"role": "user", "content": _plain(trajectory.request.prompt)},
     ]
     said = _told(trajectory) if turns is None else _read(trajectory, turns, tool_syntax)

@@ -227,6 +227,7 @@ class MlflowTracker:
                 item.turns,
                 lambda picture: data_url(picture.image),
                 tool_syntax=item.tool_syntax,
+                words=item.words,
             )
             with self._writing():
                 trace_id = write_trace(

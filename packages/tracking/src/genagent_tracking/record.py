@@ -43,6 +43,8 @@ class TrajectoryRecord:
     """The text the agent sampled in each turn, to the letter; None where it was not kept."""
     tool_syntax: ToolSyntax = "hermes"
     """In which it calls the tool there."""
+    words: int | None = None
+    """Of a prompt that the tool reads, as the agent was told; None: it was told nothing of it."""
     record: RewardRecord | None = None
     """The reward with its verdicts; None where no reward was asked for."""
     true_success: bool | None = None

@@ -267,7 +267,7 @@ class Run:
         attempts and a group side by side into MLflow."""
         if (self.step - 1) % self.config.trajectories_every:
             return
-        self._journal.groups(with_truth(world, groups), self.step, count=count)
+        self._journal.groups(with_truth(world, groups), self.step, count=count, words=world.words)
 
     def evaluate(
         self,
@@ -297,7 +297,7 @@ class Run:
         else:
             outcomes = self._evaluate(step, world, requests, evaluation)
             write_outcomes(path, outcomes)
-        self._journal.evaluated(outcomes, step)
+        self._journal.evaluated(outcomes, step, words=world.words)
         return outcomes
 
     def _evaluate(

@@ -36,6 +36,12 @@ def _check(run: RunRecord, first: RunRecord) -> None:
         raise ValueError(
             f"{run.name} has no evaluation after learning; let it end, or go on with it by --resume"
         )
+    name, other = (success_name(one.after[0].source) for one in (run, first))
+    if name != other:
+        raise ValueError(
+            f"{run.name} has {name.replace('_', ' ')} and {first.name} {other.replace('_', ' ')}; "
+            "compare runs of one kind of world"
+        )
     if [o.request.id for o in run.after] != [o.request.id for o in first.after]:
         raise ValueError(
             f"{run.name} was asked other held-out requests than {first.name}; compare runs of one "

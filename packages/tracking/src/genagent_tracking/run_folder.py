@@ -15,7 +15,8 @@ MAY_DIFFER = (
     *("engine", "sampling.max_batch", "grpo.micro_batch_tokens", "sft.micro_batch_tokens"),
     *("world.tool_device", "world.tool_concurrency", "world.tool_seconds", "world.tool_token_env"),
     *("world.tool_probe_seconds", "world.judge_device", "world.judge_concurrency"),
-    *("world.judge_batch", "world.judge_tokens", "world.judge_key_env"),
+    *("world.judge_batch", "world.judge_tokens", "world.judge_seconds"),
+    "world.judge_key_env",
 )
 """Options that make no other run of one: how far it goes, where and by how many processes, in what
 portions, how patiently, and how much of it is kept. None changes what is learnt by more than float

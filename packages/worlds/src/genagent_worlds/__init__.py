@@ -71,6 +71,7 @@ from genagent_worlds.outcomes import (
     summarize,
     write_outcomes,
 )
+from genagent_worlds.overlap import warn_of_overlap
 from genagent_worlds.own_requests import requests_from
 from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
@@ -165,6 +166,7 @@ __all__ = [
     "summarize",
     "telling_pair",
     "turns_said",
+    "warn_of_overlap",
     "with_judge",
     "with_kept_pictures",
     "with_truth",

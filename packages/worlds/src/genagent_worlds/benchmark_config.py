@@ -1,18 +1,20 @@
 """Which requests are answered, and who scores the pictures, as options."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from genagent_data import read_requests
+from genagent_endpoints import public_url
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, LocalChat, OpenAIChat
 from genagent_worlds.benchmarks.benchmark import Benchmark, Protocol_
 from genagent_worlds.benchmarks.load import load_benchmark
 from genagent_worlds.benchmarks.scoring import ScoredByJudge, ScoredByQuestion, ScoresPictures
 from genagent_worlds.benchmarks.tasks import TaskBenchmark
-from genagent_worlds.own_code import is_code
-from genagent_worlds.services import Services, is_url
+from genagent_worlds.service_names import answers_freely, is_url
+from genagent_worlds.service_options import ServiceOptions
+from genagent_worlds.services import Services
 from genagent_worlds.world import World
 
 Bench = Literal["miniature", "requests", "geneval++", "wise", "wise-verified", "imagine"]
@@ -59,13 +61,24 @@ class BenchmarkConfig:
             yield f"--file is missing: give {_FILES[self.bench]}"
             return
         try:
-            self._open()
+            found = self._open()
         except (ValueError, OSError) as error:
             yield str(error)
-        if self.bench != "requests" and is_code(services.judge):
+        else:
+            if isinstance(found, TaskBenchmark):
+                yield from services.unjudged(found.requests, source=self.file)
+        if self.bench == "requests":
+            return
+        if services.judge and not answers_freely(services.judge):
             yield (
-                f"--world.judge is {services.judge}; {self.bench} asks questions of its own, for "
-                "which it wants endpoints or a model folder"
+                f"--world.judge is {public_url(services.judge)}; {self.bench} asks questions of "
+                "its own, for which it wants endpoints or a model folder"
+            )
+        tokens = services.judge_tokens
+        if self.protocol == "official" and tokens != ServiceOptions().judge_tokens:
+            yield (
+                f"--world.judge-tokens is {tokens}, and the official protocol has a limit of its "
+                "own; leave it out, or take --protocol ours"
             )
 
     def open(self, world: World | None) -> Benchmark | TaskBenchmark:
@@ -109,15 +122,18 @@ class BenchmarkConfig:
                 at_once=judges.at_once,
             )
         chat: ChatModel
+        settings = benchmark.settings
+        if benchmark.protocol == "ours":
+            settings = replace(settings, max_tokens=services.judge_tokens)
         if is_url(services.judge):
-            chat = OpenAIChat(benchmark.settings.applied(services.judge_endpoints()))
+            chat = OpenAIChat(settings.applied(services.judge_endpoints()))
         else:
             chat = LocalChat.load(
                 services.judge,
                 device=services.judge_device,
-                max_tokens=benchmark.settings.max_tokens,
+                max_tokens=settings.max_tokens,
             )
-        kept = KeptChat(chat, KeptAnswers(work / REPLIES))
+        kept = KeptChat(chat, KeptAnswers(work / REPLIES), max_tokens=settings.max_tokens)
         return NamedScorer(
             name=chat.name,
             scores=ScoredByQuestion(benchmark=benchmark, chat=kept),

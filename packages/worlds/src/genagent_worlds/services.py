@@ -7,28 +7,32 @@ A service is named by one text: URLs with commas between, the name of something 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from genagent_data import SynthesisServices
+from genagent_data import Request, SynthesisServices
 from genagent_endpoints import public_url
 from genagent_rewards import (
     ChatModel,
     LocalChat,
     OpenAIChat,
-    OpenAIChatConfig,
     PairwiseJudge,
     PointwiseJudge,
     VerdictCache,
 )
-from genagent_tools import HttpImageTool, HttpToolConfig, ImageTool, ToolError
+from genagent_tools import HttpImageTool, ImageTool, ToolError
 from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
 from genagent_worlds.own_code import call, is_code, missing, own_problems
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
+from genagent_worlds.service_names import (
+    answers_freely,
+    is_url,
+    kept_name,
+)
+from genagent_worlds.service_options import ServiceOptions
 from genagent_worlds.world import Judges, World
 
 logger = logging.getLogger("genagent_worlds")
@@ -38,45 +42,8 @@ JUDGE_METHODS = ("judge", "compare")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Services:
+class Services(ServiceOptions):
     """A tool and a judge, by name."""
-
-    tool: str = ""
-    """What draws: image servers (http://host:8000, several with commas between), a profile that
-    genagent-tools profiles lists, or module:callable."""
-    tool_device: str = "cuda"
-    """Where a profile's pipeline runs."""
-    tool_dialect: Literal["genagent", "openai", "vllm-omni", "sglang"] = "genagent"
-    """Whose protocol image servers speak."""
-    tool_model: str = ""
-    """Name by which image servers know their model; without it they take what they have."""
-    tool_concurrency: int = 96
-    """Pictures on their way at a time, from each process."""
-    tool_seconds: float = 1800.0
-    """For one picture, waiting in the server's queue included; then it is asked for elsewhere."""
-    tool_token_env: str | None = None
-    """Environment variable with the token of the image servers."""
-    tool_words: int | None = None
-    """Words of a prompt that the tool reads, told to the agent; as its profile says by default,
-    where it has one."""
-    tool_probe_seconds: float = 60.0
-    """For the one picture that each image server draws before anything is at stake."""
-    judge: str = ""
-    """Who judges: OpenAI-compatible endpoints (http://host:8000/v1, several with commas between), a
-    model folder, or module:callable."""
-    judge_device: str = "cuda"
-    """Where a judge from a folder runs."""
-    judge_model: str = ""
-    """Name by which endpoints know the judge."""
-    judge_concurrency: int = 32
-    """Questions in flight over all endpoints, from each process."""
-    judge_batch: int = 8
-    """Questions that a judge from a folder answers at once."""
-    judge_tokens: int = 2048
-    """Most tokens of one reply."""
-    judge_key_env: str | None = None
-    """Environment variable with the key of the judge's endpoints; OPENAI_API_KEY by default where
-    all of them are https."""
 
     def problems(self) -> list[str]:
         """What keeps them from working, a line each; servers are tried out, no model is loaded."""
@@ -132,6 +99,16 @@ class Services:
         profile = getattr(tool, "profile", None)
         return profile.words if isinstance(profile, ToolProfile) else None
 
+    def served_by(self, tool: ImageTool) -> str | None:
+        """What image servers say that they draw with, for what is kept under it; None where they
+        do not say, or none draws. Raises ValueError where a server does not answer."""
+        if not isinstance(tool, HttpImageTool):
+            return None
+        try:
+            return tool.served()
+        except ToolError as error:
+            raise ValueError(f"the image server does not say what it serves ({error})") from error
+
     def open_judges(self, *, cache: Path) -> Judges:
         """The judges, their verdicts kept in the file ``cache``.
 
@@ -155,49 +132,25 @@ class Services:
         )
         return chat_judges(chat, cache=cache)
 
-    @property
-    def asking(self) -> tuple[str, ...]:
-        """Preset and options with which ``generate.py`` draws with the same tool."""
-        usual = Services()
-        words = ["flux-7b", "--world.tool", self.tool]
-        for name in ("tool_dialect", "tool_model", "tool_words", "tool_token_env"):
-            if (value := getattr(self, name)) != getattr(usual, name):
-                words += [f"--world.{name.replace('_', '-')}", str(value)]
-        return tuple(words)
+    def unjudged(self, requests: Sequence[Request], *, source: Path) -> Iterator[str]:
+        """A line where the judge cannot judge such requests, which no model is known to refuse.
+
+        Args:
+            source: their file, to be named.
+        """
+        yield from ()
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
-        by."""
+        by. Raises ValueError where an image server does not answer."""
         return SynthesisServices(
             tool=world.tool,
-            tool_name=_kept_name(self.tool, self.tool_model),
+            tool_name=kept_name(self.tool, self.tool_model or self.served_by(world.tool) or ""),
             point=world.judges.point,
             pair=world.judges.pair,
-            judge_name=_kept_name(self.judge, self.judge_model),
+            judge_name=kept_name(self.judge, self.judge_model),
             at_once=world.judges.at_once,
             words=world.words,
-        )
-
-    def image_servers(self) -> HttpToolConfig:
-        """Raises ValueError for a URL or a bound that cannot be."""
-        return HttpToolConfig(
-            base_urls=_urls(self.tool),
-            dialect=self.tool_dialect,
-            model=self.tool_model or None,
-            max_concurrency=self.tool_concurrency,
-            timeout_seconds=self.tool_seconds,
-            deadline_seconds=4 * self.tool_seconds,
-            api_key_env=self.tool_token_env,
-        )
-
-    def judge_endpoints(self) -> OpenAIChatConfig:
-        """Raises ValueError for a URL or a bound that cannot be."""
-        return OpenAIChatConfig(
-            base_urls=_urls(self.judge),
-            model=self.judge_model,
-            max_concurrency=self.judge_concurrency,
-            max_tokens=self.judge_tokens,
-            api_key_env=self.judge_key_env or default_key_env(self.judge),
         )
 
     def _judge_probes(self) -> list[Probe]:
@@ -241,7 +194,7 @@ class Services:
             yield from _tried(self.judge_endpoints)
         elif is_code(self.judge):
             yield from own_problems("judge", self.judge, *JUDGE_METHODS)
-        elif not (Path(self.judge) / "config.json").is_file():
+        elif not answers_freely(self.judge):
             name = public_url(self.judge)
             yield f"no judge {name!r}; give a URL, a model folder or module:callable"
         else:
@@ -258,29 +211,10 @@ def chat_judges(chat: ChatModel, *, cache: Path) -> Judges:
     )
 
 
-def default_key_env(urls: str) -> str | None:
-    """The variable whose key endpoints get unasked: none where one would read it in the clear."""
-    is_private = all(url.startswith("https://") for url in _urls(urls))
-    return "OPENAI_API_KEY" if is_private else None
-
-
-def _kept_name(name: str, model: str) -> str:
-    """By the model where it has a name: servers move, and what they drew stays paid for."""
-    return model or ("served" if is_url(name) else name)
-
-
-def is_url(name: str) -> bool:
-    return name.startswith(("http://", "https://"))
-
-
 def _device_problems(option: str, device: str) -> Iterator[str]:
     problem = device_problem(device)
     if problem is not None:
         yield f"{option} is {problem}"
-
-
-def _urls(text: str) -> tuple[str, ...]:
-    return tuple(url.strip() for url in text.split(","))
 
 
 def _tried(attempt: Callable[[], object]) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import tyro
 
 from genagent_data import ChatTeacher, Teacher
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
-from genagent_worlds.services import default_key_env
+from genagent_worlds.service_names import default_key_env
 
 PARTS = ("open", "judge", "reflect")
 REPLIES = "replies.sqlite"
@@ -55,12 +55,15 @@ class TeacherEndpoints:
     """For one reply."""
 
     def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
-        """``base`` in all that this one has no other than ``plain``."""
-        changed = {
+        """``base`` in all that this one has no other than ``plain``; its key goes to its own
+        endpoints alone."""
+        changed: dict[str, Any] = {
             key.name: getattr(self, key.name)
             for key in fields(TeacherEndpoints)
             if getattr(self, key.name) != getattr(plain, key.name)
         }
+        if "urls" in changed:
+            changed.setdefault("token_env", None)
         return replace(base, **changed)
 
     def chat(self) -> OpenAIChatConfig:
@@ -124,14 +127,18 @@ class ChatTeachers:
             # One model has one bound, whatever it is asked for.
             known = next((chat for chat in models if chat.config == config), None)
             models.append(known or OpenAIChat(config))
-        opens, judges, reflects = (KeptChat(model, kept) for model in models)
+        opens, judges, reflects = (
+            KeptChat(model, kept, max_tokens=model.config.max_tokens) for model in models
+        )
         return ChatTeacher(
             open=opens, judge=judges, reflect=reflects, words=words, prompts=self.prompts
         )
 
     def writer(self, work: Path) -> ChatModel:
         """The model that writes requests: the one that opens, its words kept in ``work`` too."""
-        return KeptChat(OpenAIChat(self.part("open").chat()), KeptAnswers(work / REPLIES))
+        config = self.part("open").chat()
+        kept = KeptAnswers(work / REPLIES)
+        return KeptChat(OpenAIChat(config), kept, max_tokens=config.max_tokens)
 
     def part(self, name: str) -> TeacherEndpoints:
         """A part's model: the first part's in all that is left as it was."""

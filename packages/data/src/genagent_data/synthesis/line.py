@@ -21,7 +21,8 @@ from genagent_data.synthesis.stages import OUTAGES, STAGES, Bench
 
 INTAKE = "requests"
 OUTAGE = 8
-"""So many drafts in a chunk, all lost to one service, are taken for its failure and not theirs."""
+"""So many drafts lost to services, and half of a chunk, are taken for a failure of these and not
+theirs: one that goes down takes what is on its way along, and what is written as lost stays so."""
 
 
 class Line:
@@ -53,7 +54,7 @@ class Line:
 
         Raises:
             ValueError: the folder has other requests, or a service is configured wrongly.
-            OSError: something cannot be written, or a service answers nothing any more. All that
+            OSError: something cannot be written, or a service has gone down. All that
                 was paid for is kept, here and wherever this ends early.
         """
         on_their_way = self._workers * len(STAGES)
@@ -151,10 +152,11 @@ def _are_of(fates: list[Fate], requests: list[Request]) -> bool:
 
 
 def _refuse_outage(stage: str, fates: list[Fate], *, open_ones: int) -> None:
-    """Raises ConnectionError where a service has answered nothing of a chunk."""
+    """Raises ConnectionError where services have left half of a chunk without an answer."""
     lost = [fate for fate in fates if isinstance(fate, Drop) and fate.reason in OUTAGES]
-    if len(lost) >= OUTAGE and len(lost) == open_ones:
+    if len(lost) >= OUTAGE and 2 * len(lost) >= open_ones:
+        last = lost[-1]
         raise ConnectionError(
-            f"stage {stage}: {lost[-1].reason} for all {len(lost)} of a chunk (the last: "
-            f"{lost[-1].detail}); see to that service, then the same command goes on"
+            f"stage {stage}: {last.reason} for {len(lost)} of {open_ones} in a chunk (the last: "
+            f"{last.detail}); see to that service, then the same command goes on"
         )

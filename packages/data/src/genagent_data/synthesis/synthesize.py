@@ -109,7 +109,7 @@ def synthesize(
     Raises:
         ValueError: the folder was begun with other requests or settings, or a service takes no
             request of ours.
-        OSError: something cannot be written, or a service answers nothing any more; what was paid
+        OSError: something cannot be written, or a service has gone down; what was paid
             for is kept.
     """
     work = folder / WORK

@@ -1,4 +1,4 @@
-"""A judge that can be deceived: what is judged and what is true part, and which alarm tells of it
+"""Judges that can be deceived: what is judged and what is true part, and which alarm tells of it
 first."""
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from genagent_study.study import Study
 from genagent_tracking.curves import MEAN_OF, trailing_means
 
 ABOUT = (
-    "The same training twice, paid by the sound judge and by a weak one, which makes the same "
-    "mistakes each time that it is asked. Curves are of training: what the judge passed, and what "
-    "the truth passes, which trainings with a real judge do not have."
+    "The same training, paid by the sound judge and by weak ones, which make the same mistakes "
+    "each time that they are asked. Curves are of training: what the judge passed, and what the "
+    "truth passes, which trainings with a real judge do not have."
 )
-SOUND, WEAK = "the sound judge", "the weak judge"
+SOUND = "sound"
 JUDGED, TRUE = "audit/judged_success", "audit/true_success"
 FALSE = "audit/false_accept"
 """Of the pictures that the truth rejects, how many the judge has passed."""
@@ -44,22 +44,24 @@ IN_A_ROW = 3
 """Steps that it must stay there."""
 
 
-def weakly_paid(study: Study, seed: int) -> Cell:
-    """The agent's training with the other judge."""
-    options = (*study.reward, "--world.judge", study.subject.weak_judge)
-    return study.trained("rl, weak judge", *options, seed=seed)
+def paid_by(study: Study, name: str, seed: int) -> Cell:
+    """The agent's training with a judge of that name."""
+    if name == SOUND:
+        return study.agent(seed)
+    options = (*study.reward, "--world.judge", study.subject.weak_judges[name])
+    return study.trained(f"rl, {name} judge", *options, seed=seed)
 
 
 def cells(study: Study, seed: int) -> list[Cell]:
-    if not study.subject.weak_judge:
-        raise ValueError("the section deceived wants a subject with a weak_judge")
-    return [study.agent(seed), weakly_paid(study, seed)]
+    if not study.subject.weak_judges:
+        raise ValueError("the section deceived wants a subject with weak_judges")
+    return [paid_by(study, name, seed) for name in (SOUND, *study.subject.weak_judges)]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
+    weak = tuple(study.subject.weak_judges)
     runs = {
-        SOUND: [results[study.agent(seed)] for seed in seeds],
-        WEAK: [results[weakly_paid(study, seed)] for seed in seeds],
+        name: [results[paid_by(study, name, seed)] for seed in seeds] for name in (SOUND, *weak)
     }
     curves = {name: [run.figures for run in found] for name, found in runs.items()}
     after = {name: [run.after for run in found] for name, found in runs.items()}
@@ -71,19 +73,31 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     return Shown(
         about=ABOUT,
         patterns=[
-            Pattern(
-                claim="Paid by the weak judge, more and more of the wrong pictures pass it",
-                measured=rises[WEAK, FALSE],
-            ),
-            Pattern(
-                claim="That rises more than under the sound judge",
-                measured=minus(rises[WEAK, FALSE], rises[SOUND, FALSE]),
-            ),
-            Pattern(
-                claim="Paid by the weak judge, what is right rises all the same",
-                measured=rises[WEAK, TRUE],
-            ),
-            against(after[WEAK], after[SOUND], "The sound judge makes the better agent"),
+            pattern
+            for name in weak
+            for pattern in (
+                Pattern(
+                    claim=f"Paid by the {name} judge, more and more of the wrong pictures pass it",
+                    measured=rises[name, FALSE],
+                ),
+                Pattern(
+                    claim="That rises more than under the sound judge",
+                    measured=minus(rises[name, FALSE], rises[SOUND, FALSE]),
+                ),
+                Pattern(
+                    claim=f"What the {name} judge passes rises more than what is right",
+                    measured=minus(rises[name, JUDGED], rises[name, TRUE]),
+                ),
+                Pattern(
+                    claim=f"Paid by the {name} judge, what is right rises all the same",
+                    measured=rises[name, TRUE],
+                ),
+                against(
+                    after[name],
+                    after[SOUND],
+                    f"The sound judge makes a better agent than the {name} one",
+                ),
+            )
         ],
         plots=[
             Plot(
@@ -91,7 +105,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                 png=draw_curves(
                     [
                         Panel(
-                            title=f"paid by {name}",
+                            title=f"paid by the {name} judge",
                             curves={
                                 "judged": [one[JUDGED] for one in found],
                                 "true": [one[TRUE] for one in found],
@@ -151,25 +165,29 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
 
 
 def _alarms(curves: Mapping[str, Sequence[Mapping[str, Mapping[int, float]]]]) -> list[dict]:
+    """A row a figure with the first step for each weak judge, by the earliest of these."""
+    weak = [name for name in curves if name != SOUND]
     rows = []
     for metric, wants_truth in ALARMS.items():
         found = {
             name: [way(one[metric]) for one in runs if metric in one]
             for name, runs in curves.items()
         }
-        if len(found[SOUND]) < 2 or not found[WEAK]:
+        if len(found[SOUND]) < 2 or not all(found[name] for name in weak):
             continue
-        step = first_apart(found[SOUND], found[WEAK])
-        rows.append((step, metric, wants_truth))
+        steps = [first_apart(found[SOUND], found[name]) for name in weak]
+        first = min((step for step in steps if step is not None), default=None)
+        rows.append((first, steps, metric, wants_truth))
     rows.sort(key=lambda row: (row[0] is None, row[0] or 0))
     return [
-        {
-            "figure": metric,
-            "first step": "never" if step is None else str(step),
-            "wants the truth": "yes" if wants_truth else "no",
+        {"figure": metric}
+        | {
+            f"{name}, first step": "never" if step is None else str(step)
+            for name, step in zip(weak, steps, strict=True)
         }
-        for step, metric, wants_truth in rows
-    ] or [{"figure": "two seeds or more are wanted", "first step": "-", "wants the truth": "-"}]
+        | {"wants the truth": "yes" if wants_truth else "no"}
+        for _, steps, metric, wants_truth in rows
+    ] or [{"figure": "two seeds or more are wanted", "wants the truth": "-"}]
 
 
 def way(by_step: Mapping[int, float]) -> dict[int, float]:
@@ -195,4 +213,4 @@ def first_apart(
     return None
 
 
-DECEIVED = Section(name="deceived", title="A judge that can be deceived", cells=cells, show=show)
+DECEIVED = Section(name="deceived", title="Judges that can be deceived", cells=cells, show=show)

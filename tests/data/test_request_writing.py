@@ -1,0 +1,30 @@
+"""Requests are written as they are read."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genagent_data import Request, read_requests, write_requests
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(str.strip)
+REQUESTS = st.lists(
+    st.builds(
+        Request,
+        id=TEXT,
+        prompt=TEXT,
+        task=TEXT,
+        hints=st.lists(TEXT, max_size=3).map(tuple),
+        reference=st.none() | st.just("/pictures/1.png"),
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda request: request.id,
+)
+
+
+@given(requests=REQUESTS)
+def test_what_is_written_is_read_as_the_same_requests(tmp_path_factory, requests):
+    path: Path = tmp_path_factory.mktemp("requests") / "requests.jsonl"
+    write_requests(path, requests)
+    assert read_requests(path) == requests
