@@ -48,6 +48,15 @@ class NumberTool:
         return Image.new("RGB", (8, 8), (int(re.findall(r"\d+", prompt)[-1]), green, 0))
 
 
+class ThirdTimeLucky(NumberTool):
+    """What it draws of one prompt for the third time satisfies every request."""
+
+    def _one(self, prompt: str, seed: int) -> Image.Image | ToolError:
+        if sum(drawn == prompt for drawn, _ in self.drawn) == 3:
+            return Image.new("RGB", (8, 8), (250, 0, 0))
+        return super()._one(prompt, seed)
+
+
 def quality(picture) -> int:
     return picture.image.getpixel((0, 0))[0]
 
@@ -72,6 +81,13 @@ class NumberJudge:
             else Verdict(choice=_better(q), reason="", judge="n")
             for q in questions
         ]
+
+
+class AlwaysSecond(NumberJudge):
+    """Takes every second picture for the better one."""
+
+    def compare(self, questions: Sequence[PairQuestion]) -> list[Verdict | None]:
+        return [Verdict(choice="second", reason="", judge="n") for _ in questions]
 
 
 def _better(question: PairQuestion):

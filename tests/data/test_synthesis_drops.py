@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.data.synthesis_cast import CONFIG, Script, ask, call, services
+from tests.data.synthesis_cast import (
+    CONFIG,
+    AlwaysSecond,
+    Script,
+    ThirdTimeLucky,
+    ask,
+    call,
+    services,
+)
 
 from genagent_data import Request, read_records, synthesize
 from genagent_data.synthesis import Failure, Judgement
@@ -59,6 +67,27 @@ def test_a_request_is_dropped_there_for_that_reason(tmp_path, stage, reason, req
     dropped = {figures.name: dict(figures.drops) for figures in funnel.stages if figures.drops}
     assert dropped == {stage: {reason: 1}}
     assert funnel.records == 0
+
+
+@pytest.mark.parametrize(("plain", "drops"), [(2, {}), (3, {"solved_plainly": 1})])
+def test_every_plain_picture_has_a_seed_of_its_own_and_must_fail(tmp_path, plain, drops):
+    tool, request = ThirdTimeLucky(), ask("a")
+    config = replace(CONFIG, plain=plain)
+    funnel = synthesize([request], services(tool), Script(), config, tmp_path)
+    [hard] = [figures for figures in funnel.stages if figures.name == "hard"]
+    assert hard.drops == drops
+    seeds = [seed for prompt, seed in tool.drawn if prompt == request.prompt]
+    assert len(seeds) == len(set(seeds)) == plain
+
+
+def test_a_judge_that_prefers_a_place_drops_about_half_of_the_second_pictures(tmp_path):
+    requests = [ask(str(number)) for number in range(40)]
+    judge = AlwaysSecond()
+    funnel = synthesize(requests, services(judge=judge), Script(), CONFIG, tmp_path)
+    [redraw] = [figures for figures in funnel.stages if figures.name == "redraw"]
+    assert set(redraw.drops) == {"second_loses"}
+    # Three standard errors of 40 fair coins are 9.5; what these say follows from the seed.
+    assert 10 <= redraw.drops["second_loses"] <= 30
 
 
 def picture(path: Path, size: tuple[int, int]) -> str:

@@ -16,9 +16,10 @@ from tests.judge_server import Answer, pictures_in, serving, words_in
 from tests.picture_server import answering
 from tests.tracking.metrics_page import undocumented
 
-from genagent_data import Turn, render_turn
+from genagent_data import PictureStore, Turn, render_turn
 from genagent_miniworld import weights
 from genagent_policy import Policy, PolicyConfig, SFTConfig, SFTUpdate
+from genagent_worlds import read_outcomes
 
 SCRIPT = "rl_flux.py"
 SECRETS = {"PICTURES": "secret-of-the-painter-5161", "VERDICTS": "secret-of-the-judge-7283"}
@@ -33,12 +34,16 @@ HELD_OUT = (
 )
 
 
-def judged(body: dict, number: int) -> Answer:
+def is_right(*pictures: Image.Image) -> bool:
     """One picture passes or not by its pixels; of two the first is better or not, likewise."""
-    pictures = pictures_in(body)
     digest = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).digest()
-    choices = ("yes", "no") if len(pictures) == 1 else ("first", "second")
-    return Answer(words=f"looked closely. <verdict>{choices[digest[0] % 2]}</verdict>")
+    return digest[0] % 2 == 0
+
+
+def judged(body: dict, number: int) -> Answer:
+    pictures = pictures_in(body)
+    yes, no = ("yes", "no") if len(pictures) == 1 else ("first", "second")
+    return Answer(words=f"looked closely. <verdict>{yes if is_right(*pictures) else no}</verdict>")
 
 
 def options(folder: Path, tool: str, judge: str) -> list[str]:
@@ -86,6 +91,8 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
     assert (summary["status"], summary["steps"], summary["held_out"]) == ("finished", 2, 2)
     assert "judged_success" in summary["before"] and "success" not in summary["before"]
     assert "judged_success_after_95" in summary
+    shares = [rightly_passed(folder, step) for step in (0, 2)]
+    assert [summary[when]["judged_success"] for when in ("before", "after")] == shares
 
     client, logged = only_run(tmp_path)
     assert logged.info.status == "FINISHED"
@@ -95,7 +102,7 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
     assert not {name for name in names if name.split("/")[-1] in ("success", "first_success")}
     assert undocumented(names) == set()
     assert set(history(client, logged, "agent/judged_success")) == {1, 2}
-    assert set(history(client, logged, "eval/judged_success")) == {0, 2}
+    assert history(client, logged, "eval/judged_success") == dict(zip((0, 2), shares, strict=True))
     assert set(history(client, logged, "reward/pair_after_failed_first")) == {1, 2}
     assert logged.data.metrics["judge/absent"] == 0
 
@@ -112,6 +119,16 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
     assert not learnt.equal(Policy.load(tmp_path / "policy").head_weight)
     assert _holders(SECRETS.values(), tmp_path, done.stdout + done.stderr) == []
     assert "PICTURES" in (folder / "config.json").read_text()
+
+
+def rightly_passed(folder: Path, step: int) -> float:
+    """Share of an evaluation's attempts whose last picture the judge's rule passes."""
+    path = folder / f"evaluation-{step:06d}.jsonl"
+    drawn = [
+        one.trajectory.pictures for one in read_outcomes(path, PictureStore(folder / "pictures"))
+    ]
+    assert len(drawn) == 2 and any(drawn)
+    return sum(bool(pictures) and is_right(pictures[-1].image) for pictures in drawn) / 2
 
 
 def teach_by_heart(start: Path, target: Path) -> None:

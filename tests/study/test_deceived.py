@@ -4,7 +4,8 @@ import pytest
 from tests.study.test_page import study_of
 
 from genagent_study import SECTIONS, Study, Subject
-from genagent_study.sections.deceived import first_apart, way
+from genagent_study.sections.deceived import SOUND as SOUND_JUDGE
+from genagent_study.sections.deceived import _alarms, first_apart, way
 
 SOUND = [{step: value for step in range(1, 9)} for value in (0.9, 1.0, 1.1)]
 """A mean of 1 with a standard deviation of .1."""
@@ -32,6 +33,43 @@ def test_a_level_of_its_own_is_no_alarm_but_a_way_of_its_own_is():
     # Sound ways spread by .01 a step; three of these are .03, .06 and .09 at steps 6, 7 and 8, and
     # the means rise .02, .06, .12, .20.
     assert first_apart([way(one) for one in sound], [way(rising)]) == 8
+
+
+def test_each_weak_judge_has_its_own_first_step_and_the_earliest_is_named_first():
+    steps = range(1, 21)
+    flat = {step: 0.5 for step in steps}
+    sound = [{step: 0.5 + one * step / 1000 for step in steps} for one in (-1, 0, 1)]
+
+    def leaving(at: int) -> dict[int, float]:
+        return {step: 0.5 + 0.5 * (step >= at) for step in steps}
+
+    def runs(reward: list[dict[int, float]], gap: list[dict[int, float]]):
+        return [
+            {"agent/reward": one, "audit/reward_gap": other}
+            for one, other in zip(reward, gap, strict=True)
+        ]
+
+    found = _alarms(
+        {
+            SOUND_JUDGE: runs(sound, sound),
+            "noisy": runs([flat], [leaving(12)]),
+            "blind": runs([leaving(15)], [leaving(8)]),
+        }
+    )
+    assert found == [
+        {
+            "figure": "audit/reward_gap",
+            "noisy, first step": "12",
+            "blind, first step": "8",
+            "wants the truth": "yes",
+        },
+        {
+            "figure": "agent/reward",
+            "noisy, first step": "never",
+            "blind, first step": "15",
+            "wants the truth": "no",
+        },
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a run records: in MLflow, in its folder, in the terminal."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.tracking.a_run import (
     outcomes,
     status,
     take_steps,
+    traces_of,
     world,
 )
 
@@ -172,6 +174,43 @@ def test_held_out_requests_are_traces_before_and_after_and_no_more_than_forty(tm
     for name in ("0", "30"):
         one, now = (found[when][name].data.spans[0] for when in ("before", "after"))
         assert one.inputs == now.inputs
+
+
+@pytest.mark.parametrize(
+    ("source", "figures", "assessment"),
+    [
+        ("truth", {"success", "first_success", "judged_success"}, "actual success"),
+        ("judge", {"judged_success", "first_judged_success"}, "judge passed"),
+    ],
+)
+def test_success_is_called_by_who_has_found_it_in_figures_and_in_traces(
+    tmp_path, source, figures, assessment
+):
+    run, asked_in = make_run(tmp_path), world(truth=source == "truth")
+
+    def found(*colors: str) -> list[Outcome]:
+        return [replace(one, source=source) for one in outcomes(run, *colors)]
+
+    with run.recording(Learner()):
+        before = run.evaluate(0, asked_in, REQUESTS, lambda *_: found("red", *["blue"] * 3))
+        after = run.evaluate(3, asked_in, REQUESTS, lambda *_: found(*["red"] * 3, "blue"))
+        run.conclude(before, after)
+    names = set(MlflowClient(run.tracker.uri).get_run(run.tracker.run_id).data.metrics)
+    assert {name for name in names if name.startswith("eval/") and "success" in name} == {
+        f"eval/{name}" for name in figures
+    }
+    said = Counter(
+        (trace.info.tags["evaluation"], one.name, one.feedback.value)
+        for trace in traces_of(run)
+        for one in trace.info.assessments
+        if one.feedback
+    )
+    assert said == {
+        ("before", assessment, True): 1,
+        ("before", assessment, False): 3,
+        ("after", assessment, True): 3,
+        ("after", assessment, False): 1,
+    }
 
 
 def test_an_evaluation_says_how_the_agent_went_about_it(tmp_path):

@@ -1,37 +1,45 @@
 """Which options make another run of one."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from experiments import rl_flux, sft
 
-from genagent_tracking.run_folder import same_run
+from genagent_tracking.config import config_to_json
+from genagent_tracking.run_folder import MAY_DIFFER, MAY_MOVE, config_leaves, same_run
 
-CONFIG = {
-    "steps": 40,
-    "lr": 0.1,
-    "policy": {"policy": "p", "checkpoint_activations": False, "device": "cuda"},
-    "grpo": {"micro_batch_tokens": 16384, "clip_low": 0.2},
-    "engine": {"urls": "", "cache_gib": None},
-    "run": {"seed": 0, "checkpoint_every": 1, "keep_checkpoints": 2, "threads": 1},
-    "world": {
-        "tool": "http://gpu1:8000",
-        "judge": "http://gpu2:8000/v1,http://gpu3:8000/v1",
-        "tool_model": "flux",
-        "judge_concurrency": 32,
-        "judge_tokens": 2048,
-    },
-}
+SERVED = replace(
+    rl_flux.FLUX_AND_QWEN,
+    tool="http://gpu1:8000",
+    judge="http://gpu2:8000/v1,http://gpu3:8000/v1",
+    tool_model="flux",
+)
+LEARNING = (rl_flux.PRESETS["flux-7b"], sft.PRESETS["qwen2.5-vl-7b"])
+"""What the experiments that learn have as options, files and endpoints among them."""
 
 
-def changed(name: str, value: object) -> str:
-    config = json.loads(json.dumps(CONFIG))
+def changed(config: object, name: str, value: object) -> str:
+    found = json.loads(config_to_json(config))
     *parts, last = name.split(".")
-    inner = config
+    inner = found
     for part in parts:
         inner = inner[part]
     assert last in inner
     inner[last] = value
-    return json.dumps(config)
+    return json.dumps(found)
+
+
+def leaves(config: object) -> Mapping[str, Any]:
+    return config_leaves(json.loads(config_to_json(config)))
+
+
+def begin(runs: Path, config: object) -> None:
+    (runs / "job-1").mkdir(exist_ok=True)
+    (runs / "job-1" / "config.json").write_text(config_to_json(config))
 
 
 @pytest.mark.parametrize(
@@ -54,12 +62,32 @@ def changed(name: str, value: object) -> str:
         ("policy.policy", "http://not-a-server", False),
         ("grpo.clip_low", 0.3, False),
         ("run.seed", 1, False),
-        ("lr", 0.2, False),
+        ("grpo.learning_rate", 0.2, False),
     ],
 )
 def test_what_costs_time_or_room_may_change_and_what_is_learnt_may_not(
     tmp_path, name, value, is_same
 ):
-    (tmp_path / "job-1").mkdir()
-    (tmp_path / "job-1" / "config.json").write_text(json.dumps(CONFIG))
-    assert (same_run(tmp_path, "job", changed(name, value)) is not None) == is_same
+    config = replace(rl_flux.FLUX, world=SERVED)
+    begin(tmp_path, config)
+    found = same_run(tmp_path, "job", changed(config, name, value))
+    assert (found is not None) == is_same
+
+
+@pytest.mark.parametrize("name", MAY_DIFFER)
+def test_each_option_that_may_differ_is_a_real_one_and_may(tmp_path, name):
+    cases = [
+        (config, leaf)
+        for config in LEARNING
+        for leaf in leaves(config)
+        if leaf == name or leaf.startswith(f"{name}.")
+    ]
+    assert cases
+    for config, leaf in cases:
+        begin(tmp_path, config)
+        assert same_run(tmp_path, "job", changed(config, leaf, "another")), leaf
+
+
+@pytest.mark.parametrize("name", MAY_MOVE)
+def test_each_server_that_may_move_is_a_real_option(name):
+    assert [config for config in LEARNING if name in leaves(config)]
