@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.policy.attempts import gradient_of, logits_of, sampled_attempt, sampled_groups
+from tests.policy.ranks_in_threads import Thread, as_ranks
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
 from genagent_policy.reference_kl import kl_estimate, with_reference_logprobs
@@ -36,14 +37,21 @@ def reference(tiny_policy_path: Path) -> Policy:
 
 
 def groups_with_cut_off(policy: Policy) -> list[GRPOGroup]:
-    """Two groups far off the policy, of which three trajectories were cut off."""
+    """Two groups far off the policy, of which four trajectories were cut off; the trainer's
+    log-probs are others than the engine's."""
     groups = sampled_groups(policy, drift=0.6, temperatures=(0.8, 1.0))
+    generator = torch.Generator().manual_seed(1)
+
+    def trained(trajectory: TokenTrajectory) -> torch.Tensor:
+        noise = torch.randn(len(trajectory), generator=generator)
+        return trajectory.logprobs + 0.5 * noise * trajectory.policy_mask
+
     return [
         replace(
             group,
             trajectories=tuple(
-                replace(trajectory, truncated=place in (0, 2))
-                for place, trajectory in enumerate(group.trajectories)
+                replace(one, truncated=place in (0, 2), trainer_logprobs=trained(one))
+                for place, one in enumerate(group.trajectories)
             ),
         )
         for group in groups
@@ -85,17 +93,26 @@ def loss_by_hand(
             new = chosen(policy, trajectory)
             with torch.no_grad():
                 frozen = [float(value) for value in chosen(reference, trajectory)]
-            old = trajectory.logprobs[trajectory.policy_mask].tolist()
+            engine = trajectory.logprobs[trajectory.policy_mask].tolist()
+            old = engine
+            if config.truncate_at is not None:
+                assert trajectory.trainer_logprobs is not None
+                old = trajectory.trainer_logprobs[trajectory.policy_mask].tolist()
             together = torch.stack([now - before for now, before in zip(new, old, strict=True)])
-            for now, before, there in zip(new, old, frozen, strict=True):
+            for now, before, sampled, there in zip(new, old, engine, frozen, strict=True):
                 log_ratio = now - before
                 if config.importance_sampling_level == "sequence":
                     log_ratio = together.mean()
+                    if config.truncate_at is not None:
+                        # A token's weight is that of its own slope: GSPO's token-level form.
+                        log_ratio = log_ratio.detach() + now - now.detach()
                 ratio = log_ratio.exp()
                 clipped = ratio.clamp(1 - config.clip_low, 1 + config.clip_high)
                 surrogate = torch.minimum(ratio * advantage, clipped * advantage)
                 if config.dual_clip is not None and advantage < 0:
                     surrogate = surrogate.clamp(min=config.dual_clip * advantage)
+                if config.truncate_at is not None:
+                    surrogate = surrogate * min(math.exp(before - sampled), config.truncate_at)
                 total = total - surrogate / divisor
                 kl = {
                     "k1": now - there,
@@ -117,6 +134,7 @@ EACH_ALONE = {
     "k1": GRPOConfig(kl_beta=0.5, kl_estimator="k1"),
     "k2": GRPOConfig(kl_beta=0.5, kl_estimator="k2"),
     "k3": GRPOConfig(kl_beta=0.5, kl_estimator="k3"),
+    "corrected": GRPOConfig(truncate_at=1.5),
 }
 LIMIT = {"max_tokens": 500}
 TOGETHER = {
@@ -125,6 +143,8 @@ TOGETHER = {
     "most": replace(
         SEQUENCE, kl_beta=0.5, scale_rewards="none", mask_truncated=True, dual_clip=1.1
     ),
+    "sequence, corrected": replace(SEQUENCE, truncate_at=1.5),
+    "k3, corrected": replace(EACH_ALONE["k3"], truncate_at=1.5),
 }
 
 
@@ -211,6 +231,19 @@ def test_what_is_cut_off_teaches_nothing_but_its_group_still_knows_its_reward(po
     ]
     assert update.accumulate(others).loss == pytest.approx(loss, abs=1e-7)
     torch.testing.assert_close(gradient_of(policy), gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_what_is_cut_off_is_counted_over_all_ranks(policy: Policy):
+    groups = [
+        replace(group, rewards=(1.0,) * len(group.rewards)) for group in groups_with_cut_off(policy)
+    ]
+
+    def work(ranks: Thread) -> int | None:
+        held = [replace(one, is_here=place == ranks.rank) for place, one in enumerate(groups)]
+        update = GRPOUpdate(policy, GRPOConfig(mask_truncated=True), ranks=ranks)
+        return update.update(held).masked_trajectories
+
+    assert as_ranks(2, work) == [4, 4]
 
 
 def test_options_are_measured(tiny_policy_path: Path, reference: Policy):

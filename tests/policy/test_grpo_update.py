@@ -1,3 +1,4 @@
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,37 @@ def test_micro_batches_and_order_change_nothing(
         assert getattr(parts.statistics, name) == pytest.approx(
             getattr(whole.statistics, name), rel=1e-4, abs=1e-6
         )
+
+
+def test_shares_beyond_the_clips_and_divergences_are_those_by_hand(tiny_policy_path: Path):
+    policy = Policy.load(tiny_policy_path)
+    groups = sampled_groups(policy, drift=0.4, temperatures=[0.8, 1.0])
+    logs: list[float] = []
+    for group in groups:
+        for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
+            if reward == sum(group.rewards) / len(group.rewards):
+                continue
+            with torch.no_grad():
+                logits = logits_of(policy, trajectory) / trajectory.temperature
+            scores = torch.log_softmax(logits, dim=-1)
+            for place in trajectory.policy_mask.nonzero().flatten().tolist():
+                new = scores[place - 1, trajectory.ids[place]]
+                logs.append(float(new - trajectory.logprobs[place]))
+    ratios = [math.exp(log) for log in logs]
+    tokens = len(logs)
+    expected = {
+        "clip_low_fraction": sum(ratio < 0.9 for ratio in ratios) / tokens,
+        "clip_high_fraction": sum(ratio > 1.5 for ratio in ratios) / tokens,
+        "kl_k1": -sum(logs) / tokens,
+        "kl_k3": sum(r - 1 - log for r, log in zip(ratios, logs, strict=True)) / tokens,
+    }
+    assert 0 < expected["clip_high_fraction"] < expected["clip_low_fraction"]
+    update = GRPOUpdate(policy, GRPOConfig(clip_low=0.1, clip_high=0.5))
+    statistics = update.accumulate(groups).statistics
+    found = {name: getattr(statistics, name) for name in expected}
+    assert found == pytest.approx(expected, abs=1e-5)
+    metrics = update.update(groups).metrics()
+    assert {name: metrics[f"policy/{name}"] for name in expected} == pytest.approx(found)
 
 
 @pytest.mark.parametrize("temperatures", [[1.0], [0.5], [0.5, 1.0, 1.7]])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.policy.attempts import logits_of
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
 from genagent_policy.mismatch import (
@@ -87,6 +88,41 @@ def test_tokens_count_by_how_likely_the_trainer_finds_them(
     # Uncorrected, the ratio is the engine's error, and tokens are clipped for it.
     wrong = GRPOUpdate(policy, GRPOConfig()).accumulate(other)
     assert wrong.statistics.ratio_mean == pytest.approx(math.exp(-shift), rel=1e-4)
+
+
+def test_each_token_of_a_micro_batch_counts_by_its_own_weight(policy: Policy):
+    generator = torch.Generator().manual_seed(0)
+    spoken_ones = [spoken(policy, words) for words in (["ab", "c"], ["{}"], ["a bb ccc"])]
+    attempts = []
+    for one in with_trainer_logprobs(policy, spoken_ones, max_tokens=4000):
+        assert one.trainer_logprobs is not None
+        noise = torch.randn(len(one), generator=generator) * one.policy_mask
+        attempts.append(replace(one, logprobs=one.trainer_logprobs + noise))
+    rewards = (1.0, 0.0, 0.2)
+    found = GRPOUpdate(policy, GRPOConfig(truncate_at=1.5)).accumulate(
+        [GRPOGroup(trajectories=tuple(attempts), rewards=rewards)]
+    )
+    assert len(found.micro_batches) == 1
+    own = gradient(policy)
+
+    policy.model.zero_grad(set_to_none=True)
+    mean = sum(rewards) / 3
+    spread = math.sqrt(sum((reward - mean) ** 2 for reward in rewards) / 3)
+    total, cut = torch.zeros(()), 0
+    for one, reward in zip(attempts, rewards, strict=True):
+        scores = torch.log_softmax(logits_of(policy, one), dim=-1)
+        for place in one.policy_mask.nonzero().flatten().tolist():
+            new = scores[place - 1, one.ids[place]]
+            weight = math.exp(new.item() - one.logprobs[place].item())
+            cut += weight > 1.5
+            ratio = (new - new.detach()).exp()
+            share = (reward - mean) / (spread + 1e-6) / (3 * one.num_policy_tokens)
+            total = total - min(weight, 1.5) * ratio * share
+    total.backward()
+    assert found.loss == pytest.approx(total.item(), abs=1e-5)
+    torch.testing.assert_close(own, gradient(policy), rtol=1e-3, atol=2e-5)
+    assert own.norm() > 0.1
+    assert found.mismatch.truncated == cut > 0
 
 
 def test_an_update_asks_the_policy_before_it_learns(tiny_policy_path: Path):

@@ -1,14 +1,15 @@
 """Weights narrower than float32 learn in float32; float32 ones as torch's AdamW moves them."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from tests.policy.attempts import sampled_groups
 from torch import Tensor, nn
 
-from genagent_policy import Policy, SFTConfig, SFTUpdate
+from genagent_policy import GRPOConfig, GRPOUpdate, Policy, SFTConfig, SFTUpdate
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 
 DONE = "<judge>j</judge><answer>done</answer>"
@@ -167,6 +168,32 @@ def test_a_state_says_where_learning_stands_and_not_how_it_goes_on():
     optimizer.step(0.1)
     assert own.tolist() == [1.0, 1.0, 1.0]  # the other's decay would make it .999
     assert optimizer.state_dict()["param_groups"][0]["fused"] is True
+
+
+def reinforce(policy: Policy, **options: float) -> None:
+    config = GRPOConfig(learning_rate=1e-3, **options)  # pyright: ignore[reportArgumentType]
+    GRPOUpdate(policy, config).update(sampled_groups(policy, drift=0.1))
+
+
+def fine_tune(policy: Policy, **options: float) -> None:
+    config = SFTConfig(learning_rate=1e-3, warmup_fraction=0, **options)  # pyright: ignore[reportArgumentType]
+    SFTUpdate(policy, config, total_steps=1).step([policy.chat.render([DONE], "red", [])])
+
+
+@pytest.mark.parametrize("learn", [reinforce, fine_tune])
+def test_updates_cut_gradients_and_let_weights_decay_as_they_are_told(
+    tiny_policy_path: Path, learn: Callable[..., None]
+):
+    policy = Policy.load(tiny_policy_path)
+    before = policy.head_weight.detach().clone()
+    # So little that Adam's epsilon, 1e-8, is ten thousand times as much.
+    learn(policy, max_grad_norm=1e-12)
+    assert (policy.head_weight.detach() - before).abs().max() < 1e-6
+    # The rate times the decay is a tenth of each weight; Adam adds no more than the rate.
+    learn(policy, weight_decay=100.0)
+    expected = 0.9 * before
+    assert (before - expected).abs().max() > 1e-2
+    torch.testing.assert_close(policy.head_weight.detach(), expected, rtol=0, atol=1.1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

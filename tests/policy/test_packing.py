@@ -34,7 +34,7 @@ def policy(each_path: Path) -> Policy:
 
 
 def attempt(policy: Policy, shape: Shape, seed: int) -> TokenTrajectory:
-    """A trajectory, with log-probs near the policy's own."""
+    """A trajectory, with log-probs near the policy's own, and the trainer's nearer."""
     rng = np.random.default_rng(seed)
     sizes, letters = shape
     pictures = [
@@ -43,8 +43,16 @@ def attempt(policy: Policy, shape: Shape, seed: int) -> TokenTrajectory:
     turns = ["".join(rng.choice(list("abc {}"), size=letters)) for _ in range(len(sizes) + 1)]
     trajectory = policy.chat.render(turns, "red", pictures)
     (own,) = score(policy, [trajectory], max_tokens=1)
-    noise = torch.from_numpy(rng.normal(0, 0.3, len(trajectory))).float()
-    return replace(trajectory, logprobs=(own + noise) * trajectory.policy_mask)
+    noise, drift = (
+        torch.from_numpy(rng.normal(0, scale, len(trajectory))).float() for scale in (0.3, 0.1)
+    )
+    # Of one token at least the weight is cut.
+    noise[trajectory.policy_mask.nonzero()[0]] = -1.0
+    return replace(
+        trajectory,
+        logprobs=(own + noise) * trajectory.policy_mask,
+        trainer_logprobs=(own + drift) * trajectory.policy_mask,
+    )
 
 
 @settings(max_examples=5)
@@ -79,6 +87,8 @@ def test_an_update_equals_that_of_trajectories_one_at_a_time(
         assert found == pytest.approx(getattr(alone.statistics, name), rel=1e-4, abs=1e-6)
     assert packed.mismatch.tokens == alone.mismatch.tokens
     assert packed.mismatch.total == pytest.approx(alone.mismatch.total, rel=1e-4)
+    assert packed.mismatch.truncated == alone.mismatch.truncated
+    assert packed.mismatch.truncated is not None and packed.mismatch.truncated > 0
 
 
 @settings(max_examples=5)

@@ -1,6 +1,6 @@
 """An engine whose turns are written beforehand, so that every ending can be reached."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,9 @@ SAMPLED = -1
 Script = Sequence[Sequence[int]]
 """Token ids of each turn of one conversation."""
 
+Scripts = Sequence[Script] | Mapping[int, Script]
+"""By the seed of each conversation."""
+
 
 class ScriptedSampler:
     """Says what the script of a conversation's seed says, with the log-probs the policy gives it.
@@ -32,7 +35,7 @@ class ScriptedSampler:
     Keeps the logits it was given, by seed and tokens before them.
     """
 
-    def __init__(self, scripts: Sequence[Script], config: SamplingConfig) -> None:
+    def __init__(self, scripts: Scripts, config: SamplingConfig) -> None:
         self.scripts = scripts
         self.turns: dict[int, int] = {}
         self.temperature = config.temperature
@@ -60,7 +63,7 @@ class ScriptedEngine(LocalEngine):
     def __init__(
         self,
         policy: Policy,
-        scripts: Sequence[Script],
+        scripts: Scripts,
         sampling: SamplingConfig,
         config: EngineConfig | None = None,
     ) -> None:
@@ -73,7 +76,7 @@ def scripted(tiny_policy: Policy) -> Callable[..., ScriptedEngine]:
     """``scripted(scripts, **sampling)``: a conversation with seed ``s`` follows ``scripts[s]``."""
 
     def build(
-        scripts: Sequence[Script],
+        scripts: Scripts,
         *,
         config: EngineConfig | None = None,
         policy: Policy = tiny_policy,

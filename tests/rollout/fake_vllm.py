@@ -62,6 +62,7 @@ class FakeVllm:
         self.fails_at = ""
         """A control path that answers 500."""
         self.calls: list[str] = []
+        """Paths with what is asked of them behind a question mark."""
         self.bodies: list[dict[str, Any]] = []
         self.sessions: list[str | None] = []
         self.pictures: list[bytes] = []
@@ -153,7 +154,7 @@ class FakeVllm:
         path = request.path
         if not self.dev_mode:
             return web.json_response({"detail": "Not Found"}, status=404)
-        self.calls.append(path)
+        self.calls.append(request.path_qs)
         if path == self.fails_at:
             return web.json_response({"error": {"message": "out of memory"}}, status=500)
         if path in Workers.PATHS:

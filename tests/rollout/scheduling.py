@@ -31,6 +31,7 @@ class Bench:
         self.pool = PagePool(pages)
         self.size = page_tokens
         self.max_batch = max_batch
+        self.max_chunk_tokens = max_chunk_tokens
         self.scheduler = Scheduler(
             self.pool,
             page_tokens=page_tokens,
@@ -77,6 +78,10 @@ class Bench:
         step = self.scheduler.next()
         kinds = [bool(step.prompts), bool(step.chunks), bool(step.decodes)]
         assert sum(kinds) == 1, "a step is of one kind, and never empty"
+        widths = [sequence.uncached for sequence in step.chunks]
+        assert len(widths) <= 1 or max(widths) * len(widths) <= self.max_chunk_tokens
+        planned = [len(prefix.ids) for prefix in step.prompts]
+        assert len(planned) <= 1 or sum(planned) <= self.max_chunk_tokens
         for copy in step.copies:
             page = self.stored[copy.source][: copy.tokens]
             self.stored[copy.target][: copy.tokens] = page

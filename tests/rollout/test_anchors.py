@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.rollout.painting import Painter, painted
-from tests.rollout.test_groups import keep_rewarded, rollout
+from tests.rollout.test_groups import Scorer, keep_rewarded, rollout
 
 from genagent_data import Picture, PictureStore, Request, derive_seed
 from genagent_rewards import RewardBreakdown, RewardRecord
@@ -102,3 +102,13 @@ def test_attempts_that_share_their_beginning_are_shown_as_such():
     [group] = keep_rewarded(sharing, score, config, seed=0, step=0).every
     assert [one.shared_first for one in group.attempts] == [True, True, False]
     assert not group.teaches
+
+
+def test_nothing_is_learnt_from_a_first_turn_that_attempts_share():
+    attempts = [rollout(number) for number in range(3)]
+    sharing = [replace(attempts[0], first_seed=7), replace(attempts[1], first_seed=7), attempts[2]]
+    config = GroupConfig(samples=3, keep=3)
+    [learnt] = keep_rewarded(sharing, Scorer(), config, seed=0, step=0).learnable()
+    assert [one.num_policy_tokens for one in learnt.trajectories] == [0, 0, 1]
+    assert [one.given_turns for one in learnt.trajectories] == [1, 1, 0]
+    assert learnt.rewards == (0.0, 0.1, 0.2)

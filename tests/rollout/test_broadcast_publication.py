@@ -68,7 +68,7 @@ def test_the_order_of_the_calls(serve: Serve, tiny_policy: Policy) -> None:
     engine = broadcast(tiny_policy, Weights(), server)
     asked = ["/weight_info", "/get_world_size"]
     joined = ["/shutdown_weight_transfer_engine", "/init_weight_transfer_engine"]
-    sent = ["/pause", "/start_weight_update", "/update_weights", "/finish_weight_update"]
+    sent = ["/pause?mode=wait", "/start_weight_update", "/update_weights", "/finish_weight_update"]
     # Finishing an update empties no cache.
     emptied = ["/reset_prefix_cache", "/reset_mm_cache", "/reset_encoder_cache"]
     over = ["/update_weight_version", "/resume", "/weight_info"]

@@ -40,7 +40,7 @@ def test_caches_are_reset_until_they_are_before_the_server_goes_on(
         ).publish(7)
     )
     assert server.calls == [
-        "/pause",
+        "/pause?mode=wait",
         "/collective_rpc",
         *["/reset_prefix_cache"] * 3,
         "/reset_mm_cache",

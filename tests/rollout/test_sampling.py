@@ -37,6 +37,9 @@ def _sequences(config: SamplingConfig, seeds: range) -> list[Sequence]:
         ({"top_p": 0.75}, [4 / 9, 3 / 9, 2 / 9, 0]),
         ({"top_p": 0.01}, [1, 0, 0, 0]),
         ({"top_k": 3, "top_p": 0.7}, [4 / 7, 3 / 7, 0, 0]),
+        ({"temperature": 0.5, "top_k": 2}, [0.64, 0.36, 0, 0]),
+        # Without the temperature the likeliest alone would not reach it.
+        ({"temperature": 0.5, "top_p": 0.5}, [1, 0, 0, 0]),
     ],
 )
 def test_tokens_come_as_often_as_their_logprobs_say(options, left):

@@ -135,3 +135,38 @@ def test_one_that_was_put_aside_says_on_from_its_own_last_token():
     bench.wants_turn(numbers[1], 1)
     bench.run()
     bench.ended()
+
+
+def passes(bench: Bench, prompts: list[str]) -> list[list[int]]:
+    """Tokens of what each pass computes, until all that were asked have one token more."""
+    for prompt in prompts:
+        bench.wants_turn(bench.open(prompt), 1)
+    sizes: list[list[int]] = []
+    while bench.left:
+        before = [sequence.uncached for sequence in bench.open_ones.values()]
+        step = bench.step()
+        prefixes = [len(prefix.ids) for prefix in step.prompts]
+        sizes.append(prefixes + [before[sequence.number] for sequence in step.chunks])
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(1, [[8], [5], [11]]), (16, [[8, 5], [11]]), (32, [[8, 5], [11]]), (33, [[8, 5, 11]])],
+)
+def test_chunks_of_a_pass_are_a_rectangle_within_the_limit_unless_one_alone_is_more(
+    limit: int, expected: list[list[int]]
+):
+    bench = Bench(200, max_chunk_tokens=limit)
+    assert passes(bench, ["cccccccc", "bb bb", "d d d d d d"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1, [[8], [5], [11]]), (16, [[8, 5], [11]]), (24, [[8, 5, 11]])]
+)
+def test_prompts_of_a_pass_are_within_the_limit_unless_one_alone_is_more(
+    limit: int, expected: list[list[int]]
+):
+    bench = Bench(200, max_chunk_tokens=limit)
+    found = passes(bench, ["cccccccc", "bb bb", "d d d d d d"] * 2)
+    assert [sizes for sizes in found if sizes] == expected

@@ -20,7 +20,9 @@ from genagent_data import PictureStore, derive_seed
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy
 from genagent_rewards import Picture
 from genagent_rollout import GroupConfig, Rollout, SampledTurn, run_agents
+from genagent_rollout.activity import Activity
 from genagent_rollout.conversation import Engine
+from genagent_rollout.drawn_once import DrawnOnce
 from genagent_rollout.shared_first import (
     first_seeds,
     is_shared,
@@ -28,6 +30,7 @@ from genagent_rollout.shared_first import (
     shared_first_metrics,
     without_first_turn,
 )
+from genagent_tools import ToolError
 
 __all__ = ["serve"]
 
@@ -172,6 +175,37 @@ def test_a_shared_picture_that_fails_ends_all_who_wait_for_it(
             max_rounds=1,
             store=PictureStore(tmp_path),
         )
+
+
+def test_a_picture_that_failed_is_asked_for_again_once_by_all_who_come_later():
+    class Flaky:
+        """Fails once."""
+
+        def __init__(self) -> None:
+            self.activity = Activity()
+            self.asked: list[tuple[str, int]] = []
+
+        async def draw(self, prompt: str, *, seed: int) -> Picture:
+            self.asked.append((prompt, seed))
+            await asyncio.sleep(0)
+            if len(self.asked) == 1:
+                raise ToolError("out of paint")
+            return picture(len(self.asked))
+
+    tool, drawn = Flaky(), {}
+
+    async def insists() -> Picture:
+        drawing = DrawnOnce(tool, drawn)
+        with pytest.raises(ToolError, match="out of paint"):
+            await drawing.draw("a", seed=7)
+        return await drawing.draw("a", seed=7)
+
+    async def all_of_them() -> list[Picture]:
+        both = await asyncio.gather(insists(), insists())
+        return [*both, await DrawnOnce(tool, drawn).draw("a", seed=7)]
+
+    assert asyncio.run(all_of_them()) == [picture(2)] * 3
+    assert tool.asked == [("a", 7)] * 2
 
 
 def test_an_attempt_without_its_first_turn_keeps_its_count_of_turns(

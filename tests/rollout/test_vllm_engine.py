@@ -47,12 +47,20 @@ def test_pictures_travel_once_a_pad_under_their_own_name(serve: Serve, tiny_poli
 
 def test_a_turn_may_be_as_long_as_what_is_left(serve: Serve, tiny_policy: Policy) -> None:
     server = serve()
-    sampling = {"max_turn_tokens": 9, "max_response_tokens": 3, "temperature": 0.5, "top_p": 0.9}
-    engine = engine_of(tiny_policy, server, **sampling)
+    engine = engine_of(
+        tiny_policy,
+        server,
+        max_turn_tokens=9,
+        max_response_tokens=3,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=7,
+    )
     conversation = engine.open("red", seed=3)
     turn = asyncio.run(conversation.turn())
     asked = server.bodies[0]["sampling_params"]
-    assert (asked["max_tokens"], asked["temperature"], asked["top_p"]) == (3, 0.5, 0.9)
+    assert (asked["max_tokens"], asked["temperature"]) == (3, 0.5)
+    assert (asked["top_p"], asked["top_k"]) == (0.9, 7)
     assert asked["stop_token_ids"] == [tiny_policy.chat.turn_end_id]
     assert asked["ignore_eos"] is True
     assert len(turn.ids) <= 3
