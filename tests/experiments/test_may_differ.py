@@ -1,4 +1,4 @@
-"""Which options make another run of one."""
+"""Which options make another run of one: real presets, held against what may differ."""
 
 import json
 from collections.abc import Mapping
