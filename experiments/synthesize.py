@@ -39,6 +39,7 @@ from genagent_tracking import (
 from genagent_worlds import ChatTeachers, FilesAndEndpoints, RequestSource
 
 WORK = "work"
+POOLED = "requests.jsonl"
 """Folder in the output of what was paid for."""
 
 
@@ -84,7 +85,12 @@ def main(config: SynthesizeConfig, run: Run) -> None:
     world_config = source.within(config.world)
     problems = [*world_config.problems(), *config.teacher.problems()]
     # One file may be both what is learnt from and what is held out.
-    refuse(list(dict.fromkeys([*problems, *source.problems(config.teacher)])))
+    problems += source.problems(config.teacher)
+    if (config.out / POOLED).resolve() in map(Path.resolve, source.files):
+        problems.append(
+            f"--out is {config.out}, where {POOLED} would be written over; give another"
+        )
+    refuse(list(dict.fromkeys(problems)))
     work.mkdir(parents=True, exist_ok=True)
     with lock_folder(work):
         world = world_config.open(work, seed=seed)
@@ -92,8 +98,6 @@ def main(config: SynthesizeConfig, run: Run) -> None:
         asked = source.ask(world.train, config.teacher, work, seed=seed)
         for line in asked.lines:
             print_line(line)
-        if asked.pool is not None:  # what RL may ask as well
-            write_requests(config.out / "requests.jsonl", asked.requests)
         with run.recording():
             with funnel_progress(asked.count) as progress:
                 funnel = synthesize(
@@ -107,6 +111,8 @@ def main(config: SynthesizeConfig, run: Run) -> None:
                     about={"sources": asked.sources, "licence": config.licence},
                     progress=progress,
                 )
+            if asked.pool is not None:  # what RL may ask as well
+                write_requests(config.out / POOLED, asked.requests)
             kind = "" if isinstance(config.world, Miniature) else "qwen2.5-vl-7b --policy FOLDER "
             run.next.append(f"uv run experiments/sft.py {kind}--data {config.out}")
             run.conclude_funnel(funnel, config.out)

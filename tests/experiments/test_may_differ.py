@@ -74,6 +74,17 @@ def test_what_costs_time_or_room_may_change_and_what_is_learnt_may_not(
     assert (found is not None) == is_same
 
 
+def test_a_run_that_began_before_there_was_an_option_goes_on(tmp_path):
+    config = replace(rl_flux.FLUX, world=SERVED)
+    begin(tmp_path, config)
+    path = tmp_path / "job-1" / "config.json"
+    old = json.loads(path.read_text())
+    del old["world"]["judge_body"], old["grpo"]["clip_low"]
+    path.write_text(json.dumps(old))
+    assert same_run(tmp_path, "job", config_to_json(config))
+    assert same_run(tmp_path, "job", changed(config, "run.seed", 1)) is None
+
+
 @pytest.mark.parametrize("name", MAY_DIFFER)
 def test_each_option_that_may_differ_is_a_real_one_and_may(tmp_path, name):
     cases = [

@@ -21,7 +21,7 @@ from tests.picture_server import answering, right
 from tests.small_disk import small_disk
 from tests.tracking.metrics_page import undocumented
 
-from genagent_data import RecordFolder
+from genagent_data import RecordFolder, read_requests
 
 SCRIPT = "synthesize.py"
 
@@ -197,6 +197,11 @@ def test_written_requests_join_the_pool_and_a_benchmarks_own_do_not(tmp_path: Pa
     stages = tmp_path.joinpath("synthesized", "work", "stages")
     fates = (stages / "0-requests" / "000000.jsonl").read_text()
     assert "an owl in a jar" in fates and "a comet" not in fates
+    pooled = read_requests(tmp_path / "synthesized" / "requests.jsonl")
+    assert sorted(request.prompt for request in pooled) == [
+        "an owl in a jar",
+        *(f"thing number {number}" for number in (0, 1, 3)),
+    ]
 
 
 @pytest.mark.slow
@@ -231,6 +236,17 @@ def test_bad_input_is_one_line(tmp_path: Path, given: tuple[str, ...], line: str
     assert done.returncode == 2
     assert done.stderr.count(line) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_requests_that_are_read_are_not_written_over(tmp_path: Path):
+    asked = '{"prompt": "a red circle", "hints": ["exactly 1 red circle"]}\n'
+    (tmp_path / "requests.jsonl").write_text(asked)
+    done = run(SCRIPT, tmp_path, "smoke", "--requests", "requests.jsonl", "--out", ".")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --out is ., where requests.jsonl would be written over; give another\n"
+    )
+    assert (tmp_path / "requests.jsonl").read_text() == asked
 
 
 def test_missing_services_are_a_line_each(tmp_path: Path):

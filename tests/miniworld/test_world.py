@@ -208,6 +208,8 @@ def test_a_published_benchmark_wants_a_judge_that_can_be_asked_anything(tmp_path
     assert list(config.problems(asked)) == []
     longer = replace(asked, judge_tokens=8192)
     [line] = config.problems(longer)
-    assert line.startswith("--world.judge-tokens is 8192, and the official protocol has")
+    assert line.startswith("--world.judge-tokens is 8192, and the official protocol asks in its")
+    [line] = config.problems(replace(asked, judge_body="{}"))
+    assert line.startswith("--world.judge-body is {}, and the official protocol asks in its")
     ours = replace(config, protocol="ours")
     assert list(ours.problems(longer)) == []

@@ -1,5 +1,6 @@
 """Teachers by their options: one model for all parts, or one for each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,5 @@ def test_a_key_goes_to_its_own_endpoints_alone(monkeypatch: pytest.MonkeyPatch):
     teachers = ChatTeachers(open=opens, judge=elsewhere, reflect=TeacherEndpoints(model="other"))
     assert teachers.part("judge").chat().api_key_env == "OPENAI_API_KEY"
     assert teachers.part("reflect").chat().api_key_env == "MINE"
+    same = replace(teachers, judge=replace(elsewhere, urls=opens.urls, model="other"))
+    assert same.part("judge").chat().api_key_env == "MINE"

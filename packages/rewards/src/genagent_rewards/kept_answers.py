@@ -111,9 +111,11 @@ class KeptChat:
         """
         keys = [chat_key(self.name, request) for request in requests]
         refused = [chat_key(self.name, request, *self._limit) for request in requests]
-        there = self._kept.find([*keys, *refused])
+        there = {key: read_reply(text) for key, text in self._kept.find([*keys, *refused]).items()}
+        if self._limit:  # what was refused before limits were kept may have been cut off
+            there = {k: reply for k, reply in there.items() if k in refused or reply.text}
         found = {
-            key: read_reply(there.get(key) or there[other])
+            key: there.get(key) or there[other]
             for key, other in zip(keys, refused, strict=True)
             if key in there or other in there
         }

@@ -128,6 +128,7 @@ def first_difference(
     found: str, wanted: str, *, but: Collection[str] = (), servers: Collection[str] = ()
 ) -> str | None:
     """The first option, by name, in which two configurations differ, such as ``seed (0, now 1)``.
+    One that the found configuration does not know has come with later code, and does not count.
 
     Args:
         found: as ``config_to_json`` writes it.
@@ -144,7 +145,7 @@ def first_difference(
         raise ValueError("a configuration is nested too deep to be one") from error
     differing = [
         f"{key} ({old.get(key)}, now {new.get(key)})"
-        for key in old.keys() | new.keys()
+        for key in old
         if old.get(key) != new.get(key)
         and not any(key == name or key.startswith(f"{name}.") for name in but)
         and not (key in servers and _is_address(old.get(key)) and _is_address(new.get(key)))

@@ -74,12 +74,12 @@ class BenchmarkConfig:
                 f"--world.judge is {public_url(services.judge)}; {self.bench} asks questions of "
                 "its own, for which it wants endpoints or a model folder"
             )
-        tokens = services.judge_tokens
-        if self.protocol == "official" and tokens != ServiceOptions().judge_tokens:
-            yield (
-                f"--world.judge-tokens is {tokens}, and the official protocol has a limit of its "
-                "own; leave it out, or take --protocol ours"
-            )
+        for name in ("judge_tokens", "judge_body") if self.protocol == "official" else ():
+            if (value := getattr(services, name)) != getattr(ServiceOptions(), name):
+                yield (
+                    f"--world.{name.replace('_', '-')} is {value}, and the official protocol asks "
+                    "in its own way; leave it out, or take --protocol ours"
+                )
 
     def open(self, world: World | None) -> Benchmark | TaskBenchmark:
         """The benchmark. Raises ValueError for a file that cannot be used.

@@ -142,10 +142,10 @@ class Services(ServiceOptions):
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
-        by. Raises ValueError where an image server does not answer."""
+        by."""
         return SynthesisServices(
             tool=world.tool,
-            tool_name=kept_name(self.tool, self.tool_model or self.served_by(world.tool) or ""),
+            tool_name=kept_name(self.tool, self.tool_model),
             point=world.judges.point,
             pair=world.judges.pair,
             judge_name=kept_name(self.judge, self.judge_model),

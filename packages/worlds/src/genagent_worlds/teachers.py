@@ -55,14 +55,14 @@ class TeacherEndpoints:
     """For one reply."""
 
     def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
-        """``base`` in all that this one has no other than ``plain``; its key goes to its own
-        endpoints alone."""
+        """``base`` in all that this one has no other than ``plain``. A key that is named for the
+        base goes to no other endpoints than the base's."""
         changed: dict[str, Any] = {
             key.name: getattr(self, key.name)
             for key in fields(TeacherEndpoints)
             if getattr(self, key.name) != getattr(plain, key.name)
         }
-        if "urls" in changed:
+        if changed.get("urls", base.urls) != base.urls:
             changed.setdefault("token_env", None)
         return replace(base, **changed)
 
