@@ -233,14 +233,17 @@ def test_what_is_cut_off_teaches_nothing_but_its_group_still_knows_its_reward(po
     torch.testing.assert_close(gradient_of(policy), gradient, rtol=1e-5, atol=1e-7)
 
 
-def test_what_is_cut_off_is_counted_over_all_ranks(policy: Policy):
+def test_what_is_cut_off_is_counted_over_all_ranks(tiny_policy_path: Path):
+    # One policy each: threads that fill in the gradients of one abort the process.
+    policies = [Policy.load(tiny_policy_path) for _ in range(2)]
     groups = [
-        replace(group, rewards=(1.0,) * len(group.rewards)) for group in groups_with_cut_off(policy)
+        replace(group, rewards=(1.0,) * len(group.rewards))
+        for group in groups_with_cut_off(policies[0])
     ]
 
     def work(ranks: Thread) -> int | None:
         held = [replace(one, is_here=place == ranks.rank) for place, one in enumerate(groups)]
-        update = GRPOUpdate(policy, GRPOConfig(mask_truncated=True), ranks=ranks)
+        update = GRPOUpdate(policies[ranks.rank], GRPOConfig(mask_truncated=True), ranks=ranks)
         return update.update(held).masked_trajectories
 
     assert as_ranks(2, work) == [4, 4]
