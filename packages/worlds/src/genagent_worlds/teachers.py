@@ -9,7 +9,7 @@ import tyro
 from genagent_data import ChatTeacher, Teacher
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
-from genagent_worlds.service_names import default_key_env
+from genagent_worlds.service_names import default_key_env, urls_of
 
 PARTS = ("open", "judge", "reflect")
 REPLIES = "replies.sqlite"
@@ -69,7 +69,7 @@ class TeacherEndpoints:
     def chat(self) -> OpenAIChatConfig:
         """Raises ValueError for a URL or a bound that cannot be."""
         return OpenAIChatConfig(
-            base_urls=tuple(url.strip() for url in self.urls.split(",")),
+            base_urls=urls_of(self.urls),
             model=self.model,
             api_key_env=self.token_env or default_key_env(self.urls),
             max_concurrency=self.concurrency,
