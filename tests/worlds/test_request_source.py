@@ -66,9 +66,22 @@ def test_new_requests_want_examples_and_someone_to_write_them(tmp_path):
     [("http://gpu1:8000", "", "served"), ("http://gpu1:8000", "flux", "flux"), ("own", "", "own")],
 )
 def test_what_was_drawn_is_kept_by_the_model_and_not_by_the_server(service, model, name):
-    config = FilesAndEndpoints(tool=service, tool_model=model, judge=service, judge_model=model)
+    config = FilesAndEndpoints(tool=service, tool_model=model, judge="own")
     judges = Judges(point=None, pair=None, at_once=True)  # pyright: ignore[reportArgumentType]
     world = World(train=Numbered(), held_out=(), tool=None, words=7, judges=judges)  # pyright: ignore[reportArgumentType]
     services = config.for_synthesis(world)
-    assert (services.tool_name, services.judge_name) == (name, name)
+    assert (services.tool_name, services.judge_name) == (name, "own")
     assert (services.words, services.at_once) == (7, True)
+
+
+def test_verdicts_are_kept_by_the_judge_and_by_what_changes_its_words():
+    def name(**options: str) -> str:
+        options = {"judge": "http://gpu1:8000/v1", "judge_model": "qwen"} | options
+        return FilesAndEndpoints(**options).judge_name  # pyright: ignore[reportArgumentType]
+
+    thinking = name(judge_body='{"chat_template_kwargs": {"enable_thinking": true}}')
+    assert name() == name(judge="http://gpu2:8000/v1") == "qwen"
+    assert thinking.startswith("qwen#")
+    assert thinking != name(judge_body='{"chat_template_kwargs": {"enable_thinking": false}}')
+    # A preset names the model that endpoints would serve; a folder is another judge.
+    assert name(judge="/models/mine") == "/models/mine"

@@ -78,6 +78,15 @@ class OpenAIChatConfig(EndpointsConfig):
             if not 0 <= getattr(self, name) <= 2:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 0 to 2")
 
+    @property
+    def name(self) -> str:
+        """The model, and a digest of the settings where they change what it says."""
+        settings = {"temperature": self.temperature, **self.extra_body}
+        if settings == {"temperature": 0.0}:
+            return self.model
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        return f"{self.model}#{digest.hexdigest()[:8]}"
+
 
 @dataclass(kw_only=True, slots=True)
 class ChatCounts:
@@ -113,12 +122,8 @@ class OpenAIChat:
 
     @property
     def name(self) -> str:
-        """The model, and a digest of the settings where they change what it says."""
-        settings = {"temperature": self.config.temperature, **self.config.extra_body}
-        if settings == {"temperature": 0.0}:
-            return self.config.model
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
-        return f"{self.config.model}#{digest.hexdigest()[:8]}"
+        """As its configuration's."""
+        return self.config.name
 
     def reply(
         self,

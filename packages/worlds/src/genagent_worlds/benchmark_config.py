@@ -117,7 +117,7 @@ class BenchmarkConfig:
         if isinstance(benchmark, TaskBenchmark):
             judges = services.open_judges(cache=work / VERDICTS)
             return NamedScorer(
-                name=services.judge_model or services.judge,
+                name=services.judge_name,
                 scores=ScoredByJudge(judge=judges.point),
                 at_once=judges.at_once,
             )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from genagent_rewards import OpenAIChatConfig
 from genagent_tools import HttpToolConfig
-from genagent_worlds.service_names import default_key_env, urls_of
+from genagent_worlds.service_names import default_key_env, is_url, urls_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +77,12 @@ class ServiceOptions:
             deadline_seconds=4 * self.tool_seconds,
             api_key_env=self.tool_token_env,
         )
+
+    @property
+    def judge_name(self) -> str:
+        """By which what it says is kept: its model where endpoints serve it, for they move, with a
+        digest of ``judge_body``; else its folder or code. Raises as ``judge_endpoints``."""
+        return self.judge_endpoints().name if is_url(self.judge) else self.judge
 
     def judge_endpoints(self) -> OpenAIChatConfig:
         """Raises ValueError for a URL or a bound that cannot be."""

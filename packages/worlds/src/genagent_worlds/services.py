@@ -148,7 +148,7 @@ class Services(ServiceOptions):
             tool_name=kept_name(self.tool, self.tool_model),
             point=world.judges.point,
             pair=world.judges.pair,
-            judge_name=kept_name(self.judge, self.judge_model),
+            judge_name=self.judge_name,
             at_once=world.judges.at_once,
             words=world.words,
         )
