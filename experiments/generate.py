@@ -32,6 +32,7 @@ from genagent_serving.generation_folder import GenerationFolder
 from genagent_tracking import (
     Flat,
     config_to_json,
+    error_line,
     exit_code,
     make_run_folder,
     print_line,
@@ -87,7 +88,7 @@ PRESETS = {
     ),
 }
 
-PROG = f"generate.py [{' | '.join(PRESETS)} | config.json]"
+PROG = f"generate.py [{' | '.join(PRESETS)} | config.json] [--resume]"
 MAY_DIFFER = (
     *("prompt", "file", "out", "json", "threads", "engine", "sampling.max_batch"),
     *("policy.device", "policy.attention", "policy.checkpoint_activations"),
@@ -104,7 +105,10 @@ def run(arguments: Sequence[str]) -> int:
     """The command line; returns the exit code."""
     quiet_libraries()
     try:
-        config = read_config(GenerateConfig, PRESETS, with_preset(arguments), prog=PROG)
+        words = [word for word in arguments if word != "--resume"]  # every start with --out resumes
+        config = read_config(GenerateConfig, PRESETS, with_preset(words), prog=PROG)
+        if len(words) < len(arguments) and config.out is None:
+            raise ValueError("--resume goes on in a folder; give it as --out")
         set_threads(config.threads)
         with nullcontext() if config.json else waiting("looking at it", at_once=False):
             refuse(problems(config))
@@ -220,13 +224,9 @@ def problems(config: GenerateConfig) -> list[str]:
                 words=config.world.tool_words,
                 turn_tokens=config.sampling.max_turn_tokens,
             )
-    except OSError as error:
-        lines.append(f"{error.filename}: {error.strerror}")
-    except ValueError as error:
-        lines.append(str(error))
-    if lines:
-        return lines
-    return [*config.world.tool_problems(), *config.engine.problems(config.sampling)]
+    except (ValueError, OSError) as error:
+        lines.append(error_line(error))
+    return lines or [*config.world.tool_problems(), *config.engine.problems(config.sampling)]
 
 
 def about_run(config: GenerateConfig) -> dict[str, str]:

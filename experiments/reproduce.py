@@ -81,7 +81,9 @@ class ReproduceConfig:
     quick: bool = False
     """2 seeds, 8 steps, 81 requests: to see it work."""
     seeds: int | None = None
-    """Seeds 0, 1, … of every cell; 5, with --quick 2."""
+    """How many of every cell; 5, with --quick 2."""
+    seed: int = 0
+    """The first of them; the others follow it."""
     steps: int | None = None
     """Of RL; 40, with --quick 8."""
     held_out: int | None = None
@@ -114,6 +116,8 @@ class ReproduceConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wants 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; wants 0 or more")
         if not self.variants or len(set(self.variants)) < len(self.variants):
             raise ValueError(f"variants is {self.variants}; wants one or more, each once")
         if not self.sections or len(set(self.sections)) < len(self.sections):
@@ -141,7 +145,7 @@ class ReproduceConfig:
                 preset=preset,
                 options=tuple(options[len(preset) :]),
             ),
-            seeds=tuple(range(self.seeds or seeds)),
+            seeds=tuple(range(self.seed, self.seed + (self.seeds or seeds))),
             steps=self.steps or steps,
             held_out=self.held_out or held_out,
             reward=study_of.reward_words(*self.reward),

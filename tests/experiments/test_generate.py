@@ -55,7 +55,9 @@ def test_a_prompt_is_shown_round_by_round_and_kept(tmp_path: Path):
         assert round["prompt"] in parsed.text
     assert (page.parent / "sheet.png").is_file()
 
-    again = run(SCRIPT, tmp_path, "three red circles\x1b[31m", "--out", "here", "--json")
+    again = run(
+        SCRIPT, tmp_path, "three red circles\x1b[31m", "--out", "here", "--json", "--resume"
+    )
     assert (again.returncode, again.stderr) == (0, "")
     [told] = rows_of(again.stdout)
     assert told["rounds"][-1]["judgement"] == row["rounds"][-1]["judgement"]
@@ -155,6 +157,7 @@ BAD = {
     ("--file", "broken.jsonl"): "broken.jsonl:2: ",
     ("--file", "nul.jsonl"): "nul-1: the prompt holds a NUL character at 1; take it out",
     ("--file", "none.jsonl"): "none.jsonl: No such file or directory",
+    ("a", "--resume"): "--resume goes on in a folder; give it as --out",
     ("a", "--policy", "other"): "other: architecture 'llama'; the policy wants",
     ("a", "--out", "broken.jsonl"): "broken.jsonl: File exists",
     ("a", "--out", "broken.jsonl/out"): "broken.jsonl/out: Not a directory",

@@ -34,6 +34,12 @@ def test_whatever_is_trained_with_the_others_are_not():
     assert (flux.preset, flux.options) == (("smoke",), ("--threads", "2"))
 
 
+def test_a_study_of_further_seeds_begins_where_it_is_told():
+    assert ReproduceConfig().study([]).seeds == (0, 1, 2, 3, 4)
+    assert ReproduceConfig(seed=5).study([]).seeds == (5, 6, 7, 8, 9)
+    assert ReproduceConfig(seed=3, seeds=1).study([]).seeds == (3,)
+
+
 @pytest.mark.slow
 def test_a_second_run_does_only_what_changed(tmp_path: Path):
     done = run("reproduce.py", tmp_path, *SMALL, "--", "smoke")
@@ -70,9 +76,10 @@ def test_a_second_run_does_only_what_changed(tmp_path: Path):
     ("words", "line"),
     [
         (("--seeds", "0"), "seeds is 0; wants 1 or more"),
+        (("--seed", "-1"), "seed is -1; wants 0 or more"),
         (("--training", "lr"), "training is 'lr'; wants name=value, or name= for a flag"),
     ],
-    ids=["seeds", "training"],
+    ids=["seeds", "seed", "training"],
 )
 def test_bad_input_is_said_and_leaves_nothing(tmp_path: Path, words: tuple[str, str], line: str):
     done = run("reproduce.py", tmp_path, *words)

@@ -1,5 +1,7 @@
 """What the audit says of a judge whose mistakes are known."""
 
+from typing import Literal
+
 import pytest
 
 from genagent_rewards import PairRecord, RewardBreakdown, RewardRecord, Verdict
@@ -87,3 +89,24 @@ def test_each_part_of_the_rewards_has_its_mean():
             "reward/absent": 2.0,
         }
     )
+
+
+def test_a_judge_that_prefers_a_place_shows_whichever_picture_lay_there():
+    def compared(*choices: Literal["first", "second", "tie"] | None) -> RewardRecord:
+        pairs = tuple(
+            PairRecord(
+                index=0,
+                verdict=None if choice is None else Verdict(choice=choice, reason="", judge="test"),
+                swapped=bool(place % 2),
+                win=None if choice is None else choice == ("first" if place % 2 else "second"),
+            )
+            for place, choice in enumerate(choices)
+        )
+        return RewardRecord(breakdown=None, point_verdict=None, pair_verdicts=pairs)
+
+    # Both orders, three times first: ties decide nothing, and neither does what could not be had.
+    metrics = reward_metrics([compared("first", "first"), compared("first", "tie"), compared(None)])
+    assert metrics["judge/first_shown_wins"] == 1.0
+    # The same picture preferred in both orders.
+    assert reward_metrics([compared("second", "first")])["judge/first_shown_wins"] == 0.5
+    assert "judge/first_shown_wins" not in reward_metrics([compared("tie"), compared(None)])

@@ -15,6 +15,10 @@ def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
 
     ``reward/late`` is the mean over the trajectories that have a pair, with credit by turn;
     ``reward/anchor_beaten`` the share of first pictures that beat their anchor.
+
+    ``judge/first_shown_wins`` is the share of decided comparisons in which the judge preferred the
+    picture that it was shown first: one half where its place decides nothing, for a coin says which
+    that is.
     """
     rewards = [record.breakdown for record in records if record.breakdown is not None]
     names = {"total": "agent/reward"}
@@ -33,6 +37,10 @@ def reward_metrics(records: Sequence[RewardRecord]) -> dict[str, float]:
         beaten = [pair.win for pair in record.pair_verdicts if pair.index == ANCHOR]
         if beaten and None not in beaten:
             added.setdefault("reward/anchor_beaten", []).append(float(all(beaten)))
+        for pair in record.pair_verdicts:
+            if pair.verdict is not None and pair.verdict.choice != "tie":
+                first = float(pair.verdict.choice == "first")
+                added.setdefault("judge/first_shown_wins", []).append(first)
     means |= {name: _mean(values) for name, values in added.items()}
     return {**means, "reward/absent": float(len(records) - len(rewards))}
 

@@ -37,6 +37,8 @@ from .strategies.strategy import (
     answered_to_row,
 )
 from .strategies.workflow import Workflow
+from .vllm_config import VllmConfig
+from .vllm_engine import VllmEngine
 
 __all__ = [
     "Agent",
@@ -74,6 +76,8 @@ __all__ = [
     "Strategy",
     "StrategyConfig",
     "TokenSampler",
+    "VllmConfig",
+    "VllmEngine",
     "Watcher",
     "Workflow",
     "act",

@@ -76,10 +76,11 @@ def write_page(
     write_text(path, page)
     return {
         "quick": study.quick,
-        "seeds": len(study.seeds),
+        "seeds": list(study.seeds),
         "steps": study.steps,
         "held_out": study.held_out,
         "cells": len(used),
+        "seconds": sum(result.seconds for result in used.values()),
         "failed": [{"cell": one.cell.title, "why": one.why} for one in failures],
         "patterns": {name: _pattern_figures(one) for name, one in shown.items()},
         "tables": {

@@ -3,6 +3,7 @@ from .comparison import record_cell, show_cells
 from .config import config_from_json, config_to_json, flatten_config
 from .console import print_error, print_line, print_table, quiet_libraries
 from .experiment import Flat, read_config, refuse, run_experiment, set_threads, stop
+from .failure import error_line
 from .figure import draw_outcomes
 from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
 from .messages import Message, chat_messages
@@ -38,6 +39,7 @@ __all__ = [
     "config_to_json",
     "counted",
     "draw_outcomes",
+    "error_line",
     "exit_code",
     "first_difference",
     "flatten_config",
