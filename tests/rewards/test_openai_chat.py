@@ -112,6 +112,24 @@ def test_what_accept_raises_is_not_swallowed():
         chat_for(server.url).reply([ChatRequest(system="", parts=("a",))], accept=accept)
 
 
+def test_refused_words_are_the_last_ones_only_where_no_server_failed_after_them():
+    def refused_then(second: Answer) -> ChatReply:
+        def script(body, number):
+            return Answer(words="no verdict") if number == 0 else second
+
+        with serving(script) as server:
+            chat = chat_for(server.url, max_attempts=2, backoff_seconds=(0.0, 0.0))
+            request = ChatRequest(system="", parts=("a",))
+            return chat.reply([request], accept=lambda text: False)[0]
+
+    again = refused_then(Answer(words="still none"))
+    assert (again.text, again.raw) == (None, "still none")
+    # Kept for good with its words, it would never be asked about again.
+    lost = refused_then(Answer(status=503, words="out of memory"))
+    assert (lost.text, lost.raw, lost.attempts) == (None, "", 2)
+    assert lost.error is not None and "503" in lost.error
+
+
 def test_nothing_is_sent_for_nothing():
     assert chat_for(refused_url()).reply([], accept=lambda text: True) == []
 

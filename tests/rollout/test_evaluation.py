@@ -20,7 +20,7 @@ from genagent_rollout import (
     sample_groups,
     sample_step,
 )
-from genagent_worlds import Judges, World
+from genagent_worlds import Judges, Outcome, World
 
 
 class Painter:
@@ -34,6 +34,20 @@ class Yes:
 
     def compare(self, questions):
         raise AssertionError("an evaluation compares nothing")
+
+
+class Silent:
+    """A judge that says nothing of the first so many pictures that it is shown at once."""
+
+    def __init__(self, of: int) -> None:
+        self.of = of
+
+    def judge(self, questions) -> list[Verdict | None]:
+        known = Verdict(choice="yes", reason="", judge="silent")
+        return [None if place < self.of else known for place, _ in enumerate(questions)]
+
+    def why_absent(self, question) -> str:
+        return "no answer"
 
 
 class Likes(Yes):
@@ -69,6 +83,28 @@ def test_seeds_of_a_step_are_its_own_and_samples_are_side_by_side(
     assert [r.trajectory.request.id for r in batches[0]] == ["a"] * 3 + ["b"] * 3
     assert [r.seed for r in batches[1]] == [derive_seed(5, "rollout", 1, i) for i in range(6)]
     assert [r.turns for r in batches[0]] != [r.turns for r in batches[1]]
+
+
+def test_an_evaluation_without_a_single_verdict_is_none(
+    scripted, tiny_policy: Policy, tmp_path: Path
+):
+    """A run keeps its evaluations: blind once, it would be blind for good."""
+    seeds = [derive_seed(3, "evaluation", name) for name in ("a", "b")]
+    engine = scripted(
+        {s: [tiny_policy.chat.turn_ids(turn) for turn in (FIRST, DONE)] for s in seeds}
+    )
+    requests = [Request(id=name, prompt=name) for name in ("a", "b")]
+
+    def evaluated(silent_of: int) -> list[Outcome]:
+        judges = Judges(point=Silent(silent_of), pair=Yes())
+        world = World(train=None, held_out=(), tool=TellingPainter(), judges=judges)  # pyright: ignore[reportArgumentType]
+        store = PictureStore(tmp_path)
+        return evaluate(engine, world, requests, seed=3, max_rounds=1, pictures=store)
+
+    said = "^none of the 2 pictures of the evaluation could be judged; the last: no answer$"
+    with pytest.raises(RuntimeError, match=said):
+        evaluated(2)
+    assert [outcome.passed for outcome in evaluated(1)] == [(None,), (True,)]
 
 
 def test_an_evaluation_samples_as_its_engine_is_told(tiny_policy: Policy, tmp_path: Path):

@@ -216,7 +216,7 @@ def test_a_group_without_a_reward_is_not_learnt_from():
 def test_no_verdict_at_all_ends_the_run():
     attempts = [rollout(number) for number in range(4)]
     config = GroupConfig(samples=2, keep=1)
-    said = "none of the 4 attempts of step 7 could be judged; the last: "
+    said = "none of the 4 attempts with pictures of step 7 could be judged; the last: "
     with pytest.raises(RuntimeError, match=f"^{said}the judge does not say why$"):
         keep_rewarded(attempts, Scorer(range(4)), config, seed=0, step=7)
 
@@ -225,6 +225,27 @@ def test_no_verdict_at_all_ends_the_run():
 
     with pytest.raises(RuntimeError, match=f"^{said}400: no pictures here$"):
         keep_rewarded(attempts, blind, config, seed=0, step=7)
+
+
+def test_attempts_without_a_picture_do_not_hide_that_the_judge_is_dead():
+    # What has no picture is paid by nobody's word.
+    attempts = [rollout(0), rollout(1, 0), rollout(2), rollout(3, 0, ending="format_error")]
+    config = GroupConfig(samples=2, keep=2)
+    with pytest.raises(RuntimeError, match="none of the 2 attempts with pictures of step 7 could"):
+        keep_rewarded(attempts, Scorer([0, 2]), config, seed=0, step=7)
+    kept = keep_rewarded(attempts, Scorer([0]), config, seed=0, step=7)
+    assert [r.seed for r in kept.rollouts] == [1, 2, 3]
+
+
+def test_one_request_that_the_judge_is_silent_about_ends_nothing():
+    attempts = [rollout(number) for number in range(3)]
+    config = GroupConfig(samples=3, keep=2)
+    kept = keep_rewarded(attempts, Scorer(range(3)), config, seed=0, step=7)
+    assert kept.rollouts == [] and len(kept.asked) == 3
+    # Others in the step had no picture to be judged.
+    attempts += [rollout(number, 0) for number in (3, 4, 5)]
+    kept = keep_rewarded(attempts, Scorer(range(3)), config, seed=0, step=7)
+    assert len(kept.groups[1]) == 2
 
 
 @given(

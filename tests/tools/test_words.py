@@ -1,6 +1,8 @@
 """How long a prompt a tool reads: from its profile over the server to the client."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -130,5 +132,29 @@ def test_what_is_served_tells_of_the_model_and_its_defaults():
         assert tool.served() == square and '"size": "16x16"' in square
         assert mixed.served() == f"{square}, {square.replace('16x16', '32x16')}"
         assert other.served() is None
+    finer = replace(told(20, "flux"), drawn_with="0a1b2c3d")
+    with serving(Painter(), finer) as one, tool_for(one) as tool:
+        assert tool.served() == f"{square} 0a1b2c3d"
     with answering(models=[{"id": "flux"}]) as server, tool_for(server) as tool:
         assert tool.served() is None
+
+
+def test_weights_and_settings_that_go_by_one_name_are_told_apart(tmp_path: Path):
+    usual = PROFILES["flux-8step"]
+    lora = tmp_path / "mine.safetensors"
+    lora.touch()
+    others = [
+        Overrides(lora=lora),
+        Overrides(text_tokens=77),
+        Overrides(steps=4),
+        Overrides(dtype="float32"),
+    ]
+    digests = [
+        usual.digest,
+        replace(usual, repository="/models/tuned").digest,
+        *(one.apply(usual).digest for one in others),
+    ]
+    assert len(set(digests)) == len(digests)
+    # What draws the same pictures is the same.
+    assert replace(usual, max_batch=1, note="", name="mine").digest == usual.digest
+    assert ServedModel.from_profile(usual).drawn_with == usual.digest

@@ -1,6 +1,7 @@
 """Pictures found again by prompt and seed: none is asked for twice within a run."""
 
 import asyncio
+import re
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from genagent_tools import PartialFailure, ToolError, ToolProfile
 from genagent_worlds import Judges, World, picture_counts, with_kept_pictures
 
 PROMPTS, SEEDS = ["a", "b", "c"], [1, 2, 3]
+CHANGED = (
+    'the image servers draw with flux {"num_inference_steps": 4}, and this run began with flux '
+    '{"num_inference_steps": 8}; serve that again, or begin a new run'
+)
 
 
 class Painter:
@@ -132,3 +137,23 @@ def test_a_damaged_record_is_one_line_with_its_name(tmp_path: Path):
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(ValueError, match=r"drawn\.sqlite is damaged .*; move it away"):
         kept_in(world(Painter()), tmp_path)
+
+
+def test_a_run_goes_on_with_the_model_that_its_servers_had(tmp_path: Path):
+    def model(steps: int) -> list[dict[str, object]]:
+        return [{"id": "flux", "defaults": {"num_inference_steps": steps}}]
+
+    with (
+        answering(models=model(8)) as one,
+        answering(models=model(8)) as moved,
+        answering(models=model(4)) as other,
+        answering(models=[{"id": "flux"}]) as silent,
+    ):
+        # One that does not say is believed; one at another address that says the same is the same.
+        for server in (silent, one, moved, silent):
+            with tool_for(server) as tool:
+                kept_in(world(tool), tmp_path)
+        with tool_for(other) as tool, pytest.raises(ValueError, match=re.escape(CHANGED)):
+            kept_in(world(tool), tmp_path)
+        with tool_for(other) as tool:
+            kept_in(world(tool), tmp_path / "another run")

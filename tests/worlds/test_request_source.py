@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.picture_server import answering, tool_for
 
 from genagent_data import PoolConfig, Request
 from genagent_worlds import ChatTeachers, FilesAndEndpoints, Judges, RequestSource, World
@@ -72,6 +73,19 @@ def test_what_was_drawn_is_kept_by_the_model_and_not_by_the_server(service, mode
     services = config.for_synthesis(world)
     assert (services.tool_name, services.judge_name) == (name, "own")
     assert (services.words, services.at_once) == (7, True)
+
+
+def test_pictures_of_a_synthesis_are_kept_by_what_its_servers_say_that_they_draw_with():
+    def named(steps: int, **options: str) -> str:
+        models = [{"id": "flux", "defaults": {"num_inference_steps": steps}}]
+        with answering(models=models) as server, tool_for(server) as tool:
+            config = FilesAndEndpoints(tool=server.url, judge="own", **options)  # pyright: ignore[reportArgumentType]
+            judges = Judges(point=None, pair=None)  # pyright: ignore[reportArgumentType]
+            world = World(train=Numbered(), held_out=(), tool=tool, judges=judges)
+            return config.for_synthesis(world).tool_name
+
+    assert named(8) == named(8) == 'served flux {"num_inference_steps": 8}'
+    assert named(4, tool_model="flux") == 'flux flux {"num_inference_steps": 4}'
 
 
 def test_verdicts_are_kept_by_the_judge_and_by_what_changes_its_words():

@@ -38,7 +38,8 @@ class ChatReply:
     error: str | None = None
     """Why there is no text."""
     raw: str = ""
-    """The last words that were refused, or the accepted ones."""
+    """The accepted words, or those that were refused to the last; none where it was given up for
+    another reason."""
 
 
 class ChatModel(Protocol):

@@ -166,19 +166,21 @@ class OpenAIChat:
         self._endpoints.run(together(self._check(url, sees) for url in self.config.base_urls))
 
     async def _reply(self, question: "_Question") -> ChatReply:
-        text, error = None, None
+        text, error, raw = None, None, ""
         try:
             text, attempts = await self._endpoints.ask(_PATH, question)
+            raw = text
         except Rejected:
             raise
         except EndpointError as failure:
             attempts, error = failure.attempts, str(failure)
+            # Words that were refused before a server failed are no last word: it may be asked
+            # again, and what has words is kept as final.
+            raw = question.raw if isinstance(failure.__cause__, Unwanted) else ""
         self.counts.requests += attempts > 0
         self.counts.attempts += attempts
         self.counts.failures += text is None
-        return ChatReply(
-            text=text, attempts=attempts, model=self.name, error=error, raw=question.raw
-        )
+        return ChatReply(text=text, attempts=attempts, model=self.name, error=error, raw=raw)
 
     def _wrongly_configured(self, error: Rejected) -> ValueError:
         return ValueError(

@@ -34,6 +34,10 @@ def evaluate(
         progress: told how many requests have been answered, and how many there are; of several
             ranks each tells of its own.
         ranks: who answers and judges together; each is given all outcomes.
+
+    Raises:
+        ToolError: the tool drew nothing at all.
+        RuntimeError: no picture could be judged; says why the last could not.
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     at_once = world.truth is None and world.judges.at_once
@@ -71,4 +75,23 @@ def evaluate(
     }
     if progress is not None and ranks.size > 1:
         progress(len(requests), len(requests))
-    return pool(ranks, own, light)
+    outcomes = pool(ranks, own, light)
+    require_verdicts(outcomes)
+    return outcomes
+
+
+def require_verdicts(outcomes: Sequence[Outcome]) -> None:
+    """Nothing where one of the pictures at least has a verdict, or there are none. An evaluation is
+    kept with its run: one that a dead judge left blind would stay blind.
+
+    Raises:
+        RuntimeError: none has; says how many there are, and why the last could not be judged.
+    """
+    passed = [one for outcome in outcomes for one in outcome.passed]
+    if passed and all(one is None for one in passed):
+        reasons = [outcome.why_absent for outcome in outcomes if outcome.why_absent]
+        reason = reasons[-1] if reasons else "the judge does not say why"
+        raise RuntimeError(
+            f"none of the {len(passed)} pictures of the evaluation could be judged; the last: "
+            f"{reason}"
+        )

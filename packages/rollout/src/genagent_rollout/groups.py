@@ -94,7 +94,8 @@ def sample_groups(
         ranks: who samples together; all attempts at a request are made by one of them.
 
     Raises:
-        ToolError: the tool drew nothing at all.
+        ToolError: the tool drew nothing at all, for more than one request: one alone may be such
+            that no tool draws it, and would end the run at every resume.
     """
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
@@ -115,7 +116,8 @@ def sample_groups(
         block=config.samples,
         ended=ended,
     )
-    require_pictures(batch.trajectories)
+    if len(requests) > 1:
+        require_pictures(batch.trajectories)
     return batch
 
 
@@ -178,7 +180,8 @@ class RewardedGroups:
             batch: the attempts of all of them, which several ranks want.
 
         Raises:
-            RuntimeError: no verdict at all could be had; says why the last could not.
+            RuntimeError: of all attempts with pictures, at more than one request, not one could be
+                judged; says why the last could not.
         """
         own = [self._groups[index] for index in sorted(self._groups)]
         if self._threads is None:
@@ -193,11 +196,23 @@ class RewardedGroups:
             for index, outcome in (pair for theirs, _ in every for pair in theirs.items()):
                 self._groups.setdefault(index, self._decided_elsewhere(index, batch, *outcome))
         groups = [self._groups[index] for index in sorted(self._groups)]
-        if asked and all(record.breakdown is None for record in asked):
-            reason = asked[-1].error or "the judge does not say why"
+        # An attempt without a picture has its reward from nobody, whatever has become of judges.
+        by_request = [
+            [
+                record
+                for index, record in group.records.items()
+                if group.attempts[index].trajectory.pictures
+            ]
+            for group in groups
+        ]
+        judged = [record for records in by_request for record in records]
+        is_outage = all(record.breakdown is None for record in judged)
+        # One request alone may be such that the judge says nothing of it, now and ever.
+        if is_outage and sum(map(bool, by_request)) > 1:
+            reason = judged[-1].error or "the judge does not say why"
             raise RuntimeError(
-                f"none of the {len(asked)} attempts of step {self._step} could be judged; the "
-                f"last: {reason}"
+                f"none of the {len(judged)} attempts with pictures of step {self._step} could be "
+                f"judged; the last: {reason}"
             )
         return KeptAttempts(
             groups=tuple(tuple(group.attempts[index] for index in group.kept) for group in groups),

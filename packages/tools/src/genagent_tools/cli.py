@@ -138,8 +138,9 @@ def _serve(options: Serve) -> None:
     listener = bind(config)
     tools = load_tools(options.profile, options.model, overrides, options.devices)
     profile = tools[0].profile
+    weights = str(options.model) if options.model else profile.repository
     served = replace(
-        ServedModel.from_profile(profile),
+        ServedModel.from_profile(replace(profile, repository=weights)),
         name=options.name or profile.name,
         max_pixels=options.max_pixels,
         max_steps=max(options.max_steps, profile.steps),

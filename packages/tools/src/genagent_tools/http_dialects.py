@@ -88,11 +88,13 @@ def words_read(models: object, model: str | None) -> int | None:
 
 
 def model_served(models: object, model: str | None) -> str | None:
-    """A model's name and how it draws unasked, from the same answer; None where it does not say."""
+    """A model's name, how it draws unasked and with what, from the same answer; None where it does
+    not say."""
     entry = _entry(models, model)
     if "id" not in entry or "defaults" not in entry:
         return None
-    return f"{entry['id']} {json.dumps(entry['defaults'], sort_keys=True)}"
+    with_what = f" {entry['drawn_with']}" if entry.get("drawn_with") else ""
+    return f"{entry['id']} {json.dumps(entry['defaults'], sort_keys=True)}{with_what}"
 
 
 def _entry(models: object, model: str | None) -> dict[str, Any]:

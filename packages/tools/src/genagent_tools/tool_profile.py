@@ -3,9 +3,11 @@
 What a pipeline does with its arguments was read in diffusers 0.42.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,6 +136,15 @@ class ToolProfile:
                 "SanaPipeline draws the nearest of its own sizes and crops unless told otherwise; "
                 "say use_resolution_binning in options"
             )
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits over what its pictures depend on, weights by their names."""
+        told = asdict(self)
+        for name in ("name", "sizes", "words", "max_batch", "note"):
+            del told[name]
+        text = json.dumps(told, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
     def traits(self) -> PipelineTraits:

@@ -132,6 +132,10 @@ class BenchmarkConfig:
                 services.judge,
                 device=services.judge_device,
                 max_tokens=settings.max_tokens,
+                batch_size=services.judge_batch,
+                # Greedy words that could not be read would come again.
+                max_attempts=settings.attempts if settings.retry_temperature else 1,
+                retry_temperature=settings.retry_temperature or 1.0,
             )
         kept = KeptChat(chat, KeptAnswers(work / REPLIES), max_tokens=settings.max_tokens)
         return NamedScorer(

@@ -16,6 +16,7 @@ from genagent_data import PictureStore
 from genagent_rewards import KeptAnswers, Picture, answer_key
 from genagent_tools import (
     AsyncImageTool,
+    HttpImageTool,
     ImageTool,
     PartialFailure,
     ToolError,
@@ -36,13 +37,29 @@ def with_kept_pictures(world: World, store: PictureStore, memory: Path) -> World
         memory: folder of ``drawn.sqlite``, for processes of one machine.
 
     Raises:
-        ValueError: what was kept is damaged.
+        ValueError: what was kept is damaged, or its image servers say that they draw with another
+            model now than when this run began.
+        ToolError: one of them does not answer.
         OSError: it cannot be read or written.
     """
     kept = KeptAnswers(memory / DRAWN)
+    if isinstance(world.tool, HttpImageTool) and (now := world.tool.served()) is not None:
+        _same_model(kept, now)
     if isinstance(world.tool, AsyncImageTool):
         return replace(world, tool=KeptServedPictures(world.tool, store, kept))
     return replace(world, tool=KeptPictures(world.tool, store, kept))
+
+
+def _same_model(kept: KeptAnswers, now: str) -> None:
+    key = answer_key("served")
+    begun = kept.find([key]).get(key)
+    if begun is None:
+        kept.store([(key, now)])
+    elif begun != now:
+        raise ValueError(
+            f"the image servers draw with {now}, and this run began with {begun}; serve that again,"
+            " or begin a new run"
+        )
 
 
 def picture_counts(world: World) -> dict[str, float]:

@@ -142,10 +142,11 @@ class Services(ServiceOptions):
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
-        by."""
+        by. Raises ValueError where an image server does not say what it draws with."""
+        kept = kept_name(self.tool, self.tool_model)
         return SynthesisServices(
             tool=world.tool,
-            tool_name=kept_name(self.tool, self.tool_model),
+            tool_name=" ".join(filter(None, (kept, self.served_by(world.tool)))),
             point=world.judges.point,
             pair=world.judges.pair,
             judge_name=self.judge_name,

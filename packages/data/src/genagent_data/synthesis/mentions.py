@@ -23,7 +23,8 @@ RULES = re.compile(
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    r"\b(?:satisf(?:y|ies)|meets|fulfil?ls|match(?:es)?) (?:the|this|all|every|each) "
+    r"\b(?<!\bto )(?<!\bwould )(?<!\bshould )(?<!\bmust )(?<!\bcould )"  # of what it does not yet do
+    r"(?:satisf(?:y|ies)|meets|fulfil?ls|match(?:es)?) (?:the|this|all|every|each) "
     r"(?:[\w'-]+ ){0,3}(?:requests?|conditions?|requirements?|prompt)\b|"
     r"\b(?:everything|all of it) is (?:right|correct|as (?:requested|asked))\b",
     re.IGNORECASE,
@@ -36,6 +37,8 @@ _WRONG = re.compile(
     r"\b(?:is|are) (?:wrong|incorrect|missing)\b",
     re.IGNORECASE,
 )
+_NOTHING = re.compile(r"\b(?:nothing|none|no)(?: (?!and\b|but\b)[\w'-]+){0,3} $", re.IGNORECASE)
+"""What turns the fault behind it around, as in "nothing is missing"."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -53,6 +56,7 @@ def concludes(judgement: str) -> bool | None:
     Example: ``concludes("A red cat. It does not match the request.") is False``
     """
     last = _SENTENCE.split(judgement.strip())[-1]
-    if _WRONG.search(last):
+    faults = [match.start() for match in _WRONG.finditer(last)]
+    if any(not _NOTHING.search(last[:start]) for start in faults):
         return False
     return True if _RIGHT.search(last) else None

@@ -139,8 +139,9 @@ def build_images_app(
 
     @app.get("/v1/models", responses=_TOKEN)
     async def models() -> dict[str, Any]:
-        """The one model served: its defaults, its limits, and in ``words`` how many words of a
-        prompt it reads, null where that is not known."""
+        """The one model served: its defaults, its limits, in ``words`` how many words of a prompt
+        it reads, and in ``drawn_with`` what tells its weights and settings from others of that
+        name; null where that is not known."""
         defaults = {
             "size": served.size,
             "num_inference_steps": served.steps,
@@ -159,6 +160,7 @@ def build_images_app(
             "owned_by": "genagent",
             "extensions": ["seed", *sorted(served.extensions)],
             "words": served.words,
+            "drawn_with": served.drawn_with,
             "defaults": defaults,
             "limits": limits,
         }

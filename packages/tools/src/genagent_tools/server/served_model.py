@@ -42,6 +42,8 @@ class ServedModel:
     """Characters of a prompt."""
     words: int | None = None
     """Words of a prompt that the model reads; None where that is not known."""
+    drawn_with: str | None = None
+    """Tells apart what goes by one name: weights, LoRA and settings, as ``ToolProfile.digest``."""
     check: Callable[[DrawSettings], object] | None = None
     """Raises ValueError for settings that the model would not follow."""
 
@@ -88,6 +90,7 @@ class ServedModel:
             size_multiple=traits.multiple // math.gcd(traits.multiple, profile.supersampling),
             max_steps=max(100, profile.steps),
             words=profile.words,
+            drawn_with=profile.digest,
             check=lambda settings: (profile.call(settings), profile.negative(settings)),
         )
 
