@@ -10,7 +10,7 @@ from tests.judge_server import Answer, chat_for, pictures_in, refused_url, servi
 from genagent_data import ChatTeacher, Request
 from genagent_data.prompt_files import read_prompt
 from genagent_data.synthesis import Attempt, Call, Failure, Judgement
-from genagent_data.synthesis.chat_teacher import read_call, read_judgement
+from genagent_data.synthesis.chat_teacher import read_call, read_judgement, read_teacher_prompts
 from genagent_rewards import KeptAnswers, KeptChat, Picture
 
 CATS = Request(id="1", prompt="two cats for $5", hints=("exactly 2 cats", "a price tag"))
@@ -152,12 +152,34 @@ def test_words_are_kept_as_each_comes_not_when_all_have_come(tmp_path: Path):
         assert len(server.requests) == 2
 
 
+def test_in_the_second_round_it_is_asked_about_the_last_picture_and_what_led_to_it():
+    again = Attempt(
+        request=CATS,
+        calls=(*TRIED.calls, Call(thinking="t", prompt="second prompt")),
+        pictures=(RED, BLUE),
+        judgements=(*TRIED.judgements, Judgement(words="no price tag", right=False)),
+    )
+    looked = Answer(words="<judgement>Both.</judgement><verdict>right</verdict>")
+    with serving(looked) as judges, serving(Answer(words=CALL)) as reflects:
+        judge, reflect = chat_for(judges.url), chat_for(reflects.url)
+        models = ChatTeacher(open=judge, judge=judge, reflect=reflect)
+        assert models.judge([again]) == [Judgement(words="Both.", right=True)]
+        assert len(models.reflect([again])) == 1
+        for [body] in (judges.requests, reflects.requests):
+            assert [p.getpixel((0, 0)) for p in pictures_in(body)] == [(0, 0, 255)]
+            assert "second prompt" in words_in(body) and "first prompt" not in words_in(body)
+        [thinking] = reflects.requests
+        assert "no price tag" in words_in(thinking) and "one cat only" not in words_in(thinking)
+
+
 def test_prompt_files_of_ones_own_have_a_version_of_their_own(tmp_path: Path):
     (tmp_path / "open.md").write_text("You write.\n---\n$request in $words words\n")
-    own = read_prompt("open", folder=tmp_path)
+    own = read_prompt("open", "request", "words", folder=tmp_path)
     assert own.ask(request="a $cat", words="7") == "a $cat in 7 words"
     assert own.system == "You write."
-    assert own.version != read_prompt("open").version
+    assert own.version != read_prompt("open", "request", "words").version
+    with pytest.raises(ValueError, match=r"open\.md: nothing fills \$words; slots are \$request,"):
+        read_prompt("open", "request", folder=tmp_path)
     (tmp_path / "judge.md").write_text("You judge.\n---\n$rules")
     (tmp_path / "rules.md").write_text("1. costs $5")
     judge = read_prompt("judge", folder=tmp_path, rules="rules")
@@ -172,5 +194,5 @@ def test_prompt_files_of_ones_own_have_a_version_of_their_own(tmp_path: Path):
 def test_the_name_holds_models_and_versions():
     name = teacher(chat_for("http://127.0.0.1:1/v1")).name
     assert json.dumps(name).count("judge") >= 4
-    for part in ("open", "judge", "reflect"):
-        assert f"judge {read_prompt(part).version.split('@')[0]}@" in name
+    for prompt in read_teacher_prompts(None):
+        assert f"judge {prompt.version}" in name

@@ -63,7 +63,19 @@ def test_its_entry_joins_those_of_other_data_sets(tmp_path):
             "columns": {"messages": "conversations", "system": "system", "images": "images"},
         },
     }
-    assert "template: qwen2_vl" in (tmp_path / "ours.yaml").read_text()
+    settings = (tmp_path / "ours.yaml").read_text()
+    told = dict(line.split("  #")[0].split(": ") for line in settings.splitlines()[1:])
+    assert told == {
+        "stage": "sft",
+        "dataset_dir": f'"{tmp_path}"',
+        "dataset": "ours",
+        "template": "qwen2_vl",
+        "cutoff_len": "16384",
+        "image_max_pixels": "1048576",
+        # The loss is on every turn of the agent, and on nothing else.
+        "train_on_prompt": "false",
+        "mask_history": "false",
+    }
     with pytest.raises(ValueError, match=r"names 2 files \(theirs.json, ours.jsonl\); name the"):
         list(read_sharegpt(tmp_path))
     assert list(read_sharegpt(tmp_path / "ours.jsonl")) == [record()]
@@ -187,4 +199,15 @@ def test_a_picture_that_is_none_is_named(tmp_path):
     assert caught.value.reason == "broken_picture"
     Image.new("1", (10_000, 10_000)).save(tmp_path / "dog.jpg", "PNG")
     with pytest.raises(RecordError, match=r"dog.jpg has more than 89478485 pixels; make it"):
+        list(read_sharegpt(path))
+
+
+def test_an_empty_line_where_files_were_joined_is_none(tmp_path):
+    rows = [json.dumps(row(id=name)) for name in ("a", "b")]
+    Image.new("RGB", (4, 4)).save(tmp_path / "dog.jpg")
+    path = tmp_path / "joined.jsonl"
+    path.write_text("\n\n".join(rows) + "\n\n")
+    assert len(list(read_sharegpt(path))) == 2
+    path.write_text(rows[0] + "\n\nno row\n")
+    with pytest.raises(RecordError, match=r"joined\.jsonl:3: not JSON"):
         list(read_sharegpt(path))

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.data.synthesis_cast import (
@@ -21,6 +22,8 @@ from tests.small_disk import small_disk
 
 from genagent_data import RecordFolder, synthesize
 from genagent_data.synthesis import chunks
+from genagent_data.synthesis.chunks import Chunks
+from genagent_data.synthesis.draft import Draft
 from genagent_rewards import KeptAnswers
 from genagent_tools import ToolError
 
@@ -154,6 +157,52 @@ def test_half_of_a_chunk_lost_is_a_service_gone_down_under_way(tmp_path, answere
     tool.calls = 10**6
     funnel = synthesize(requests, services(tool), Script(), config, tmp_path)
     assert funnel.records == (16 if ends else 9)
+
+
+def test_small_chunks_that_are_lost_one_after_another_are_an_outage_too(tmp_path):
+    config = replace(CONFIG, plain=1)
+    requests = [ask(f"r{n}") for n in range(24)]
+
+    class DownForRequests(NumberTool):
+        is_down = True
+
+        def generate(self, prompts, seeds):
+            if (
+                self.is_down
+                and prompts[0].startswith("request")
+                and "request r0 " not in prompts[0]
+            ):
+                raise ToolError("nobody answers")
+            return super().generate(prompts, seeds)
+
+    tool = DownForRequests()
+    said = "tool_failed for 4 of 4 in a chunk and the 4 before them .*nobody answers"
+    with pytest.raises(ConnectionError, match=said):
+        synthesize(requests, services(tool), Script(), config, tmp_path)
+    tool.is_down = False
+    # Those of the first lost chunk are written down as lost; no others.
+    assert synthesize(requests, services(tool), Script(), config, tmp_path).records == 20
+
+
+def test_what_a_chunk_names_is_on_the_disk_before_it(tmp_path, monkeypatch):
+    """A machine that goes down keeps what was synced, and fates are."""
+    synced: list[Path] = []
+
+    def sync(path: Path) -> None:
+        assert path.is_file()
+        synced.append(path)
+
+    monkeypatch.setattr("genagent_data.pictures.sync_file", sync)
+    written = Chunks.write
+
+    def write(self, stage, chunk, fates, figures):
+        named = {name for fate in fates if isinstance(fate, Draft) for name in fate.pictures}
+        assert named <= {path.stem for path in synced}
+        written(self, stage, chunk, fates, figures)
+
+    monkeypatch.setattr(Chunks, "write", write)
+    synthesize(REQUESTS, services(), Script(), CONFIG, tmp_path)
+    assert synced
 
 
 def test_pictures_are_kept_before_the_chunk_is(tmp_path):

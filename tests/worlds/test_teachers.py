@@ -39,6 +39,26 @@ def test_what_is_missing_or_down_is_a_line_with_its_option():
     assert line.startswith("--teacher.open: base_urls has 'http://a', which has no path")
 
 
+def test_prompts_of_ones_own_are_read_before_anything_is_paid_for(tmp_path: Path):
+    with serving(Answer(words="yes")) as server:
+        teachers = ChatTeachers(
+            open=TeacherEndpoints(urls=server.url, model="qwen"), prompts=tmp_path
+        )
+        [line] = teachers.problems()
+        assert line.startswith("--teacher.prompts: ") and "open.md" in line
+        for name, slots in {
+            "open": "$request",
+            "rules": "costs $5",
+            "judge": "$checklist $rules",
+            "reflect": "$judgement $hints",
+        }.items():
+            (tmp_path / f"{name}.md").write_text(f"You help.\n---\n{slots}")
+        [line] = teachers.problems()
+        assert "reflect.md: nothing fills $hints; slots are $request, $prompt, $judg" in line
+        (tmp_path / "reflect.md").write_text("You help.\n---\n$judgement $hint, $$5")
+        assert teachers.problems() == []
+
+
 @pytest.mark.parametrize("tokens", [8192, 100])
 def test_its_words_are_kept_in_the_folder_of_the_work(tmp_path: Path, tokens):
     with serving(Answer(words=CALL)) as server:

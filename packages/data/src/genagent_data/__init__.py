@@ -33,6 +33,7 @@ from genagent_data.synthesis import (
     SynthesisServices,
     Teacher,
     pooled,
+    read_teacher_prompts,
     synthesize,
 )
 from genagent_data.text_files import write_text
@@ -86,6 +87,7 @@ __all__ = [
     "read_records",
     "read_requests",
     "read_sharegpt",
+    "read_teacher_prompts",
     "render_turn",
     "reward_case",
     "sync_folder",

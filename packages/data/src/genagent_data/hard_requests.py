@@ -99,7 +99,7 @@ def _question(seeds: Sequence[Request], number: int, seed: int) -> ChatRequest:
         json.dumps({"prompt": request.prompt, "hints": request.hints}, ensure_ascii=False)
         for request in shown
     ]
-    prompt = read_prompt(PROMPT)
+    prompt = read_prompt(PROMPT, "task", "number", "examples")
     text = prompt.ask(task=seeds[0].task, number=str(number), examples="\n".join(lines))
     return ChatRequest(system=prompt.system, parts=(text,))
 

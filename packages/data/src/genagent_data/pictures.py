@@ -4,12 +4,13 @@ import io
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
+from genagent_data.durable import sync_file, sync_folder
 from genagent_rewards import Picture, is_picture_name
 
 MAX_THREADS = 16
@@ -84,6 +85,18 @@ class PictureStore:
             return [self.put(image) for image in images]
         with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS, len(images))) as threads:
             return list(threads.map(self.put, images))
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Pictures of these names outlast a machine that goes down; ``put`` outlasts a process.
+
+        Raises:
+            OSError: one is gone, or cannot be written.
+        """
+        paths = [self.path(name) for name in names]
+        for path in paths:
+            sync_file(path)
+        for folder in {path.parent for path in paths}:
+            sync_folder(folder)
 
     def get(self, name: str) -> Picture:
         """The picture of that name; its file is read when its pixels are looked at.

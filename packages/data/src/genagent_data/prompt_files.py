@@ -26,15 +26,16 @@ class PromptFile:
         return self.user.substitute(slots).strip()
 
 
-def read_prompt(name: str, *, folder: Path | None = None, **included: str) -> PromptFile:
+def read_prompt(name: str, *slots: str, folder: Path | None = None, **included: str) -> PromptFile:
     """The prompt ``name.md`` of a folder, our own unless another is given.
 
     Args:
+        slots: that are filled when it is asked; it need not have all of them.
         included: slots that are filled from other files of the folder, by the files' names.
 
     Raises:
         ValueError: the file has no line ``---`` between system message and user turn, or a slot
-            that is no name.
+            that is no name or that nothing fills.
         OSError: there is no such file.
     """
     root = files("genagent_data") / "teacher_prompts" if folder is None else folder
@@ -49,6 +50,13 @@ def read_prompt(name: str, *, folder: Path | None = None, **included: str) -> Pr
         raise ValueError(
             f"{root / f'{name}.md'}: wants a system message, a line ---, and a user turn whose "
             "slots are names such as $request"
+        )
+    unknown = [f"${slot}" for slot in template.get_identifiers() if slot not in (*slots, *included)]
+    if unknown:
+        known = ", ".join(f"${slot}" for slot in (*slots, *included))
+        raise ValueError(
+            f"{root / f'{name}.md'}: nothing fills {', '.join(unknown)}; slots are {known}, and a "
+            "dollar sign is $$"
         )
     for slot, content in others.items():
         # A dollar sign of the file's own stays one.

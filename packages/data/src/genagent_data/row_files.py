@@ -163,4 +163,5 @@ def numbered_objects(path: Path) -> Iterator[tuple[int, str, Callable[[], dict[s
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            yield number, f"{path}:{number}", lambda line=line: json_object(line)
+            if line.strip():  # a seam of files that were joined
+                yield number, f"{path}:{number}", lambda line=line: json_object(line)

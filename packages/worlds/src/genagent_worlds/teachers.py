@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import tyro
 
-from genagent_data import ChatTeacher, Teacher
+from genagent_data import ChatTeacher, Teacher, read_teacher_prompts
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
 from genagent_worlds.service_names import default_key_env, urls_of
@@ -110,6 +110,11 @@ class ChatTeachers:
                 configs[part] = self.part(part).chat()
             except ValueError as error:
                 lines.append(f"--teacher.{part}: {error}")
+        if self.prompts is not None:
+            try:
+                read_teacher_prompts(self.prompts)
+            except (ValueError, OSError) as error:
+                lines.append(f"--teacher.prompts: {error}")
         return lines or look(
             [
                 probe

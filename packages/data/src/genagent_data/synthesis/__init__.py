@@ -1,6 +1,6 @@
 """Synthesis of trajectories: a teacher writes, the tool draws, judges and rules filter."""
 
-from genagent_data.synthesis.chat_teacher import ChatTeacher
+from genagent_data.synthesis.chat_teacher import ChatTeacher, read_teacher_prompts
 from genagent_data.synthesis.funnel import Funnel, StageFigures
 from genagent_data.synthesis.intake import pooled
 from genagent_data.synthesis.synthesize import SynthesisConfig, SynthesisServices, synthesize
@@ -18,5 +18,6 @@ __all__ = [
     "SynthesisServices",
     "Teacher",
     "pooled",
+    "read_teacher_prompts",
     "synthesize",
 ]

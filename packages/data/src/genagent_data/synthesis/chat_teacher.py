@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from genagent_data.prompt_files import read_prompt
+from genagent_data.prompt_files import PromptFile, read_prompt
 from genagent_data.request import Request
 from genagent_data.synthesis.teacher import Attempt, Call, Failure, Judgement, Why
 from genagent_rewards import ChatModel, ChatReply, ChatRequest
@@ -56,9 +56,7 @@ class ChatTeacher:
         """
         self._models = {"open": open, "judge": judge, "reflect": reflect}
         self._words = str(words or WORDS)
-        self._open = read_prompt("open", folder=prompts)
-        self._judge = read_prompt("judge", folder=prompts, rules="rules")
-        self._reflect = read_prompt("reflect", folder=prompts)
+        self._open, self._judge, self._reflect = read_teacher_prompts(prompts)
 
     @property
     def name(self) -> str:
@@ -107,6 +105,16 @@ class ChatTeacher:
         if attempt.reference is not None:
             shown.append(attempt.reference.image)
         return ChatRequest(system=self._reflect.system, parts=(*shown, text))
+
+
+def read_teacher_prompts(folder: Path | None) -> tuple[PromptFile, PromptFile, PromptFile]:
+    """What opens, judges and reflects, as ``read_prompt`` reads it."""
+    asked = ("request", "prompt")
+    return (
+        read_prompt("open", "request", "words", folder=folder),
+        read_prompt("judge", *asked, "checklist", folder=folder, rules="rules"),
+        read_prompt("reflect", *asked, "judgement", "hint", "words", folder=folder),
+    )
 
 
 def read_call(text: str) -> Call | None:

@@ -7,13 +7,14 @@ their order; which chunk is where at a time is not, and nothing depends on it.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from genagent_data.request import Request
 from genagent_data.synthesis.chunks import Chunks
-from genagent_data.synthesis.draft import Drop, Fate
+from genagent_data.synthesis.draft import Draft, Drop, Fate
 from genagent_data.synthesis.funnel import StageFigures, figures_of
 from genagent_data.synthesis.painter import Meter
 from genagent_data.synthesis.references import begun
@@ -21,8 +22,9 @@ from genagent_data.synthesis.stages import OUTAGES, STAGES, Bench
 
 INTAKE = "requests"
 OUTAGE = 8
-"""So many drafts lost to services, and half of a chunk, are taken for a failure of these and not
-theirs: one that goes down takes what is on its way along, and what is written as lost stays so."""
+"""So many drafts lost to services, and half of a chunk, or all of one chunk after another, are
+taken for a failure of these and not theirs: one that goes down takes what is on its way along, and
+what is written as lost stays so."""
 
 
 class Line:
@@ -46,6 +48,7 @@ class Line:
         self._workers = workers
         self._counted = counted
         self._counting = threading.Lock()
+        self._lost_in_a_row: Counter[str] = Counter()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
@@ -112,9 +115,11 @@ class Line:
             drafts = self._chunks.drafts(stage - 1, chunk)
             meter, started = Meter(), time.perf_counter()
             fates = work(self._bench, drafts, meter) if drafts else []
-            _refuse_outage(name, fates, open_ones=sum(draft.ending is None for draft in drafts))
+            open_ones = sum(draft.ending is None for draft in drafts)
+            if open_ones:
+                self._refuse_outage(name, fates, open_ones=open_ones)
             figures = figures_of(name, fates, meter, seconds=time.perf_counter() - started)
-            self._chunks.write(stage, chunk, fates, figures)
+            self._write(stage, chunk, fates, figures, known=_pictures(drafts))
         self._count(figures)
 
     def _take_in(self, chunk: int, requests: list[Request]) -> None:
@@ -124,13 +129,35 @@ class Line:
             fates = [begun(request, self._bench.painter.store) for request in requests]
             seconds = time.perf_counter() - started
             figures = figures_of(INTAKE, fates, Meter(), seconds=seconds)
-            self._chunks.write(0, chunk, fates, figures)
+            self._write(0, chunk, fates, figures, known=set())
         elif not _are_of(self._chunks.fates(0, chunk), requests):
             raise ValueError(
                 f"chunk {chunk} was begun with other requests; give the requests and the chunk "
                 "size that this folder was begun with, or another folder"
             )
         self._count(figures)
+
+    def _write(
+        self, stage: int, chunk: int, fates: list[Fate], figures: StageFigures, *, known: set[str]
+    ) -> None:
+        # Fates outlast a machine that goes down, and so must what they name.
+        self._bench.painter.store.sync(_pictures(fates) - known)
+        self._chunks.write(stage, chunk, fates, figures)
+
+    def _refuse_outage(self, stage: str, fates: list[Fate], *, open_ones: int) -> None:
+        """Raises ConnectionError where services have left half of a chunk without an answer, or
+        several small ones with none at all."""
+        lost = [fate for fate in fates if isinstance(fate, Drop) and fate.reason in OUTAGES]
+        with self._counting:
+            before = self._lost_in_a_row[stage] if len(lost) == open_ones else 0
+            self._lost_in_a_row[stage] = before + len(lost)
+        if before + len(lost) >= OUTAGE and 2 * len(lost) >= open_ones:
+            last = lost[-1]
+            where = f" and the {before} before them" if before else ""
+            raise ConnectionError(
+                f"stage {stage}: {last.reason} for {len(lost)} of {open_ones} in a chunk{where} "
+                f"(the last: {last.detail}); see to that service, then the same command goes on"
+            )
 
     def _count(self, figures: StageFigures) -> None:
         with self._counting:
@@ -151,12 +178,12 @@ def _are_of(fates: list[Fate], requests: list[Request]) -> bool:
     )
 
 
-def _refuse_outage(stage: str, fates: list[Fate], *, open_ones: int) -> None:
-    """Raises ConnectionError where services have left half of a chunk without an answer."""
-    lost = [fate for fate in fates if isinstance(fate, Drop) and fate.reason in OUTAGES]
-    if len(lost) >= OUTAGE and 2 * len(lost) >= open_ones:
-        last = lost[-1]
-        raise ConnectionError(
-            f"stage {stage}: {last.reason} for {len(lost)} of {open_ones} in a chunk (the last: "
-            f"{last.detail}); see to that service, then the same command goes on"
-        )
+def _pictures(fates: Iterable[Fate]) -> set[str]:
+    """Names of those that drafts need."""
+    return {
+        name
+        for fate in fates
+        if isinstance(fate, Draft)
+        for name in (*fate.pictures, fate.reference)
+        if name is not None
+    }

@@ -23,7 +23,8 @@ RULES = re.compile(
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    r"\b(?<!\bto )(?<!\bwould )(?<!\bshould )(?<!\bmust )(?<!\bcould )"  # of what it does not yet do
+    # Not of what it does not do yet.
+    r"\b(?<!\bto )(?<!\bwould )(?<!\bshould )(?<!\bmust )(?<!\bcould )"
     r"(?:satisf(?:y|ies)|meets|fulfil?ls|match(?:es)?) (?:the|this|all|every|each) "
     r"(?:[\w'-]+ ){0,3}(?:requests?|conditions?|requirements?|prompt)\b|"
     r"\b(?:everything|all of it) is (?:right|correct|as (?:requested|asked))\b",

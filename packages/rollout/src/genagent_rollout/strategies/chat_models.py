@@ -15,7 +15,12 @@ from genagent_rewards import ChatReply, ChatRequest
 from genagent_rollout.strategies.asking import Asking
 from genagent_worlds import Said, Tried
 
-PROMPTS = ("rewrite", "verify", "reflect")
+PROMPTS = {
+    "rewrite": ("request", "words"),
+    "verify": ("request", "prompt"),
+    "reflect": ("request", "prompt", "judgement", "words"),
+}
+"""Files, and the slots of each."""
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
@@ -107,7 +112,7 @@ def read_prompts(folder: Path | None) -> list[PromptFile]:
         OSError: one is missing.
     """
     own = Path(str(files("genagent_rollout"))) / "strategies" / "prompts"
-    return [read_prompt(name, folder=folder or own) for name in PROMPTS]
+    return [read_prompt(name, *slots, folder=folder or own) for name, slots in PROMPTS.items()]
 
 
 def read_rewrite(text: str) -> Call | None:
