@@ -41,6 +41,8 @@ summary = {"status": status, "value": told.value, "seconds": 0.5}
 (run / "policy").mkdir(exist_ok=True)
 (run / "policy" / "summary.json").write_text(json.dumps(summary))
 print(run / "summary.json")
+if told.do == "chatter":
+    print("resource_tracker: there appear to be 1 leaked objects " + "x" * 300, file=sys.stderr)
 '''
 
 

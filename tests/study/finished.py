@@ -137,6 +137,10 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                 "policy/entropy": [2.0, 1.0, 0.5, 0.1] if is_weak else [2.0, 1.9, 1.8, 1.7],
             }
             after = paid if is_paid else unpaid
+            if is_weak:  # makes a worse agent by one request, as learning with sana-mini a better
+                after = [WRONG, *after[1:]]
+            elif options[options.index("--world.tool") + 1] == "sana-mini":
+                after = [RIGHT if one == SPOILT else one for one in after]
             keep_run(store, cell, before=cold_start, after=after, figures=figures)
             continue
         words = dict(_lists(options))

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from tests.study.cells import cell
 
 from genagent_study import Here, Made, with_needs
@@ -38,3 +39,12 @@ def test_a_folder_counts_by_its_content(tmp_path: Path):
     assert keys[0] == keys[1] != keys[2]
     (tmp_path / "a" / "model.safetensors").write_bytes(b"3")
     assert cell("--policy", same[0]).key != keys[0]
+
+
+def test_a_file_counts_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    asked = Path("mine.jsonl")
+    asked.write_text("a red circle")
+    one, same = cell("--held-out", "mine.jsonl").key, cell("--held-out", "mine.jsonl").key
+    asked.write_text("a blue circle")
+    assert one == same != cell("--held-out", "mine.jsonl").key

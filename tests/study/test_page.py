@@ -126,6 +126,37 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
     assert claim["verdict"] == "shows"
 
 
+# Differences of seeds 0, 1 and 2 in requests of 8, by what keep_everything makes of each cell.
+DIRECTIONS = {
+    # rl 6, 7 and 7 right, the tool alone 1, a rewrite 2, the better of two 2, the workflow 4.
+    "The agent beats the tool alone": (5, 6, 6),
+    "The agent beats a rewrite that never looks": (4, 5, 5),
+    "The agent beats the better one of two pictures": (4, 5, 5),
+    "The agent beats a static workflow of as many rounds": (2, 3, 3),
+    # base 2, sft 5.
+    "The cold start helps": (3, 3, 3),
+    "RL adds to the cold start": (1, 2, 2),
+    # At once: 2, 3 and 3 under zero, 5, 6 and 6 without; before learning 2.
+    "Paid by zero, first pictures are worse than unpaid": (3, 3, 3),
+    "Paid by zero, they are worse than paid by if_passed": (3, 3, 3),
+    "Paid by zero, they are worse than before learning": (0, -1, -1),
+    "Paid by zero, reflection gains more than unpaid": (3, 3, 3),
+    "zero, harsh: better first pictures than none": (-3, -3, -3),
+    "Learning with flux-mini helps with sana-mini too": (1, 2, 2),
+    "With sana-mini, learning with it is better than learning with flux-mini": (1, 1, 1),
+    "The sound judge makes a better agent than the weak one": (1, 1, 1),
+    "On new requests the agent beats the tool alone": (5, 6, 6),
+    "What RL has taught helps on new requests": (1, 2, 2),
+}
+
+
+@pytest.mark.parametrize("claim", DIRECTIONS)
+def test_a_claim_says_which_of_two_is_above_the_other(whole, claim: str):
+    _, _, figures = whole
+    [found] = [one for own in figures["patterns"].values() for one in own if one["claim"] == claim]
+    assert found["seeds"] == tuple(requests / 8 for requests in DIRECTIONS[claim])
+
+
 def test_examples_are_chosen_by_rule_and_words_are_words(whole):
     path, page, _ = whole
     # The only request right before, at once, wrong after zero and right after none.

@@ -76,6 +76,12 @@ def test_what_failed_is_a_line_and_the_rest_goes_on(tmp_path, capsys):
     assert [len(starts(tmp_path, one)) for one in (first, failing, other)] == [1, 2, 1]
 
 
+def test_what_a_library_says_at_exit_takes_no_result(tmp_path):
+    one = cell("--do", "chatter", "--value", "2")
+    assert run(tmp_path, [one]) == []
+    assert store(tmp_path).results([one])[one].summary["value"] == 2
+
+
 def test_a_result_is_of_its_code(tmp_path):
     one = cell("--value", "1")
     run(tmp_path, [one])

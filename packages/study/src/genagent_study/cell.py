@@ -55,7 +55,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Twelve hexadecimal digits over all that was asked for: script, options, seed, the
-        content of folders, and so of what it needs. Raises OSError for a folder that cannot be
+        content of folders and files, and so of what it needs. Raises OSError for one that cannot be
         read."""
         asked = [self.script, self.seed, *map(_content, self.options)]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
@@ -76,4 +76,8 @@ def _content(option: Option) -> object:
         return ["here", option.path]
     # A word with a slash, so that a folder called "sft" here is not taken for the name of weights.
     path = Path(option)
-    return ["folder", fingerprint(path)] if "/" in option and path.is_dir() else option
+    if "/" in option and path.is_dir():
+        return ["folder", fingerprint(path)]
+    if path.suffix and path.is_file():
+        return ["file", hashlib.sha256(path.read_bytes()).hexdigest()]
+    return option

@@ -128,11 +128,15 @@ def _keep(cell: Cell, store: CellStore, one: _Process) -> float | str:
     """Keep a cell's result: the seconds that it took, or why there is none."""
     log, code = store.path(cell) / "log.txt", one.process.returncode
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last = lines[-1].strip() if lines else "nothing said"
     if code:
+        last = lines[-1].strip() if lines else "nothing said"
         return f"{last} (exit code {code}; {log})"
+    # Libraries have their say behind it, at exit and on standard error.
+    told = [line.strip() for line in lines if line.strip().endswith("summary.json")]
+    if not told:
+        return f"no summary of a finished run ({log})"
     try:
-        return store.keep(cell, Path(last), seconds=one.seconds)
+        return store.keep(cell, Path(told[-1]), seconds=one.seconds)
     except (ValueError, FileNotFoundError) as error:
         return f"no summary of a finished run ({error}; {log})"
 
