@@ -51,6 +51,7 @@ from genagent_worlds import (
     ScoredCell,
     earlier_rows,
     read_pictures,
+    served_by,
 )
 
 CELLS = "cells"
@@ -164,7 +165,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
         # Only the miniature has requests and a truth of its own.
         world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
         tool = services.open_tool() if world is None else world.tool
-        words, drawn_by = services.words_of(tool), services.served_by(tool)
+        words, drawn_by = services.words_of(tool), served_by(tool)
         benchmark = config.benchmark.open(world)
         own = world if config.benchmark.bench == "miniature" else None
         scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)

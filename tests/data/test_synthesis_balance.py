@@ -127,6 +127,9 @@ def test_what_the_request_says_itself_is_no_mention():
         ("It needs a second cat to match the prompt.", None),
         ("With a red hat it would satisfy the request.", None),
         ("It fails to satisfy the request.", False),
+        ("With no second cat it does not match the request.", False),
+        ("No hat means it does not match the request.", False),
+        ("The image has no dog which is wrong.", False),
         ("2 cats 1 no. nothing else 0 yes. bad", None),
     ],
 )

@@ -118,6 +118,17 @@ def test_other_settings_or_requests_are_refused_by_name(tmp_path):
         synthesize(changed, services(), Script(), CONFIG, tmp_path)
 
 
+def test_servers_that_come_to_say_what_they_draw_with_draw_nothing_again(tmp_path):
+    tool = NumberTool()
+    synthesize(REQUESTS, services(tool), Script(), CONFIG, tmp_path)
+    drawn = len(tool.drawn)
+    says = replace(services(tool), tool_name="numbers flux 8 steps")
+    synthesize(REQUESTS, says, Script(), CONFIG, tmp_path)
+    assert len(tool.drawn) == drawn
+    with pytest.raises(ValueError, match="begun with tool 'numbers', now it is 'letters"):
+        synthesize(REQUESTS, replace(says, tool_name="letters flux"), Script(), CONFIG, tmp_path)
+
+
 class Outage(NumberTool):
     """A tool that is down after so many calls, for as long as it is asked so often."""
 
@@ -189,15 +200,19 @@ def test_what_a_chunk_names_is_on_the_disk_before_it(tmp_path, monkeypatch):
     synced: list[Path] = []
 
     def sync(path: Path) -> None:
-        assert path.is_file()
+        assert path.exists()
         synced.append(path)
 
-    monkeypatch.setattr("genagent_data.pictures.sync_file", sync)
+    for name in ("sync_file", "sync_folder"):
+        monkeypatch.setattr(f"genagent_data.pictures.{name}", sync)
     written = Chunks.write
 
     def write(self, stage, chunk, fates, figures):
         named = {name for fate in fates if isinstance(fate, Draft) for name in fate.pictures}
         assert named <= {path.stem for path in synced}
+        work = tmp_path / "work"
+        folders = {work, work / "drawn", *(work / "drawn" / name[:2] for name in named)}
+        assert not named or folders <= set(synced)
         written(self, stage, chunk, fates, figures)
 
     monkeypatch.setattr(Chunks, "write", write)

@@ -150,6 +150,38 @@ DIRECTIONS = {
 }
 
 
+ELSEWHERE = {  # differences of shares and of curves, said in the page's own text above
+    "The cold start makes turns that break the protocol rarer",
+    "The cold start makes prompts that repeat the request rarer",
+    "Looking and reflecting gains more after the cold start than before",
+    "The pair reward makes the last picture better",
+    "With the pair reward, reflection gains more",
+    "With the pair reward, the first picture is worse",
+    "The agent beats flux-mini alone",
+    "The agent beats sana-mini alone, with which it did not learn",
+    "Two rounds beat one",
+    "Three rounds beat two",
+    "The reward rises in training",
+    "Attempts have more pictures as training goes on",
+    "Paid by zero, more of failed first pictures are mended than unpaid",
+    "Paid by zero, second tries at failures are further above first tries than unpaid",
+    "Under zero the bonus goes to failed first pictures, not to passed ones",
+    "zero, harsh: better last pictures than none",
+    "zero, harsh: more failed first pictures mended than by none",
+    "zero, harsh: more mended than by none, where both first pictures failed",
+    "Paid by the weak judge, more and more of the wrong pictures pass it",
+    "That rises more than under the sound judge",
+    "What the weak judge passes rises more than what is right",
+    "Paid by the weak judge, what is right rises all the same",
+}
+
+
+def test_no_claim_is_left_out(whole):
+    _, _, figures = whole
+    claims = {one["claim"] for own in figures["patterns"].values() for one in own}
+    assert claims == DIRECTIONS.keys() | ELSEWHERE
+
+
 @pytest.mark.parametrize("claim", DIRECTIONS)
 def test_a_claim_says_which_of_two_is_above_the_other(whole, claim: str):
     _, _, figures = whole

@@ -1,6 +1,6 @@
 """That every option of ``genagent-tools serve`` reaches what it is an option of."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,12 +40,14 @@ def told(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
     return heard
 
 
-def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch):
+def test_every_option_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("THE_TOKEN", TOKEN)
-    heard = told(
-        monkeypatch,
+    lora = tmp_path / "mine.safetensors"
+    lora.touch()
+    words = (
         *("--profile", "flux-8step", "--model", "/models/flux", "--name", "mine"),
-        *("--devices", "cuda:0", "cuda:1", "--host", "0.0.0.0", "--port", "8123"),
+        *("--lora", str(lora), "--devices", "cuda:0", "cuda:1"),
+        *("--host", "0.0.0.0", "--port", "8123"),
         *("--token-env", "THE_TOKEN", "--allowed-hosts", "a.example", "--max-connections", "7"),
         *("--width", "512", "--height", "768", "--steps", "4", "--guidance", "2.5"),
         *("--text-tokens", "256", "--dtype", "float32", "--max-batch", "3"),
@@ -53,6 +55,9 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch):
         *("--max-pixels", "9000000", "--max-steps", "30", "--max-prompt", "700"),
         *("--max-body", "5000", "--drain-seconds", "8"),
     )
+    given = {word[2:].replace("-", "_") for word in words if word.startswith("--")}
+    assert given == {field.name for field in fields(cli.Serve)}
+    heard = told(monkeypatch, *words)
     changed = Overrides(
         width=512,
         height=768,
@@ -61,6 +66,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch):
         text_tokens=256,
         dtype="float32",
         max_batch=3,
+        lora=lora,
     )
     assert heard["overrides"] == changed
     assert heard["folder"] == Path("/models/flux")
@@ -81,7 +87,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch):
     assert (served.name, served.size, served.steps, served.guidance) == ("mine", "512x768", 4, 2.5)
     assert (served.max_pixels, served.max_steps, served.max_prompt) == (9_000_000, 30, 700)
     drawing = replace(changed.apply(PROFILES["flux-8step"]), repository="/models/flux")
-    assert served.drawn_with == drawing.digest
+    assert served.drawn_with == drawing.digest()
 
 
 def test_the_profile_says_what_no_option_does(monkeypatch: pytest.MonkeyPatch):
@@ -90,6 +96,6 @@ def test_the_profile_says_what_no_option_does(monkeypatch: pytest.MonkeyPatch):
     assert heard["overrides"] == Overrides()
     assert heard["config"] == ServerConfig(batching=BatchConfig(max_batch=profile.max_batch))
     assert heard["served"].name == "flux-8step"
-    assert heard["served"].drawn_with == profile.digest
+    assert heard["served"].drawn_with == profile.digest()
     # Its own number of steps may always be asked for.
     assert heard["served"].max_steps == profile.steps

@@ -141,6 +141,12 @@ def test_what_is_served_tells_of_the_model_and_its_defaults():
 
 def test_weights_and_settings_that_go_by_one_name_are_told_apart(tmp_path: Path):
     usual = PROFILES["flux-8step"]
+
+    def weights(name: str, content: bytes) -> str:
+        (tmp_path / name / "transformer").mkdir(parents=True)
+        (tmp_path / name / "transformer" / "model.safetensors").write_bytes(content)
+        return str(tmp_path / name)
+
     lora = tmp_path / "mine.safetensors"
     lora.touch()
     others = [
@@ -150,11 +156,15 @@ def test_weights_and_settings_that_go_by_one_name_are_told_apart(tmp_path: Path)
         Overrides(dtype="float32"),
     ]
     digests = [
-        usual.digest,
-        replace(usual, repository="/models/tuned").digest,
-        *(one.apply(usual).digest for one in others),
+        usual.digest(),
+        replace(usual, repository=weights("tuned", b"1")).digest(),
+        replace(usual, repository=weights("tuned more", b"2")).digest(),
+        *(one.apply(usual).digest() for one in others),
     ]
     assert len(set(digests)) == len(digests)
-    # What draws the same pictures is the same.
-    assert replace(usual, max_batch=1, note="", name="mine").digest == usual.digest
-    assert ServedModel.from_profile(usual).drawn_with == usual.digest
+    # What draws the same pictures is the same, wherever it lies.
+    assert replace(usual, max_batch=1, note="", name="mine").digest() == digests[0]
+    assert replace(usual, repository=weights("moved", b"1")).digest() == digests[1]
+    assert ServedModel.from_profile(usual).drawn_with == digests[0]
+    lora.write_bytes(b"learnt since")
+    assert Overrides(lora=lora).apply(usual).digest() not in digests

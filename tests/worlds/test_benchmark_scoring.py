@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -14,6 +16,8 @@ from genagent_data import Request
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig, Picture
 from genagent_worlds import (
     Benchmark,
+    BenchmarkConfig,
+    FilesAndEndpoints,
     Result,
     Score,
     ScoredByJudge,
@@ -206,3 +210,38 @@ def test_a_judge_scores_by_yes_and_no_with_the_requests_own_hints(geneval):
     assert by_question == ["failed"] * 3 == list(heard.values())
     [[first, *_]] = judge.calls
     assert (first.request, first.hints) == ("1 mugs for color_attr", ("exactly 1 mug",))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tokens", "attempts"), [("official", 200, 1), ("ours", 777, 6)]
+)
+def test_a_judge_from_a_folder_is_asked_as_options_and_protocol_say(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: Literal["official", "ours"],
+    tokens: int,
+    attempts: int,
+):
+    heard: dict[str, object] = {}
+
+    def load(path: str, **how: object) -> SimpleNamespace:
+        heard.update(path=path, **how)
+        return SimpleNamespace(name="judge")
+
+    monkeypatch.setattr("genagent_worlds.benchmark_config.LocalChat", SimpleNamespace(load=load))
+    rows = write_lines(tmp_path / "rows.jsonl", geneval_rows())
+    config = BenchmarkConfig(bench="geneval++", file=rows, protocol=protocol)
+    services = FilesAndEndpoints(
+        judge="/models/judge", judge_batch=3, judge_tokens=777, judge_device="cuda:1"
+    )
+    config.scorer(config.open(None), services, tmp_path, world=None)
+    asked = {name: heard[name] for name in ("path", "device", "batch_size", "max_tokens")}
+    assert asked == {
+        "path": "/models/judge",
+        "device": "cuda:1",
+        "batch_size": 3,
+        "max_tokens": tokens,
+    }
+    # The official protocol asks again at temperature 0, where the same words would come.
+    assert heard["max_attempts"] == attempts
+    assert attempts == 1 or heard["retry_temperature"] == 0.7

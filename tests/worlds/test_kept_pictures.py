@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.http_server import dead_url
 from tests.picture_server import answering, paint, tool_for
 
 from genagent_data import PictureStore
@@ -16,7 +17,7 @@ from genagent_worlds import Judges, World, picture_counts, with_kept_pictures
 PROMPTS, SEEDS = ["a", "b", "c"], [1, 2, 3]
 CHANGED = (
     'the image servers draw with flux {"num_inference_steps": 4}, and this run began with flux '
-    '{"num_inference_steps": 8}; serve that again, or begin a new run'
+    '{"num_inference_steps": 8}; serve that again, begin a new run, or take '
 )
 
 
@@ -153,7 +154,11 @@ def test_a_run_goes_on_with_the_model_that_its_servers_had(tmp_path: Path):
         for server in (silent, one, moved, silent):
             with tool_for(server) as tool:
                 kept_in(world(tool), tmp_path)
-        with tool_for(other) as tool, pytest.raises(ValueError, match=re.escape(CHANGED)):
+        with tool_for(other) as tool, pytest.raises(ValueError, match=re.escape(CHANGED)) as said:
             kept_in(world(tool), tmp_path)
+        assert str(tmp_path / "drawn.sqlite") in str(said.value)
+        (tmp_path / "drawn.sqlite").unlink()
         with tool_for(other) as tool:
-            kept_in(world(tool), tmp_path / "another run")
+            kept_in(world(tool), tmp_path)
+    with tool_for(dead_url()) as tool, pytest.raises(ValueError, match="does not say what it"):
+        kept_in(world(tool), tmp_path)

@@ -95,8 +95,11 @@ class PictureStore:
         paths = [self.path(name) for name in names]
         for path in paths:
             sync_file(path)
-        for folder in {path.parent for path in paths}:
+        for folder in sorted({path.parent for path in paths}):
             sync_folder(folder)
+        if paths:  # whose folders may be new, as the store itself
+            sync_folder(self.root)
+            sync_folder(self.root.parent)
 
     def get(self, name: str) -> Picture:
         """The picture of that name; its file is read when its pixels are looked at.

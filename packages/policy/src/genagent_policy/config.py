@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from genagent_data import ToolSyntax, system_message
 from genagent_data.devices import device_problem
 from genagent_policy.checkpoint import check_architecture
-from genagent_policy.fingerprint import fingerprint
+from genagent_weights import fingerprint
 
 if TYPE_CHECKING:
     from genagent_policy.model import Policy

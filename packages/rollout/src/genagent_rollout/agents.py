@@ -26,13 +26,17 @@ class RolloutBatch:
 
 
 def require_pictures(trajectories: Sequence[Trajectory]) -> None:
-    """Nothing where the tool drew at least one of the pictures it was asked for, or was not asked.
+    """Nothing where the tool drew at least one of the pictures it was asked for, or was asked for
+    those of one request at most: one alone may be such that no tool draws it, and would end a run
+    at every resume.
 
     Raises:
         ToolError: it drew none; says how many were asked for, and what it answered last.
     """
-    rounds = [round for trajectory in trajectories for round in trajectory.rounds]
-    if rounds and all(round.picture is None for round in rounds):
+    asked = [trajectory for trajectory in trajectories if trajectory.rounds]
+    rounds = [round for trajectory in asked for round in trajectory.rounds]
+    is_outage = all(round.picture is None for round in rounds)
+    if is_outage and len({trajectory.request.id for trajectory in asked}) > 1:
         failed = [one for one in trajectories if one.ending == "tool_failure"]
         raise ToolError(
             f"the tool drew none of {len(rounds)} pictures; the last: {failed[-1].error}"

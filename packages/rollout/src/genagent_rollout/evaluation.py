@@ -36,8 +36,8 @@ def evaluate(
         ranks: who answers and judges together; each is given all outcomes.
 
     Raises:
-        ToolError: the tool drew nothing at all.
-        RuntimeError: no picture could be judged; says why the last could not.
+        ToolError: as ``require_pictures``.
+        RuntimeError: as ``require_verdicts``.
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     at_once = world.truth is None and world.judges.at_once
@@ -81,15 +81,17 @@ def evaluate(
 
 
 def require_verdicts(outcomes: Sequence[Outcome]) -> None:
-    """Nothing where one of the pictures at least has a verdict, or there are none. An evaluation is
-    kept with its run: one that a dead judge left blind would stay blind.
+    """Nothing where one of the pictures at least has a verdict, or all are of one request, of which
+    the judge may have nothing to say. An evaluation is kept with its run: one that a dead judge
+    left blind would stay blind.
 
     Raises:
         RuntimeError: none has; says how many there are, and why the last could not be judged.
     """
-    passed = [one for outcome in outcomes for one in outcome.passed]
-    if passed and all(one is None for one in passed):
-        reasons = [outcome.why_absent for outcome in outcomes if outcome.why_absent]
+    drawn = [outcome for outcome in outcomes if outcome.passed]
+    passed = [one for outcome in drawn for one in outcome.passed]
+    if len(drawn) > 1 and all(one is None for one in passed):
+        reasons = [outcome.why_absent for outcome in drawn if outcome.why_absent]
         reason = reasons[-1] if reasons else "the judge does not say why"
         raise RuntimeError(
             f"none of the {len(passed)} pictures of the evaluation could be judged; the last: "

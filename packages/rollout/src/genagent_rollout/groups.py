@@ -94,8 +94,7 @@ def sample_groups(
         ranks: who samples together; all attempts at a request are made by one of them.
 
     Raises:
-        ToolError: the tool drew nothing at all, for more than one request: one alone may be such
-            that no tool draws it, and would end the run at every resume.
+        ToolError: as ``require_pictures``.
     """
     repeated = [request for request in requests for _ in range(config.samples)]
     seeds = [derive_seed(seed, "rollout", step, i) for i in range(len(repeated))]
@@ -116,8 +115,7 @@ def sample_groups(
         block=config.samples,
         ended=ended,
     )
-    if len(requests) > 1:
-        require_pictures(batch.trajectories)
+    require_pictures(batch.trajectories)
     return batch
 
 

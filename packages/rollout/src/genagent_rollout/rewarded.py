@@ -38,8 +38,8 @@ def sample_step(
         scale: of the advantages that readers are shown.
 
     Raises:
-        ToolError: the tool drew nothing at all.
-        RuntimeError: no verdict at all could be had.
+        ToolError: the tool drew nothing at all, for several requests.
+        RuntimeError: no verdict at all could be had, about several requests.
         OSError: a picture cannot be stored.
     """
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genagent_policy.fingerprint import fingerprint
+from genagent_weights import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,8 @@ class Cell:
     script: str
     """Name of the experiment's file."""
     options: tuple[Option, ...]
-    """Its command line but for seed and folders. A word that is a folder counts by its content."""
+    """Its command line but for seed and folders. A word that is a folder or a file counts by its
+    content."""
     seed: int
     title: str = field(compare=False)
     """For people; no two cells of a study that differ share one."""
@@ -78,6 +80,6 @@ def _content(option: Option) -> object:
     path = Path(option)
     if "/" in option and path.is_dir():
         return ["folder", fingerprint(path)]
-    if path.suffix and path.is_file():
+    if path.suffix and os.path.isfile(path):  # which no word is too long for
         return ["file", hashlib.sha256(path.read_bytes()).hexdigest()]
     return option

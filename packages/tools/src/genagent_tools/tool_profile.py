@@ -7,11 +7,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from genagent_tools.tool import DrawSettings
+from genagent_weights import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +43,14 @@ TRAITS = {
 }
 
 
+_DRAWN_BY = (
+    *("pipeline", "steps", "guidance_scale", "true_cfg_scale", "negative_prompt"),
+    *("width", "height", "supersampling", "text_tokens", "dtype"),
+)
+"""What pictures depend on, besides weights; of these a field that comes later is no part by itself,
+or all that was kept would be another model's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lora:
     """A low-rank adapter on top of the repository."""
@@ -56,7 +65,7 @@ class Lora:
 
     @property
     def source(self) -> str:
-        """Where it is, for people."""
+        """Where it is."""
         return "/".join(part for part in (self.repository, self.weight_name) if part)
 
     def at(self, path: Path) -> "Lora":
@@ -137,12 +146,14 @@ class ToolProfile:
                 "say use_resolution_binning in options"
             )
 
-    @property
     def digest(self) -> str:
-        """Eight hex digits over what its pictures depend on, weights by their names."""
-        told = asdict(self)
-        for name in ("name", "sizes", "words", "max_batch", "note"):
-            del told[name]
+        """Eight hex digits over what its pictures depend on: settings, and weights by what the
+        files hold, or by the repository's name. Raises OSError for files that cannot be read."""
+        told = {name: getattr(self, name) for name in _DRAWN_BY}
+        told |= {"scheduler": dict(self.scheduler), "options": dict(self.options)}
+        told["weights"] = _which(self.repository)
+        if self.lora is not None:
+            told["lora"] = [_which(self.lora.source), self.lora.scale]
         text = json.dumps(told, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -228,3 +239,9 @@ class ToolProfile:
                 f"guidance_scale is {self.guidance_scale}; QwenImagePipeline ignores it, "
                 "its guidance is true_cfg_scale"
             )
+
+
+def _which(weights: str) -> str:
+    """The same weights are the same in another folder too."""
+    here = Path(weights)
+    return fingerprint(here) if here.exists() else weights

@@ -59,7 +59,7 @@ from genagent_worlds.group_records import (
     with_truth,
     write_groups,
 )
-from genagent_worlds.kept_pictures import picture_counts, with_kept_pictures
+from genagent_worlds.kept_pictures import picture_counts, served_by, with_kept_pictures
 from genagent_worlds.outcomes import (
     Outcome,
     PictureWord,
@@ -160,6 +160,7 @@ __all__ = [
     "result_rows",
     "reward_problems",
     "score_pictures",
+    "served_by",
     "spoils",
     "step_figures",
     "success_name",

@@ -38,19 +38,32 @@ def with_kept_pictures(world: World, store: PictureStore, memory: Path) -> World
 
     Raises:
         ValueError: what was kept is damaged, or its image servers say that they draw with another
-            model now than when this run began.
-        ToolError: one of them does not answer.
+            model now than when this run began, or one of them does not answer.
         OSError: it cannot be read or written.
     """
     kept = KeptAnswers(memory / DRAWN)
-    if isinstance(world.tool, HttpImageTool) and (now := world.tool.served()) is not None:
-        _same_model(kept, now)
+    if (now := served_by(world.tool)) is not None:
+        _same_model(kept, now, memory / DRAWN)
     if isinstance(world.tool, AsyncImageTool):
         return replace(world, tool=KeptServedPictures(world.tool, store, kept))
     return replace(world, tool=KeptPictures(world.tool, store, kept))
 
 
-def _same_model(kept: KeptAnswers, now: str) -> None:
+def served_by(tool: ImageTool | AsyncImageTool) -> str | None:
+    """What image servers say that they draw with, for what is kept under it; None where they do not
+    say, or none draws. Raises ValueError where a server does not answer."""
+    if not isinstance(tool, HttpImageTool):
+        return None
+    try:
+        return tool.served()
+    except ToolError as error:
+        raise ValueError(
+            f"the image server does not say what it serves ({error}); start it, or let GET "
+            "/v1/models through"
+        ) from error
+
+
+def _same_model(kept: KeptAnswers, now: str, path: Path) -> None:
     key = answer_key("served")
     begun = kept.find([key]).get(key)
     if begun is None:
@@ -58,7 +71,7 @@ def _same_model(kept: KeptAnswers, now: str) -> None:
     elif begun != now:
         raise ValueError(
             f"the image servers draw with {now}, and this run began with {begun}; serve that again,"
-            " or begin a new run"
+            f" begin a new run, or take {path} away and go on with the other model"
         )
 
 

@@ -25,6 +25,7 @@ from genagent_tools import HttpImageTool, ImageTool, ToolError
 from genagent_tools.devices import device_problem
 from genagent_tools.loading import Overrides, known_profiles, load_tools
 from genagent_tools.tool_profile import ToolProfile
+from genagent_worlds.kept_pictures import served_by
 from genagent_worlds.own_code import call, is_code, missing, own_problems
 from genagent_worlds.probes import Probe, judge_probes, look, tool_probes
 from genagent_worlds.service_names import (
@@ -99,16 +100,6 @@ class Services(ServiceOptions):
         profile = getattr(tool, "profile", None)
         return profile.words if isinstance(profile, ToolProfile) else None
 
-    def served_by(self, tool: ImageTool) -> str | None:
-        """What image servers say that they draw with, for what is kept under it; None where they
-        do not say, or none draws. Raises ValueError where a server does not answer."""
-        if not isinstance(tool, HttpImageTool):
-            return None
-        try:
-            return tool.served()
-        except ToolError as error:
-            raise ValueError(f"the image server does not say what it serves ({error})") from error
-
     def open_judges(self, *, cache: Path) -> Judges:
         """The judges, their verdicts kept in the file ``cache``.
 
@@ -142,11 +133,11 @@ class Services(ServiceOptions):
 
     def for_synthesis(self, world: World) -> SynthesisServices:
         """What draws and what judges in that world, each under a name that what it made is kept
-        by. Raises ValueError where an image server does not say what it draws with."""
+        by. Raises ValueError where an image server does not answer."""
         kept = kept_name(self.tool, self.tool_model)
         return SynthesisServices(
             tool=world.tool,
-            tool_name=" ".join(filter(None, (kept, self.served_by(world.tool)))),
+            tool_name=" ".join(filter(None, (kept, served_by(world.tool)))),
             point=world.judges.point,
             pair=world.judges.pair,
             judge_name=self.judge_name,

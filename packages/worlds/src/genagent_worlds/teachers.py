@@ -113,8 +113,10 @@ class ChatTeachers:
         if self.prompts is not None:
             try:
                 read_teacher_prompts(self.prompts)
-            except (ValueError, OSError) as error:
+            except ValueError as error:
                 lines.append(f"--teacher.prompts: {error}")
+            except OSError as error:
+                lines.append(f"--teacher.prompts: {error.filename}: {error.strerror}")
         return lines or look(
             [
                 probe

@@ -149,8 +149,9 @@ class Line:
         several small ones with none at all."""
         lost = [fate for fate in fates if isinstance(fate, Drop) and fate.reason in OUTAGES]
         with self._counting:
-            before = self._lost_in_a_row[stage] if len(lost) == open_ones else 0
-            self._lost_in_a_row[stage] = before + len(lost)
+            all_lost = len(lost) == open_ones
+            before = self._lost_in_a_row[stage] if all_lost else 0
+            self._lost_in_a_row[stage] = before + len(lost) if all_lost else 0
         if before + len(lost) >= OUTAGE and 2 * len(lost) >= open_ones:
             last = lost[-1]
             where = f" and the {before} before them" if before else ""

@@ -35,10 +35,13 @@ _WRONG = re.compile(
     r"(?:satisfy|meet|fulfil?l|match)|"
     r"\b(?:not|only|partly|partially|nearly|almost) (?:[\w'-]+ ){0,2}"
     r"(?:satisf(?:y|ies)|meets?|fulfil?ls?|match(?:es)?|right|correct)\b|"
-    r"\b(?:is|are) (?:wrong|incorrect|missing)\b",
+    r"(?P<fault>\b(?:is|are) (?:wrong|incorrect|missing)\b)",
     re.IGNORECASE,
 )
-_NOTHING = re.compile(r"\b(?:nothing|none|no)(?: (?!and\b|but\b)[\w'-]+){0,3} $", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"\b(?:nothing|none|no)(?: (?!(?:and|but|so|which|that|means)\b)[\w'-]+){0,3} $",
+    re.IGNORECASE,
+)
 """What turns the fault behind it around, as in "nothing is missing"."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
@@ -57,7 +60,7 @@ def concludes(judgement: str) -> bool | None:
     Example: ``concludes("A red cat. It does not match the request.") is False``
     """
     last = _SENTENCE.split(judgement.strip())[-1]
-    faults = [match.start() for match in _WRONG.finditer(last)]
-    if any(not _NOTHING.search(last[:start]) for start in faults):
-        return False
+    for found in _WRONG.finditer(last):
+        if not (found["fault"] and _NOTHING.search(last[: found.start()])):
+            return False
     return True if _RIGHT.search(last) else None

@@ -120,7 +120,7 @@ def synthesize(
         "seed": str(seed),
         **{name: str(value) for name, value in asdict(config).items() if name != "workers"},
     }
-    _same_settings(work, made_with)
+    made_with = _settled(work, made_with)
     names = (INTAKE, *STAGES)
     tally = {} if pool is None else {pool.name: pool}
     tally |= {name: StageFigures(name=name) for name in (*names, BALANCE)}
@@ -134,7 +134,7 @@ def synthesize(
     store = PictureStore(work / "drawn")
     with KeptAnswers(work / "answers.sqlite") as kept:
         painter = Painter(
-            services.tool, name=services.tool_name, store=store, kept=kept, batch=config.batch
+            services.tool, name=made_with["tool"], store=store, kept=kept, batch=config.batch
         )
         bench = Bench(
             teacher=teacher,
@@ -184,17 +184,22 @@ def synthesize(
     return funnel
 
 
-def _same_settings(work: Path, made_with: Mapping[str, str]) -> None:
-    """Notes what the folder is made with; raises ValueError where it was begun otherwise."""
+def _settled(work: Path, made_with: Mapping[str, str]) -> Mapping[str, str]:
+    """Notes what the folder is made with, or finds it noted; raises ValueError where it was begun
+    otherwise."""
     path = work / "made_with.json"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(made_with, indent=2))
-        return
+        return made_with
     before = json.loads(path.read_text(encoding="utf-8"))
+    # Servers that have come to say what they draw with are the same ones, and their pictures kept.
+    if made_with["tool"].startswith(f"{before.get('tool')} "):
+        made_with = {**made_with, "tool": before["tool"]}
     for name in before.keys() | made_with.keys():
         if before.get(name) != made_with.get(name):
             raise ValueError(
                 f"{work.parent} was begun with {name} {before.get(name)!r}, now it is "
                 f"{made_with.get(name)!r}; give the settings that it had, or another folder"
             )
+    return made_with

@@ -90,7 +90,7 @@ class ServedModel:
             size_multiple=traits.multiple // math.gcd(traits.multiple, profile.supersampling),
             max_steps=max(100, profile.steps),
             words=profile.words,
-            drawn_with=profile.digest,
+            drawn_with=profile.digest(),
             check=lambda settings: (profile.call(settings), profile.negative(settings)),
         )
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genagent_policy.fingerprint import fingerprint
+from genagent_weights import fingerprint
 
 LARGE = 3 << 20
 

@@ -1,4 +1,4 @@
-"""Which weights a checkpoint folder holds, in twelve digits."""
+"""Which weights a folder holds, in twelve digits, wherever it lies."""
 
 import hashlib
 from pathlib import Path
@@ -8,16 +8,21 @@ _EDGE = 1 << 20
 16 GB takes a minute."""
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(weights: Path) -> str:
     """Over every file's name and size, the edges of weights, and all of the smaller files.
 
+    Args:
+        weights: a file, or a folder with all that lies below it.
+
     Raises:
-        OSError: the folder cannot be read.
+        OSError: it cannot be read.
     """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    root = weights if weights.is_dir() else weights.parent
+    found = root.rglob("*") if weights.is_dir() else [weights]
+    for path in sorted(path for path in found if path.is_file() or path == weights):
         size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
+        digest.update(f"{path.relative_to(root).as_posix()} {size}\n".encode())
         with path.open("rb") as file:
             digest.update(file.read(_EDGE))
             if size > _EDGE:
