@@ -103,6 +103,10 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "2 of 3 seeds zero, harsh",
         "Learning with flux-mini helps with sana-mini too: shows, +20.8 points [+2.9, +38.8]",
         "sft, no rl 62.5 [62.5, 62.5] 62.5 [62.5, 62.5] flux-mini 83.3 [65.4, 100.0]",
+        # First prompts of the cold start are the requests; seed 0 gets 6 of 8, with sana-mini 7.
+        'first prompts that still have "b", of all words the one',
+        "flux-mini 0 0 [0-32] 75.0 75.0",
+        "sana-mini 0 0 [0-32] 75.0 87.5",
         "more and more of the wrong pictures pass it: shows weakly, +40.0 points [+40.0, +40.0]",
         "That rises more than under the sound judge: shows weakly, +40.0 points",
         "weak 50.0 [50.0, 50.0] 90.0 [90.0, 90.0] 50.0 [50.0, 50.0] 61.0",
@@ -117,8 +121,8 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "x86_64",
     ):
         assert words in page.text, words
-    assert len(page.all("table")) == 21
-    assert len(page.all("figure")) == 9
+    assert len(page.all("table")) == 22
+    assert len(page.all("figure")) == 10
     assert [one.get("id") for one in page.all("section")] == [one.name for one in EVERY]
     assert "quick" not in page.text and "other code" not in page.text
     [claim] = [one for one in figures["patterns"]["strategies"] if "tool alone" in one["claim"]]
@@ -143,7 +147,9 @@ DIRECTIONS = {
     "Paid by zero, reflection gains more than unpaid": (3, 3, 3),
     "zero, harsh: better first pictures than none": (-3, -3, -3),
     "Learning with flux-mini helps with sana-mini too": (1, 2, 2),
+    "Learning with sana-mini helps with flux-mini too": (1, 2, 2),
     "With sana-mini, learning with it is better than learning with flux-mini": (1, 1, 1),
+    "With flux-mini, learning with it is better than learning with sana-mini": (0, 0, 0),
     "The sound judge makes a better agent than the weak one": (1, 1, 1),
     "On new requests the agent beats the tool alone": (5, 6, 6),
     "What RL has taught helps on new requests": (1, 2, 2),
@@ -244,7 +250,7 @@ def test_a_browser_shows_it_with_all_its_pictures(whole):
         page.on("request", lambda request: said.append(request.url))
         page.goto(path.as_uri())
         widths = page.evaluate("[...document.images].map(one => one.naturalWidth)")
-        assert sum(width > 600 for width in widths) == 9
+        assert sum(width > 600 for width in widths) == 10
         assert [width for width in widths if width <= 600] == [8] * 11
         beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(beyond) == 0

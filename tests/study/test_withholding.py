@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.study.finished import MENDED, RIGHT, SPOILT, WRONG, outcomes
 
 from genagent_data import PictureStore
-from genagent_study.dropped_words import dropped_words
+from genagent_study.dropped_words import dropped_words, lost_word, share_with
 from genagent_study.result import Answers
 from genagent_study.sections.withholding import second_try
 from genagent_worlds import Outcome
@@ -72,3 +72,15 @@ def test_words_that_fall_most_come_first_and_of_equal_ones_by_alphabet(tmp_path)
 def test_nobody_who_drew_once_has_dropped_a_word(tmp_path):
     found = prompted(tmp_path, ("nice circle",), passed=[RIGHT])
     assert dropped_words(found, count=3) == []
+
+
+def test_the_word_that_learning_makes_rarest_is_found_in_first_prompts(tmp_path):
+    words = (("nice circle", "x"), ("nice b", "x"), ("a b",), ())
+    before = prompted(tmp_path, *words, passed=[WRONG, WRONG, RIGHT, ()])
+    after = prompted(tmp_path, ("nice circle a",), ("circle",), ("b a",), passed=[RIGHT] * 3)
+    # nice falls from two of three to one, as b does, and a rises; who drew nothing has no prompt.
+    assert lost_word(before, after) == "b"
+    assert lost_word(before, before) is None
+    assert lost_word([], after) is None
+    shared = share_with("nice", before)
+    assert (shared.hits, shared.trials) == (2, 3)

@@ -1,4 +1,4 @@
-"""Words that an agent begins with and does not try again."""
+"""Words that an agent begins with and does not try again, or has learnt to leave out."""
 
 import re
 from collections import Counter
@@ -55,6 +55,27 @@ def dropped_words(outcomes: Sequence[Outcome], *, count: int) -> list[DroppedWor
         )
         for word in fallen[:count]
     ]
+
+
+def lost_word(before: Sequence[Outcome], after: Sequence[Outcome]) -> str | None:
+    """The word whose share of first prompts falls most from one agent's answers to another's, of
+    equal ones the first by alphabet; None where none falls."""
+    shares = [
+        {word: one / len(prompts) for word, one in Counter(w for p in prompts for w in p).items()}
+        for prompts in (_first_prompts(before), _first_prompts(after))
+    ]
+    fall = {word: share - shares[1].get(word, 0.0) for word, share in shares[0].items()}
+    word = min(fall, key=lambda word: (-fall[word], word), default=None)
+    return word if word is not None and fall[word] > 0 else None
+
+
+def share_with(word: str, outcomes: Sequence[Outcome]) -> Rate:
+    """First prompts that have a word."""
+    return rate([word in prompt for prompt in _first_prompts(outcomes)])
+
+
+def _first_prompts(outcomes: Sequence[Outcome]) -> list[set[str]]:
+    return [_words(one.trajectory.rounds[0].tool_prompt) for one in outcomes if one.passed]
 
 
 def _words(prompt: str) -> set[str]:

@@ -50,11 +50,12 @@ def draw_points(rows: Mapping[str, Mapping[str, OverSeeds]], *, unit: str) -> by
     axes.set_yticks(range(len(rows)), list(rows), fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     # An interval of two seeds would leave the points a tenth of the picture.
-    seen = [
-        value for series in rows.values() for known in series.values() for value in known.values
-    ]
+    shown = [known for series in rows.values() for known in series.values()]
+    seen = [value for known in shown for value in known.values]
+    ends = [end for known in shown if known.n > 1 for end in known.interval] + seen
     room = max(0.35 * (max(seen) - min(seen)), 0.05 * max(map(abs, seen)), 1e-3)
-    axes.set_xlim(min(seen) - room, max(seen) + room)
+    edge = 0.1 * room
+    axes.set_xlim(max(min(seen) - room, min(ends) - edge), min(max(seen) + room, max(ends) + edge))
     axes.set_xlabel(unit, fontsize=9)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
