@@ -23,12 +23,11 @@ from tests.tracking.a_run import (
     world,
 )
 
+from genagent_rewards import Verdict
 from genagent_tracking import Run, interrupt
 from genagent_tracking.failure import read_failure
 from genagent_tracking.step_figures import read_figures
-from genagent_worlds import (
-    GroupRecord,
-)
+from genagent_worlds import GroupRecord, Judges, World, measure
 
 
 def test_it_is_loading_until_it_is_recorded(tmp_path, monkeypatch):
@@ -186,6 +185,42 @@ def test_an_evaluation_is_made_once(tmp_path):
         found = again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("made already"))
     assert found == made
     assert logged(again, "eval/success") == [(0, 0.5)]
+
+
+def test_pictures_without_a_verdict_are_judged_again_and_no_others(tmp_path, capsys):
+    class Judge:
+        """Knows no blue at first; is asked about everything else once."""
+
+        def __init__(self, *unknown: str) -> None:
+            self.unknown = unknown
+            self.asked: list[str] = []
+
+        def judge(self, questions) -> list[Verdict | None]:
+            colors = ["red" if q.picture.name == red else "blue" for q in questions]
+            self.asked += colors
+            yes = Verdict(choice="yes", reason="seen", judge="j")
+            return [None if color in self.unknown else yes for color in colors]
+
+    run = make_run(tmp_path)
+    red = outcomes(run, *["red"] * 4)[0].trajectory.pictures[0].name
+
+    def judged_by(judge: Judge) -> World:
+        judges = Judges(point=judge, pair=judge)  # pyright: ignore[reportArgumentType]
+        return replace(world(), truth=None, judges=judges)
+
+    first = judged_by(Judge("blue"))
+    with run.recording(Learner()):
+        drawn = [one.trajectory for one in outcomes(run, "red", "blue", "red", "blue")]
+        made = run.evaluate(0, first, REQUESTS, lambda *_: measure(first, drawn))
+    assert [one.passed for one in made] == [(True,), (None,), (True,), (None,)]
+    for judge, passed in ((Judge("blue"), None), (Judge(), True), (Judge("blue"), True)):
+        again = make_run(tmp_path, resumed=run.folder)
+        capsys.readouterr()
+        with again.recording(Learner()):
+            found = again.evaluate(0, judged_by(judge), REQUESTS, lambda *_: pytest.fail("drawn"))
+        assert [one.passed for one in found] == [(True,), (passed,), (True,), (passed,)]
+        assert ("2 of 4 pictures have no verdict" in capsys.readouterr().out) == (passed is None)
+    assert judge.asked == []  # by then all are known, and kept
 
 
 def test_the_latest_states_are_kept_and_a_half_written_one_is_none(tmp_path):

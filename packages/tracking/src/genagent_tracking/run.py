@@ -61,6 +61,7 @@ from genagent_worlds import (
     Outcome,
     World,
     compare,
+    judged_again,
     read_outcomes,
     result_rows,
     summarize,
@@ -277,7 +278,7 @@ class Run:
         evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
     ) -> list[Outcome]:
         """The outcomes of the evaluation after so many steps, from the run's folder where it was
-        made before.
+        made before; the judge is asked again about pictures that it gave no verdict on.
 
         Args:
             evaluation: is given the requests and what is to be told how many of them, and of how
@@ -289,6 +290,11 @@ class Run:
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if self._first(path.exists):
             outcomes = read_outcomes(path, self.pictures)
+            if any(None in one.passed for one in outcomes):
+                outcomes = judged_again(world, outcomes)
+                write_outcomes(path, outcomes)
+                for line in unknown_lines(outcomes):
+                    print_line(line)
         elif step < self.step:
             raise ValueError(
                 f"{path} is gone, and the policy of step {step} has learnt since; put it back, or "

@@ -59,6 +59,7 @@ from genagent_worlds.group_records import (
     with_truth,
     write_groups,
 )
+from genagent_worlds.judged_again import judged_again
 from genagent_worlds.kept_pictures import picture_counts, served_by, with_kept_pictures
 from genagent_worlds.outcomes import (
     Outcome,
@@ -143,6 +144,7 @@ __all__ = [
     "groups_file",
     "is_near",
     "judge_outcomes",
+    "judged_again",
     "load_benchmark",
     "mean_estimate",
     "measure",
