@@ -46,6 +46,14 @@ trap 'code=130; leave' INT
 trap 'code=143; leave' TERM
 trap leave EXIT
 
+for word in "$@"; do
+    case $word in
+        --check | --help | -h | --plan) # nothing is run, and no server is wanted
+            trap - INT TERM EXIT
+            exec "$here/train.sh" "$@" --check
+            ;;
+    esac
+done
 code=2 # until servers are started, which take minutes to load
 if [[ -n $train ]]; then
     for path in "$POLICY" "$TRAIN" "$HELD_OUT"; do

@@ -5,7 +5,7 @@
 : "${ROOT:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 : "${RUN=uv run --project $ROOT}"   # in front of this project's commands; empty in its environment
 : "${VLLM:=vllm}"                   # that of an environment of its own
-: "${LOGS:=logs}"                   # a file for each server
+: "${LOGS:=}"                       # folder, a file for each server; logs, of several nodes logs/node-1 …
 
 # The run
 : "${PRESET:=flux-7b}"
@@ -39,6 +39,7 @@
 
 set -u
 read -ra nodes <<<"$NODES"
+: "${LOGS:=logs$( ((${#nodes[@]} == 1)) || echo "/node-$NODE")}" # one file system may hold them all
 # What leads to the hub does not lead to these servers.
 export no_proxy="${no_proxy:+$no_proxy,}127.0.0.1,localhost,${NODES// /,}"
 export NO_PROXY=$no_proxy
@@ -78,6 +79,15 @@ place() { # node's number; the table of `--plan`, docs/scale.md
         image=${IMAGE_GPUS-$image} judge=${JUDGE_GPUS-$judge}
     fi
     [[ -z $JUDGE_URL ]] || judge=""
+    train=${train//,/ } rollout=${rollout//,/ } image=${image//,/ } judge=${judge//,/ }
+    local gpu seen=" "
+    for gpu in $train $rollout $image $judge; do
+        [[ $gpu =~ ^[0-9]+$ && $seen != *" $gpu "* ]] || {
+            echo "error: GPU $gpu is no number, or has two things to do (training on $train, rollouts on ${rollout:-none}, pictures on $image, judge on ${judge:-none})" >&2
+            exit 2
+        }
+        seen+="$gpu "
+    done
 }
 
 joined() { local IFS=,; echo "$*"; }

@@ -153,6 +153,44 @@ def test_what_training_would_not_take_is_said_before_servers_start(tmp_path, opt
     assert not (tmp_path / "logs").exists() and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("word", ["--check", "--help", "--plan"])
+def test_what_runs_nothing_starts_no_server(tmp_path, word):
+    with node(tmp_path, word) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    said = {"--check": "every option is one", "--help": "usage: ", "--plan": "none loaded"}
+    assert said[word] in output
+    assert not (tmp_path / "logs").exists() and started_for(tmp_path) == []
+
+
+def settled(**variables: str) -> subprocess.CompletedProcess[str]:
+    """What settings.sh makes of variables: GPUs to train, sample, draw and judge; logs."""
+    settings = EXPERIMENTS / "launch" / "settings.sh"
+    said = 'source "$0"; echo "$train|$rollout|$image|$judge|$LOGS"'
+    return subprocess.run(
+        ["bash", "-c", said, str(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], **variables},
+    )
+
+
+def test_gpus_may_have_commas_between_and_none_has_two_things_to_do():
+    found = settled(TRAIN_GPUS="0,1,2", JUDGE_GPUS="6,7")
+    assert (found.returncode, found.stdout) == (0, "0 1 2||4 5|6 7|logs\n")
+    for gpus in ("0 1 2 3 4", "0 1 1", "0-3", "cuda:0"):
+        refused = settled(TRAIN_GPUS=gpus)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "is no number, or has two things to do" in refused.stderr
+
+
+def test_nodes_of_one_file_system_have_logs_of_their_own():
+    several = {"NODES": "a b c d", "TOKEN_ENV": "TOKEN", "TOKEN": "secret"}
+    assert settled(**several, NODE="2").stdout.endswith("|logs/node-2\n")
+    assert settled(**several, NODE="2", LOGS="mine").stdout.endswith("|mine\n")
+
+
 @pytest.mark.slow
 def test_servers_stand_where_the_plan_puts_them():
     """The table in settings.sh is what ``--plan`` prints for 8 and 32 GPUs."""

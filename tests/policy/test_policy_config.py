@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from genagent_data import ToolSyntax
 from genagent_policy import Policy, PolicyConfig, TrainedPolicyConfig
 
 
@@ -139,3 +140,11 @@ def test_a_second_gpu_is_made_the_first_one_that_is_seen(
     assert "CUDA_VISIBLE_DEVICES=1" in line
     for device in ("cpu", "cuda", "cuda:0"):
         assert PolicyConfig(policy="p", device=device).problems(shipped) == []
+
+
+def test_a_name_holds_how_the_tool_is_called(tiny_policy_path: Path):
+    def name(syntax: ToolSyntax | None) -> str:
+        return PolicyConfig(policy=str(tiny_policy_path), tool_syntax=syntax).name({})
+
+    usual = name(None)
+    assert name("qwen3.5") == f"{usual} qwen3.5"

@@ -78,6 +78,7 @@ class FakeVllm:
             return web.json_response({"error": {"message": message}}, status=403)
         body = await request.json()
         if "return_token_ids" not in body:
+            await self._going.wait()
             return web.json_response(self._probe(body))
         model = body.get("model", "policy")
         if model not in ("policy", *self.adapters):

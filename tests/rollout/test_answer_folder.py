@@ -10,6 +10,8 @@ from genagent_data import PictureStore, Request, derive_seed
 from genagent_rollout import AnswerFolder, BestOfN, Plain, answer_kept
 from genagent_tools import ToolError
 
+WORDS = {"a": "unlucky", "b": "lucky", "c": "unlucky"}
+
 
 def answer(folder: Path, count: int, tool=None, strategy=None, **more):
     seen: list[tuple[int, int]] = []
@@ -91,3 +93,20 @@ def test_a_broken_line_is_named(tmp_path: Path):
     path.write_text('{"turns": []}\n' + path.read_text())
     with pytest.raises(ValueError, match=r"answers.jsonl:1: no answer .*; move the folder away"):
         answer(tmp_path, 1)
+
+
+def test_those_that_a_tool_will_not_draw_are_no_outage_by_themselves(tmp_path: Path):
+    asked = [Request(id=name, prompt=words) for name, words in WORDS.items()]
+    kept = AnswerFolder(folder=tmp_path / "cell", pictures=PictureStore(tmp_path / "pictures"))
+
+    def endings() -> list[str]:
+        answers = answer_kept(
+            Plain(), Painter(), asked, kept, about={}, seed=7, progress=lambda done, total: None
+        )
+        # What is kept needs no pixels in memory.
+        drawn = [picture for one in answers for picture in one.trajectory.pictures]
+        assert all(picture.is_stored for picture in drawn)
+        return [one.trajectory.ending for one in answers]
+
+    for _ in range(2):
+        assert endings() == ["tool_failure", "fixed", "tool_failure"]

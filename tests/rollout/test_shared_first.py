@@ -16,7 +16,7 @@ from tests.rollout.painting import AGAIN, DONE, FAILS, FIRST, Painter, requests
 from tests.rollout.vllm_talk import Serve, engine_of, serve
 from tests.rollout.vllm_talk import picture as vllm_picture
 
-from genagent_data import PictureStore, derive_seed
+from genagent_data import PictureStore, Request, derive_seed
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy
 from genagent_rewards import Picture
 from genagent_rollout import GroupConfig, Rollout, SampledTurn, run_agents
@@ -165,16 +165,32 @@ def test_a_shared_picture_that_fails_ends_all_who_wait_for_it(
     endings = [one.trajectory.ending for one in group]
     assert endings == ["tool_failure", "tool_failure", "answer"]
     assert is_shared(group) == [False, False, False]
-    with pytest.raises(ValueError, match="a seed is given twice"):
-        run_agents(
-            scripted([[]]),
-            tool,
-            requests(2),
-            seeds=[1, 1],
-            first_seeds=[7, 7],
-            max_rounds=1,
+
+
+def test_one_seed_at_two_requests_is_no_mistake(
+    scripted: Scripted, tiny_policy: Policy, tmp_path: Path
+):
+    """Seeds have 31 bits: of 2,880 attempts two have the same in one step of 500."""
+    script = [tiny_policy.chat.turn_ids(turn) for turn in (FIRST, DONE)]
+
+    def drawn(asked: list[Request], first_seeds: list[int]) -> list[int]:
+        batch = run_agents(
+            scripted({5: script}),
+            Painter(),
+            asked,
+            seeds=[5, 5],
+            first_seeds=first_seeds,
+            max_rounds=2,
             store=PictureStore(tmp_path),
         )
+        return [one.trajectory.rounds[0].seed for one in batch.rollouts]
+
+    one, other = drawn(requests(2), [7, 8])
+    assert (one, other) == (derive_seed(7, "tool", 0), derive_seed(8, "tool", 0))
+    same = requests(1) * 2
+    assert drawn(same, [7, 7]) == [one, one]
+    with pytest.raises(ValueError, match="one seed and different first turns"):
+        drawn(same, [7, 8])
 
 
 def test_a_picture_that_failed_is_asked_for_again_once_by_all_who_come_later():

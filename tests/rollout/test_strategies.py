@@ -10,7 +10,7 @@ from tests.judge_server import Answer, Script, chat_for, pictures_in, serving, w
 from tests.rollout.conftest import ScriptedEngine
 from tests.rollout.painting import AGAIN, DONE, FIRST, Painter, painted
 
-from genagent_data import Picture, PictureStore, Request, derive_seed
+from genagent_data import Picture, PictureStore, Request, Turn, derive_seed, render_turn
 from genagent_policy import Policy
 from genagent_rewards import OpenAIChat
 from genagent_rollout import (
@@ -275,6 +275,17 @@ def test_the_first_prompt_is_the_first_round_of_the_agent(
             "format_error",
             "answer_before_picture",
         )
+
+
+def test_a_first_prompt_is_heard_in_the_policy_s_own_syntax(
+    scripted: Callable[..., ScriptedEngine], tiny_policy_path: Path, tmp_path: Path
+):
+    policy = Policy.load(tiny_policy_path, tool_syntax="qwen3.5")
+    said = render_turn(Turn(thinking="t", tool_prompt="draw one"), syntax="qwen3.5")
+    engine = scripted([[policy.chat.turn_ids(said)]], policy=policy)
+    [one] = answers(FirstPrompt(engine=engine, policy="tiny"), tmp_path, [CATS])
+    assert (one.trajectory.ending, one.trajectory.error) == ("fixed", None)
+    assert [round.tool_prompt for round in one.trajectory.rounds] == ["draw one"]
 
 
 def test_names_hold_what_results_depend_on(tmp_path: Path):

@@ -1,5 +1,7 @@
 """What is said of vLLM servers before anything loads."""
 
+import urllib.request
+
 import pytest
 from tests.rollout.vllm_talk import Serve, serve
 
@@ -15,6 +17,13 @@ COOL = SamplingConfig(temperature=0.5)
 def test_servers_that_can_be_used_have_no_problems(serve: Serve) -> None:
     config = VllmConfig(urls=(serve().url, serve().url + "/"), publish="folder")
     assert vllm_problems(config, COOL) == []
+
+
+@pytest.mark.parametrize("publish", ["folder", "broadcast"])
+def test_one_that_a_killed_publication_has_left_paused_goes_on(serve: Serve, publish) -> None:
+    server = serve()
+    urllib.request.urlopen(f"{server.url}/pause?mode=wait", data=b"").close()
+    assert vllm_problems(VllmConfig(urls=(server.url,), publish=publish), COOL) == []
 
 
 def test_each_server_has_its_own_line(serve: Serve) -> None:

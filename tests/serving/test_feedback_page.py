@@ -179,3 +179,6 @@ def test_what_is_refused_is_said_on_the_page(tiny_policy, tmp_path, kept):
         page.fill("#seed textarea, #seed input", "many")
         page.click("#draw")
         page.wait_for_selector("text=The seed is many; wants a whole number, or nothing.")
+        page.fill("#seed textarea, #seed input", "9" * 19)
+        page.click("#draw")
+        page.wait_for_selector(f"text=The seed is {'9' * 19}; wants {2**63 - 1} at most.")

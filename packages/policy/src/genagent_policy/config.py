@@ -108,12 +108,15 @@ class PolicyConfig:
         )
 
     def name(self, shipped: Mapping[str, Path]) -> str:
-        """All that what it says depends on, but for sampling: its weights and how it sees.
+        """All that what it says depends on, but for sampling: its weights, how it sees and how it
+        calls the tool.
 
         Raises:
             OSError: the checkpoint cannot be read.
         """
-        return f"{fingerprint(self.folder(shipped))} {self.dtype} pixels={self.max_pixels}"
+        syntax = "" if self.tool_syntax is None else f" {self.tool_syntax}"
+        weights = fingerprint(self.folder(shipped))
+        return f"{weights} {self.dtype} pixels={self.max_pixels}{syntax}"
 
     def _picture_problems(self, checkpoint: Mapping[str, Any]) -> list[str]:
         vision = checkpoint.get("vision_config", {})

@@ -116,7 +116,7 @@ def answer_kept(
             if ended is not None:
                 ended(one)
 
-        fresh = answer_all(
+        answer_all(
             strategy,
             tool,
             missing,
@@ -124,7 +124,8 @@ def answer_kept(
             store=kept.pictures,
             ended=has_ended,
         )
-    require_pictures([one.trajectory for one in fresh])
+    # Those that a tool will not draw are asked for again each time, and no outage by themselves.
+    require_pictures([answers[request.id].trajectory for request in requests])
     return [answers[request.id] for request in requests]
 
 

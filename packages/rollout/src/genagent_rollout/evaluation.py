@@ -10,7 +10,8 @@ from genagent_rollout.act import Rollout
 from genagent_rollout.agents import require_pictures
 from genagent_rollout.conversation import Engine
 from genagent_rollout.groups import JUDGED_AT_ONCE
-from genagent_rollout.over_ranks import light_trajectory, pool, run_over_ranks
+from genagent_rollout.light_trajectory import light_trajectory
+from genagent_rollout.over_ranks import pool, run_over_ranks
 from genagent_worlds import Outcome, World, measure
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from genagent_data import PictureStore, Request, Trajectory
+from genagent_data import PictureStore, Request
 from genagent_policy import Ranks, TokenTrajectory, no_pictures
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import RolloutBatch, run_agents
 from genagent_rollout.conversation import Engine
+from genagent_rollout.light_trajectory import light_trajectory
 from genagent_rollout.side_by_side import Handed, RolloutTimings
 from genagent_tools import AsyncImageTool, ImageTool
 
@@ -78,15 +79,6 @@ def pool(ranks: Ranks, own: dict[int, Value], light: dict[int, Value]) -> list[V
     """
     every = {place: one for sent in ranks.gather(light) for place, one in sent.items()} | own
     return [every[place] for place in sorted(every)]
-
-
-def light_trajectory(trajectory: Trajectory, store: PictureStore) -> Trajectory:
-    """With its pictures' names and files in place of their pixels."""
-    rounds = tuple(
-        replace(round, picture=None if round.picture is None else store.get(round.picture.name))
-        for round in trajectory.rounds
-    )
-    return replace(trajectory, rounds=rounds)
 
 
 def _light(rollout: Rollout, store: PictureStore) -> Rollout:

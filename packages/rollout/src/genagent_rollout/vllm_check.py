@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from genagent_endpoints import Answer, EndpointError, Endpoints, Trouble, TurnedAway
 from genagent_rollout.config import SamplingConfig
@@ -35,6 +36,11 @@ async def _problems(
 async def _problem(
     endpoints: Endpoints, url: str, config: VllmConfig, sampling: SamplingConfig
 ) -> str | None:
+    if config.publish in ("folder", "broadcast"):
+        # One that a publication has paused and never let go would answer nothing. What is wrong
+        # with a server that cannot be told so, the next questions say.
+        with suppress(Trouble, EndpointError):
+            await endpoints.send("POST", f"{url}/resume", seconds=SECONDS)
     try:
         first = await _one_token(endpoints, url, temperature=1.0)
         if not _is_plain(sampling):

@@ -28,6 +28,7 @@ class FeedbackBook:
         self.path = path
         self._tracker = tracker
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._known: OrderedDict[str, Answered] = OrderedDict()
         self._traces: dict[str, str] = {}
 
@@ -51,6 +52,8 @@ class FeedbackBook:
         """
         with self._lock:
             known = self._known[name]
+        # MLflow may be slow, or away for minutes, and others' attempts are to be remembered.
+        with self._writing:
             row = {
                 "time": time.time(),
                 "attempt": name,

@@ -21,6 +21,7 @@ from genagent_serving.story import LiveStory, Story
 from genagent_serving.story_page import STYLE, story_html
 from genagent_tools import ServedModel, ServerConfig
 from genagent_tools.server import ApiError, ImageService
+from genagent_tools.server.image_request import MAX_SEED
 from genagent_tracking import PersonFeedback, TrackingError
 
 PAGE = "/ui"
@@ -135,6 +136,8 @@ def build_page(
             if chosen and not (chosen.isascii() and chosen.isdigit()):
                 raise gr.Error(f"The seed is {escape(chosen)}; wants a whole number, or nothing.")
             number = int(chosen) if chosen else secrets.randbelow(2**31)
+            if number > MAX_SEED:  # which would end everybody's turns
+                raise gr.Error(f"The seed is {number}; wants {MAX_SEED} at most.")
             live = LiveStory(Story(request=words))
 
             async def telling(story: Story) -> tuple[Any, ...]:

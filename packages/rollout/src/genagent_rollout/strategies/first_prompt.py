@@ -35,7 +35,13 @@ class FirstPrompt:
         finally:
             conversation.close()
         attempt.turns.append(sampled.text)
-        turn = parse_turn(sampled.text, images_so_far=0, max_rounds=1, cut_off=sampled.cut_off)
+        turn = parse_turn(
+            sampled.text,
+            images_so_far=0,
+            max_rounds=1,
+            cut_off=sampled.cut_off,
+            syntax=sampled.tool_syntax,
+        )
         if turn.tool_prompt is None:
             return attempt.answered("format_error", error=turn.error)
         await attempt.draw(turn.tool_prompt, thinking=turn.thinking)

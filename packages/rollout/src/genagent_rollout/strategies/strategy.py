@@ -1,11 +1,12 @@
 """The seam of a strategy: one request in, one trajectory out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 from genagent_data import PictureStore, Request, Trajectory, trajectory_from_row, trajectory_to_row
 from genagent_rollout.drawing import Drawing
+from genagent_rollout.light_trajectory import light_trajectory
 from genagent_rollout.side_by_side import side_by_side
 from genagent_tools import AsyncImageTool, ImageTool
 
@@ -73,7 +74,9 @@ def answer_all(
     """
 
     async def one(request: Request, seed: int, drawing: Drawing) -> Answered:
-        return await strategy.answer(request, drawing, seed=seed)
+        answered = await strategy.answer(request, drawing, seed=seed)
+        # Pixels of a cell of 1,000 requests are 3 GB and more.
+        return replace(answered, trajectory=light_trajectory(answered.trajectory, store))
 
     done = side_by_side(one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended)
     return list(done.results)
