@@ -1,6 +1,7 @@
 """Weights narrower than float32 learn in float32; float32 ones as torch's AdamW moves them."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -219,3 +220,21 @@ def test_offloaded_it_learns_the_same_bit_for_bit(tiny_policy_path: Path, dtype:
             here.load_state_dict(states[1])
             away.load_state_dict(states[0])
     assert len(away.state_dict()["masters"]) == (0 if dtype == torch.float32 else len(owns[1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_moves_nothing_and_the_next_step_does(dtype, bad):
+    def steps(*given: float) -> tuple[Tensor, list[float]]:
+        weights = nn.Parameter(torch.ones(3, dtype=dtype))
+        optimizer = Optimizer([weights], AdamWConfig())
+        norms = []
+        for one in given:
+            optimizer.backward((one * weights).sum().float())
+            norms.append(optimizer.step(0.1))
+        return weights.detach().clone(), norms
+
+    spoilt, norms = steps(1.0, bad, 2.0)
+    whole, finite = steps(1.0, 2.0)
+    assert torch.equal(spoilt, whole) and not torch.equal(whole, torch.ones(3, dtype=dtype))
+    assert not math.isfinite(norms[1]) and [norms[0], norms[2]] == finite

@@ -1,6 +1,7 @@
 """Which policy is loaded: every fault is a line before a weight is read."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,16 @@ def test_a_name_holds_how_the_tool_is_called(tiny_policy_path: Path):
 
     usual = name(None)
     assert name("qwen3.5") == f"{usual} qwen3.5"
+
+
+def test_float16_is_refused_where_something_is_to_be_learnt(tiny_policy_path: Path, tmp_path: Path):
+    folder = tmp_path / "half"
+    shutil.copytree(tiny_policy_path, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("dtype", None)
+    for named in ("dtype", "torch_dtype"):
+        (folder / "config.json").write_text(json.dumps(config | {named: "float16"}))
+        [line] = TrainedPolicyConfig(policy=str(folder)).problems({})
+        assert "is saved in float16" in line and "--dtype bfloat16" in line
+        assert TrainedPolicyConfig(policy=str(folder), dtype="bfloat16").problems({}) == []
+        assert PolicyConfig(policy=str(folder)).problems({}) == []  # it may sample

@@ -111,6 +111,9 @@ class MemoryModel:
             # Stage 1 adds up whole gradients where they are made.
             away = {name for name in optimizer if zero != 1 or name != "gradients"}
             host = sum(optimizer.pop(name) for name in away)
+            if zero == 2 and learnt["master weights"]:
+                # DeepSpeed adds narrow ones up in float32 where they are made, and moves the sum.
+                optimizer["gradients"] = learnt["gradients"] // gpus
         parts = {
             # The vision tower stays whole.
             "weights": (weights - seen) // shared[2] + seen,

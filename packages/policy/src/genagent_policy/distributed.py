@@ -77,6 +77,11 @@ class DistributedConfig:
                 "--distributed.zero is 3, which shares out the language model's weights and wants "
                 "the vision tower frozen: give --grpo.freeze-vision or --sft.freeze-vision, or 2"
             )
+        if self.zero == 3 and one_step_off:
+            lines.append(
+                "--distributed.zero is 3, which gathers the weights to sample with as they are: "
+                "leave out --one-step-off, or take 0, 1 or 2"
+            )
         is_shared = is_launched() and int(os.environ["WORLD_SIZE"]) > 1
         if one_step_off and is_shared:
             lines.append(

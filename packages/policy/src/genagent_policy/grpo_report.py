@@ -1,5 +1,6 @@
 """What an update of GRPO did, in figures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -41,7 +42,9 @@ class GRPOReport:
     loss: float
     """Mean over the optimizer steps."""
     grad_norm: float
-    """Before clipping; mean over the optimizer steps."""
+    """Before clipping; mean over the optimizer steps that were taken."""
+    skipped_steps: int
+    """Not taken, because the gradient's norm was not finite."""
     ratio_mean: float
     ratio_max: float
     clip_low_fraction: float
@@ -106,7 +109,8 @@ class GRPOReport:
         pooled = TokenStatistics.pool([gradient.statistics for gradient in steps])
         return cls(
             loss=_mean([gradient.loss for gradient in steps]),
-            grad_norm=_mean(grad_norms),
+            grad_norm=_mean([norm for norm in grad_norms if math.isfinite(norm)]),
+            skipped_steps=sum(not math.isfinite(norm) for norm in grad_norms),
             ratio_mean=pooled.ratio_mean,
             ratio_max=pooled.ratio_max,
             clip_low_fraction=pooled.clip_low_fraction,

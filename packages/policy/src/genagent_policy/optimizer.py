@@ -1,5 +1,6 @@
 """The optimizer of one process; ``shared_optimizer`` has those of many, which take its place."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,15 +105,17 @@ class Optimizer:
                 hook.remove()
 
     def step(self, learning_rate: float) -> float:
-        """Take a step; returns the gradient's norm before clipping."""
+        """Take a step; returns the gradient's norm before clipping. One that is not finite leaves
+        everything as it was, as under DeepSpeed: clipped by it every weight would be lost."""
         self._gradients()
-        norm = torch.nn.utils.clip_grad_norm_(self._stepped, self.config.max_grad_norm)
-        for group in self._adamw.param_groups:
-            group["lr"] = learning_rate
-        self._adamw.step()
-        self._round()
+        norm = float(torch.nn.utils.clip_grad_norm_(self._stepped, self.config.max_grad_norm))
+        if math.isfinite(norm):
+            for group in self._adamw.param_groups:
+                group["lr"] = learning_rate
+            self._adamw.step()
+            self._round()
         self.zero_grad()
-        return float(norm)
+        return norm
 
     def _gradients(self) -> list[Tensor]:
         """Of every weight. Where no pass has reached one, in the vision tower by a batch without a

@@ -1,5 +1,6 @@
 """Supervised fine-tuning on rendered trajectories: the agent's tokens only."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class SFTReport:
     token_accuracy: float
     """How often the likeliest token was the right one."""
     grad_norm: float
-    """Before clipping."""
+    """Before clipping; one that is not finite has left the policy as it was."""
     learning_rate: float
     policy_tokens: int
     micro_batch_fill: float
@@ -45,7 +46,8 @@ class SFTReport:
         return {
             "sft/loss": self.loss,
             "sft/token_accuracy": self.token_accuracy,
-            "sft/grad_norm": self.grad_norm,
+            **({"sft/grad_norm": self.grad_norm} if math.isfinite(self.grad_norm) else {}),
+            "sft/skipped_steps": float(not math.isfinite(self.grad_norm)),
             "sft/learning_rate": self.learning_rate,
             "throughput/micro_batch_fill": self.micro_batch_fill,
             "throughput/trained_tokens_per_second": self.tokens_per_second,

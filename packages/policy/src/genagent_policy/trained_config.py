@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genagent_policy.checkpoint import ADAPTER
+from genagent_policy.checkpoint import ADAPTER, check_architecture
 from genagent_policy.config import PolicyConfig
 
 if TYPE_CHECKING:
@@ -36,6 +36,19 @@ class TrainedPolicyConfig(PolicyConfig):
             raise ValueError(f"lora_rank is {self.lora_rank}; wants 1 or more, or 0 for none")
         if self.lora_alpha is not None and self.lora_alpha <= 0:
             raise ValueError(f"lora_alpha is {self.lora_alpha}; wants more than 0, or None")
+
+    def problems(self, shipped: Mapping[str, Path]) -> list[str]:
+        """As of any policy, and what keeps it from learning."""
+        lines = PolicyConfig.problems(self, shipped)
+        if lines or self.dtype != "saved":
+            return lines
+        saved = check_architecture(self.folder(shipped))
+        if "float16" in (saved.get("dtype"), saved.get("torch_dtype")):
+            lines.append(
+                f"{self.policy} is saved in float16, in which gradients of single tokens vanish; "
+                "give --dtype bfloat16 or float32"
+            )
+        return lines
 
     def load(
         self,
