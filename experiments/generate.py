@@ -44,7 +44,8 @@ from genagent_tracking import (
     stop,
     waiting,
 )
-from genagent_worlds import FilesAndEndpoints
+from genagent_weights import fingerprint
+from genagent_worlds import FilesAndEndpoints, served_by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +191,8 @@ def answer(
 ) -> None:
     """Load what is needed, and let the agent work."""
     tool = config.world.open_tool()
+    weights = fingerprint(config.policy.folder(config.world.policies))
+    folder.made_with(policy=weights, tool=served_by(tool))
     policy = config.policy.load(config.world.policies, words=config.world.words_of(tool))
     engine = config.engine.open(policy, config.sampling, folder.path)
     # What has no room is refused before anything else is paid for.

@@ -119,3 +119,18 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path):
         opened(tmp_path)
     first.close()
     opened(tmp_path)
+
+
+def test_answers_of_other_weights_or_another_tool_do_not_join(tmp_path: Path):
+    folder = opened(tmp_path)
+    folder.made_with(policy="0a1b", tool=None)
+    folder.made_with(policy="0a1b", tool="flux 8 steps")  # which it has come to say
+    folder.made_with(policy="0a1b", tool=None)
+    with pytest.raises(ValueError, match="made with another policy \\(0a1b, now 2c3d\\); give"):
+        folder.made_with(policy="2c3d", tool=None)
+    with pytest.raises(ValueError, match="another tool \\(flux 8 steps, now flux 4 steps\\)"):
+        folder.made_with(policy="0a1b", tool="flux 4 steps")
+    assert json.loads((tmp_path / "made_with.json").read_text()) == {
+        "policy": "0a1b",
+        "tool": "flux 8 steps",
+    }

@@ -1,6 +1,7 @@
 """A folder of answered requests, to look at and to go on with.
 
     config.json         options
+    made_with.json      weights of the policy, and what image servers say that they draw with
     results.jsonl       a line a request, appended when it has ended and all else of it is there
     index.html          all of them, linked
     pictures/           every picture drawn, by content
@@ -12,6 +13,7 @@ Killed at any moment, the same options go on with it.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -78,6 +80,25 @@ class GenerationFolder:
         self.rows: dict[str, Row] = {row["id"]: row for row in self._results.earlier}
         """Results by request; where a request was tried again, the later one."""
         self._folders = {id: row["folder"] for id, row in self.rows.items()}
+
+    def made_with(self, **names: str | None) -> None:
+        """Notes by name what answers come from: of a policy its weights, of image servers what they
+        say. None is not known, and may be anything.
+
+        Raises:
+            ValueError: what is here came from another.
+            OSError: it cannot be written.
+        """
+        path = self.path / "made_with.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = {name: now for name, now in names.items() if now is not None}
+        for name, now in known.items():
+            if before.get(name, now) != now:
+                raise ValueError(
+                    f"{self.path} was made with another {name} ({before[name]}, now {now}); give "
+                    "it that again, or another --out"
+                )
+        write_text(path, json.dumps(before | known, indent=2))
 
     def left(self, requests: Sequence[Request]) -> list[Request]:
         """Those that are still to be answered; one that only the tool has failed is.
