@@ -242,17 +242,20 @@ def test_what_a_reader_raises_is_not_swallowed_and_frees_its_place():
 
 
 def test_a_request_that_is_cancelled_frees_its_place():
-    release = threading.Event()
+    release, arrived = threading.Event(), threading.Event()
 
     def script(body, number):
         if number == 0:
+            arrived.set()
             release.wait(20)
         return Says()
 
     async def give_up(endpoints):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await endpoints.post("/ask", {})
+        asking = asyncio.ensure_future(endpoints.post("/ask", {}))
+        assert await asyncio.to_thread(arrived.wait, 20)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         return (await endpoints.post("/ask", {})).json()
 
     with saying(script) as server, client(server, max_concurrency=1) as endpoints:
