@@ -247,15 +247,10 @@ def ways(
         opened = of_policy.open(
             config.out,
             engine=config.engine.open(policy, config.sampling, run.folder),
-            policy=f"{options.name(config.world.policies)} {of_any_batch(config.sampling)}",
+            policy=f"{options.name(config.world.policies)} {config.sampling.name}",
         )
         for strategy, (name, rounds) in zip(opened, of_policy.ways, strict=True):
             yield options.policy, strategy, name, rounds
-
-
-def of_any_batch(sampling: SamplingConfig) -> SamplingConfig:
-    """In what portions it samples changes no more than float noise."""
-    return replace(sampling, max_batch=SamplingConfig().max_batch)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ from genagent_tracking import (
 from genagent_worlds import ChatTeachers, FilesAndEndpoints, RequestSource
 
 WORK = "work"
-POOLED = "requests.jsonl"
 """Folder in the output of what was paid for."""
+POOLED = "requests.jsonl"
+"""What the pool has kept, in the output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

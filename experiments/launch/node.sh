@@ -48,7 +48,7 @@ trap leave EXIT
 
 for word in "$@"; do
     case $word in
-        --check | --help | -h | --plan) # nothing is run, and no server is wanted
+        --check | --help | -h | --plan | --plan.*) # nothing is run, and no server is wanted
             trap - INT TERM EXIT
             exec "$here/train.sh" "$@" --check
             ;;

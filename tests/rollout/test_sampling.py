@@ -121,3 +121,10 @@ def test_settings_that_make_no_sense(changes):
     (name,) = changes
     with pytest.raises(ValueError, match=name):
         SamplingConfig(**changes)
+
+
+def test_a_name_is_of_what_changes_words_and_of_no_portion():
+    usual = SamplingConfig()
+    assert SamplingConfig(max_batch=8).name == usual.name == repr(usual)
+    others = [SamplingConfig(temperature=0.5), SamplingConfig(max_turn_tokens=9)]
+    assert len({usual.name, *(one.name for one in others)}) == 3

@@ -1,6 +1,6 @@
 """How an agent acts, as options. Nothing here loads torch, which takes seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,12 @@ class SamplingConfig:
         for name in ("max_turn_tokens", "max_response_tokens", "max_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+
+    @property
+    def name(self) -> str:
+        """All that what is said depends on, beside policy and seed: in what portions it is sampled
+        changes no more than float noise."""
+        return repr(replace(self, max_batch=SamplingConfig().max_batch))
 
     def check_learnable(self) -> None:
         """Raises ValueError where the trainer, which takes the whole softmax at this temperature,
