@@ -27,7 +27,7 @@ import tyro
 import genagent_planning as planning  # what loads torch is taken from these when it is needed
 import genagent_policy
 import genagent_rollout as rollout
-from genagent_data import Request, derive_seed
+from genagent_data import Request, derive_seed, requests_digest
 from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, GRPOConfig, TrainedPolicyConfig, linear_rate
 from genagent_rewards import RewardConfig, reward_metrics
@@ -130,6 +130,12 @@ def main(config: RLConfig, run: Run) -> None:
     run.join(ranks)
     world = config.world.open(run.memory, seed=config.run.seed)
     world = with_kept_pictures(world, run.pictures, run.memory)
+    first = world.train.sample(config.groups.requests_per_step, seed=config.run.seed)
+    run.made_with(
+        policy=config.policy.name(world.policies),
+        requests=requests_digest(first),
+        held_out=requests_digest(world.held_out),
+    )
     reward = open_reward(world.judges, config.reward)
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     reference = None

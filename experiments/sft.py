@@ -27,11 +27,12 @@ import genagent_planning as planning  # what loads torch is taken from these whe
 import genagent_policy as policies
 import genagent_rollout as rollout
 from genagent_building.training import COLD_START, HELD_OUT_SHARE
-from genagent_data import RecordFolder, Request
+from genagent_data import RecordFolder, Request, requests_digest
 from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
+from genagent_weights import fingerprint
 from genagent_worlds import (
     NEAR,
     FilesAndEndpoints,
@@ -126,6 +127,11 @@ def main(config: ColdStartConfig, run: Run) -> None:
     world = asked.open(run.memory, seed=config.run.seed)
     world = with_kept_pictures(world, run.pictures, run.memory)
     split.check_words(world.words)
+    run.made_with(
+        policy=config.policy.name(world.policies),
+        records=fingerprint(records.path),
+        held_out=requests_digest(world.held_out),
+    )
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     learnt = policies.RecordSet(policy, records, split.taught, config.sft)
     foretold = policies.RecordSet(policy, records, split.held_out, config.sft)

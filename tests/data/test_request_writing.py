@@ -1,11 +1,11 @@
-"""Requests are written as they are read."""
+"""Requests are written as they are read, and told apart by what is said of them."""
 
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genagent_data import Request, read_requests, write_requests
+from genagent_data import Request, read_requests, requests_digest, write_requests
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(str.strip)
 REQUESTS = st.lists(
@@ -28,3 +28,10 @@ def test_what_is_written_is_read_as_the_same_requests(tmp_path_factory, requests
     path: Path = tmp_path_factory.mktemp("requests") / "requests.jsonl"
     write_requests(path, requests)
     assert read_requests(path) == requests
+
+
+@given(some=REQUESTS, others=REQUESTS)
+def test_a_digest_tells_requests_apart(some, others):
+    assert (requests_digest(some) == requests_digest(others)) == (some == others)
+    assert requests_digest(some) == requests_digest(tuple(some))
+    assert (requests_digest(some) == requests_digest(some[::-1])) == (len(some) == 1)

@@ -211,6 +211,8 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
         assert summary["steps"] == 4
         heads.append(Policy.load(folder / summary["policy"]).head_weight)
     assert heads[0].equal(heads[1])
+    notes = [json.loads(path.read_text()) for path in tmp_path.glob("*/runs/*/made_with.json")]
+    assert notes[0] == notes[1] and notes[0].keys() == {"policy", "requests", "held_out"}
     client, logged = only_run(killed)
     assert logged.info.status == "FINISHED"
     assert set(history(client, logged, "agent/reward")) == {1, 2, 3, 4}

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, records):
         done = run(SCRIPT, folder, *options(records), "--resume")
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
-        summary, _ = summary_of(done.stdout, folder)
+        summary, home = summary_of(done.stdout, folder)
         policies.append(Policy.load(folder / summary["policy"]).model.state_dict())
     assert policies[0].keys() == policies[1].keys()
     assert all(policies[0][name].equal(policies[1][name]) for name in policies[0])
@@ -103,6 +104,18 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, records):
     again = run(SCRIPT, killed, *options(records), "--resume")
     assert again.returncode == 0
     assert "has finished" in again.stdout
+    # One that has not finished does not go on with other records under the same path.
+    (home / "summary.json").unlink()
+    moved = records.rename(records.with_name("moved"))
+    write_records(records, taught(81))
+    try:
+        refused = run(SCRIPT, killed, *options(records), "--resume")
+    finally:
+        shutil.rmtree(records)
+        moved.rename(records)
+    assert refused.returncode == 2
+    [line] = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+    assert "was made with another records" in line
 
 
 @pytest.mark.slow

@@ -57,6 +57,20 @@ def test_servers_have_the_weights_before_the_first_turn_and_after_each_update(
     # Another run never gives its weights a name that this one gave.
     again = opened(policy, tmp_path, urls=one.url)
     assert int(again.engine.version or 0) > int(versions[1])
+    # Nor does an ended process leave a checkpoint behind for each of its starts.
+    assert [left.name for left in (tmp_path / "weights").iterdir()] == [
+        f"policy-{again.engine.version}"
+    ]
+
+
+def test_a_folder_for_weights_may_serve_several_runs(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+):
+    server, shared = serve(), tmp_path / "shm"
+    for name in ("one", "two", "one"):
+        opened(tiny_policy, tmp_path / name, urls=server.url, weights=shared)
+    assert sorted(folder.name for folder in shared.iterdir()) == ["one", "two"]
+    assert all(len(list(folder.iterdir())) == 1 for folder in shared.iterdir())
 
 
 def test_a_server_that_takes_no_weights_is_named_and_the_other_samples(

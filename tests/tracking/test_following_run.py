@@ -1,5 +1,6 @@
 """A run in another process than the first, beside the first."""
 
+import json
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,15 @@ def test_it_begins_at_the_beginning_where_the_first_has_no_state(tmp_path):
         assert (follower.step, follower.kept, learner.steps) == (0, 0, 0)
         assert list(follower.steps(2)) == [0, 1]
     assert follower.saved_policy is None
+
+
+def test_what_it_is_made_with_is_noted_by_the_first_alone(tmp_path):
+    first = make_run(tmp_path)
+    follower, _ = joined(first)
+    first.made_with(policy="0a1b")
+    follower.made_with(policy="what this machine sees")
+    noted = json.loads((first.folder / "made_with.json").read_text())
+    assert noted == {"policy": "0a1b"}
 
 
 def test_one_that_fails_parts_from_the_others(tmp_path):

@@ -176,6 +176,23 @@ def test_machines_share_a_folder_and_no_database(tmp_path, monkeypatch):
     assert first.memory == first.folder
 
 
+def test_a_run_goes_on_with_what_it_was_made_with_and_nothing_else(tmp_path):
+    run = make_run(tmp_path)
+    run.made_with(policy="0a1b", records="77ff")
+    run.close()
+    again = make_run(tmp_path, resumed=run.folder)
+    # Later code notes more of it.
+    again.made_with(policy="0a1b", records="77ff", held_out="1234")
+    with pytest.raises(
+        ValueError,
+        match=f"^{run.folder} was made with another policy \\(0a1b, now 2c3d\\); give it that "
+        "again, or leave --resume out$",
+    ):
+        again.made_with(policy="2c3d", records="77ff")
+    with pytest.raises(ValueError, match="another held_out"):
+        again.made_with(held_out="5678")
+
+
 def test_an_evaluation_is_made_once(tmp_path):
     run = make_run(tmp_path)
     with run.recording(Learner()):

@@ -23,3 +23,11 @@ def test_a_change_at_either_edge_of_the_weights_or_in_a_small_file_is_seen(tmp_p
     seen.add(fingerprint(tmp_path))
     assert len(seen) == 5
     assert fingerprint(tmp_path) in seen
+
+
+def test_what_a_download_leaves_in_hidden_folders_is_no_part_of_the_weights(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    before = fingerprint(tmp_path)
+    (tmp_path / ".cache" / "huggingface").mkdir(parents=True)
+    (tmp_path / ".cache" / "huggingface" / "model.lock").write_text("")
+    assert fingerprint(tmp_path) == before

@@ -21,7 +21,7 @@ from genagent_data.protocol import (
 from genagent_data.record import Record
 from genagent_data.record_check import RecordError, check_record
 from genagent_data.record_files import RecordFolder, read_records, write_records
-from genagent_data.request import Request
+from genagent_data.request import Request, requests_digest
 from genagent_data.request_files import read_requests, write_requests
 from genagent_data.seeds import derive_seed
 from genagent_data.sharegpt import read_sharegpt, write_sharegpt
@@ -89,6 +89,7 @@ __all__ = [
     "read_sharegpt",
     "read_teacher_prompts",
     "render_turn",
+    "requests_digest",
     "reward_case",
     "sync_folder",
     "sync_tree",

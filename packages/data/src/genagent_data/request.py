@@ -1,6 +1,9 @@
 """A request for a picture."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,3 +27,9 @@ class Request:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ValueError(f"request {self.id!r} has an empty prompt")
+
+
+def requests_digest(requests: Iterable[Request]) -> str:
+    """Twelve digits of all that is said of them, in their order."""
+    rows = json.dumps([asdict(request) for request in requests])
+    return hashlib.sha256(rows.encode()).hexdigest()[:12]

@@ -1,5 +1,6 @@
 """Which engine conversations are held with, as options. Nothing here loads torch."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ class EngineConfig:
     or between CPUs (gloo)."""
     weights: Path | None = None
     """Folder through which checkpoints or adapters reach the servers, which read it under the same
-    path; None: in the run's folder."""
+    path, one of the run's name in it; None: in the run's folder."""
     key_env: str | None = None
     """Environment variable with the servers' key."""
     turn_seconds: float = 300.0
@@ -94,7 +95,12 @@ class EngineConfig:
             return LocalEngine(policy, sampling, self)
         from genagent_rollout.served_policy import ServedPolicy
 
-        weights = self.weights or run_folder / "weights"
+        own = run_folder / "weights"
+        weights = own if self.weights is None else self.weights / run_folder.name
+        if ranks.rank == 0:
+            # What an earlier engine of this folder has left: no server is told of it again, and
+            # that of a 7B takes 16.6 GB.
+            shutil.rmtree(weights, ignore_errors=True)
         return ServedPolicy(policy, sampling, self._servers(), weights, ranks)
 
     def _servers(self) -> VllmConfig:

@@ -13,7 +13,6 @@ Killed at any moment, the same options go on with it.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from genagent_data import KeptLines, Picture, PictureStore, Request, write_text
 from genagent_serving.answered import Answered
 from genagent_serving.contact_sheet import contact_sheet
 from genagent_serving.page import index_page, request_page
-from genagent_tracking import first_difference, lock_folder
+from genagent_tracking import first_difference, lock_folder, note_made_with
 from genagent_tracking.printable import one_line
 
 RESULTS = "results.jsonl"
@@ -89,16 +88,7 @@ class GenerationFolder:
             ValueError: what is here came from another.
             OSError: it cannot be written.
         """
-        path = self.path / "made_with.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        known = {name: now for name, now in names.items() if now is not None}
-        for name, now in known.items():
-            if before.get(name, now) != now:
-                raise ValueError(
-                    f"{self.path} was made with another {name} ({before[name]}, now {now}); give "
-                    "it that again, or another --out"
-                )
-        write_text(path, json.dumps(before | known, indent=2))
+        note_made_with(self.path, names, instead="another --out")
 
     def left(self, requests: Sequence[Request]) -> list[Request]:
         """Those that are still to be answered; one that only the tool has failed is.

@@ -6,6 +6,7 @@ from .experiment import Flat, read_config, refuse, run_experiment, set_threads, 
 from .failure import error_line
 from .figure import draw_outcomes
 from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
+from .made_with import note_made_with
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
 from .next_steps import trial_line
@@ -46,6 +47,7 @@ __all__ = [
     "funnel_progress",
     "lock_folder",
     "make_run_folder",
+    "note_made_with",
     "one_line",
     "parse",
     "picture_grid",

@@ -3,6 +3,7 @@
     runs/<experiment>-<time>/
         config.json         what starts it again
         mlflow_run          the MLflow run that it is recorded in
+        made_with.json      what weights and data are, that its options only name
         pictures/           every picture drawn, by content
         evaluation-000000.jsonl …   outcomes of its evaluations, by step
         before.jsonl, after.jsonl   the first and the latest of them, for any reader of JSON
@@ -27,7 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +42,7 @@ from genagent_tracking.interrupt import (
     raise_on_interrupt,
 )
 from genagent_tracking.journal import Journal
+from genagent_tracking.made_with import note_made_with
 from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
@@ -151,6 +153,15 @@ class Run:
         folder = self.folder if machine == "0" else self.folder / f"machine-{machine}"
         folder.mkdir(exist_ok=True)
         return folder
+
+    def made_with(self, **names: str) -> None:
+        """Note what it learns from that its options only name, such as a digest of weights.
+
+        Raises:
+            ValueError: it was begun with another.
+        """
+        note = partial(note_made_with, self.folder, names, instead="leave --resume out")
+        self._first(note)
 
     @cached_property
     def _states(self) -> States:

@@ -9,7 +9,8 @@ _EDGE = 1 << 20
 
 
 def fingerprint(weights: Path) -> str:
-    """Over every file's name and size, the edges of weights, and all of the smaller files.
+    """Over every file's name and size, the edges of weights, and all of the smaller files; what a
+    download has left in hidden folders is none of them.
 
     Args:
         weights: a file, or a folder with all that lies below it.
@@ -21,8 +22,10 @@ def fingerprint(weights: Path) -> str:
     root = weights if weights.is_dir() else weights.parent
     found = root.rglob("*") if weights.is_dir() else [weights]
     for path in sorted(path for path in found if path.is_file() or path == weights):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(root).as_posix()} {size}\n".encode())
+        name, size = path.relative_to(root), path.stat().st_size
+        if any(part.startswith(".") for part in name.parts):
+            continue
+        digest.update(f"{name.as_posix()} {size}\n".encode())
         with path.open("rb") as file:
             digest.update(file.read(_EDGE))
             if size > _EDGE:
