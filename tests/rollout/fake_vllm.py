@@ -61,6 +61,8 @@ class FakeVllm:
         self.refuses_weights = False
         self.fails_at = ""
         """A control path that answers 500."""
+        self.hangs_at = ""
+        """A control path that does not answer."""
         self.calls: list[str] = []
         """Paths with what is asked of them behind a question mark."""
         self.bodies: list[dict[str, Any]] = []
@@ -156,6 +158,8 @@ class FakeVllm:
         if not self.dev_mode:
             return web.json_response({"detail": "Not Found"}, status=404)
         self.calls.append(request.path_qs)
+        while path == self.hangs_at:
+            await asyncio.sleep(0.05)
         if path == self.fails_at:
             return web.json_response({"error": {"message": "out of memory"}}, status=500)
         if path in Workers.PATHS:

@@ -121,6 +121,28 @@ def test_a_server_that_does_not_take_weights_is_asked_again_with_the_next_ones(
     assert engine.left_out == {}
 
 
+def test_a_server_that_hangs_is_waited_for_once_and_taken_back_when_it_lives(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genagent_rollout.vllm_server.LOOK_SECONDS", 0.5)
+    well, hanging = serve(), serve()
+    hanging.hangs_at = "/collective_rpc"
+    publication = FolderPublication(tiny_policy.save, tmp_path)
+    engine = engine_of(tiny_policy, well, hanging, publication=publication, publish_seconds=8.0)
+    asyncio.run(engine.publish(1))
+    waited = f"{hanging.url}: new weights were not loaded"
+    assert engine.left_out == {hanging.url: f"{waited} within 8 s"}
+    hanging.hangs_at = "/reset_mm_cache"  # its engine does nothing at all
+    for version in (2, 3):
+        asyncio.run(engine.publish(version))
+        assert engine.left_out == {hanging.url: f"{waited}, and its engine is silent for 0.5 s"}
+    assert hanging.calls.count("/collective_rpc") == 1
+    hanging.hangs_at = ""
+    asyncio.run(engine.publish(4))
+    assert engine.left_out == {}
+    assert {well.version, hanging.version} == {"4"}
+
+
 def test_weights_that_nobody_takes_end_it(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from genagent_endpoints import Answer, EndpointError, Endpoints, Lost, Trouble
 
 FIRST_VERSION = "default"
 """What a server calls the weights that it was started with; in vLLM 0.28 to 0.33."""
+LOOK_SECONDS = 10.0
+"""That one which was silent may take to show that its engine lives."""
 RESET_PAUSE = 0.2
 """Seconds between two tries at a cache whose blocks are held."""
 
@@ -23,6 +25,8 @@ class VllmServer:
     def __init__(self, endpoints: Endpoints, url: str, *, seconds: float) -> None:
         self.url = url
         self.seconds = seconds
+        self.was_silent = False
+        """When it was last told of new weights."""
         self._endpoints = endpoints
 
     async def get(self, path: str) -> Answer:
@@ -42,6 +46,11 @@ class VllmServer:
             taken: statuses that are answers.
         """
         return await self._send("POST", path, body, taken)
+
+    async def show_life(self) -> None:
+        """Ends once its engine, and not the HTTP server before it, has done something small."""
+        # 404: it has no development endpoints.
+        await self.post("/reset_mm_cache", taken=(200, 404))
 
     async def drop_caches(self) -> None:
         """Nothing that older weights have computed is left. A cache still held by a block says
@@ -99,13 +108,22 @@ async def failures(
 async def _failure(
     server: VllmServer, work: Callable[[VllmServer], Awaitable[object]]
 ) -> str | None:
+    late = ""
     try:
+        if server.was_silent:
+            # One that hangs costs hundreds of publications one long wait, and not hundreds.
+            late = f"new weights were not loaded, and its engine is silent for {LOOK_SECONDS:g} s"
+            async with asyncio.timeout(LOOK_SECONDS):
+                await server.show_life()
+        late = f"new weights were not loaded within {server.seconds:g} s"
         async with asyncio.timeout(server.seconds):
             await work(server)
     except TimeoutError:
-        return f"{server.url}: new weights were not loaded within {server.seconds:g} s"
+        server.was_silent = True
+        return f"{server.url}: {late}"
     except (Trouble, EndpointError) as error:
         return str(error)
+    server.was_silent = False
     return None
 
 
