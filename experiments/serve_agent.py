@@ -97,7 +97,7 @@ def main(config: ServeConfig, run: Run) -> None:
 
     with run.recording():
         feedback = run.folder / "feedback.jsonl"
-        book = serving.FeedbackBook(feedback, run.tracker) if server.page else None
+        book = serving.FeedbackBook(feedback, run.tracker, run.pictures) if server.page else None
         served = serving.serve_agent(
             engine,
             tool,

@@ -1,20 +1,23 @@
 """The page in a real browser: rounds arrive, text stays text, an opinion is kept, a token is asked
 for."""
 
+import gc
 import json
+import weakref
 
 import httpx
 import mlflow
 import pytest
+from PIL import Image
 from tests.browser import browsing
 from tests.rollout.painting import DONE, FIRST, Painter
 from tests.serving.agents import TOKEN, engine_of, serving
 from tests.serving.browser import draw
 from tests.waiting import until
 
-from genagent_data import Turn, render_turn
-from genagent_serving import AgentLoopConfig, FeedbackBook
-from genagent_tracking import MlflowTracker, TrackerConfig
+from genagent_data import PictureStore, Request, Round, Trajectory, Turn, render_turn
+from genagent_serving import AgentLoopConfig, Answered, FeedbackBook
+from genagent_tracking import MlflowTracker, PersonFeedback, TrackerConfig
 
 pytest.importorskip("gradio")
 
@@ -32,7 +35,8 @@ def kept(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     config = TrackerConfig(experiment="page", uri=uri, system_seconds=0)
     tracker = MlflowTracker(config, run_config=AgentLoopConfig())
-    book = FeedbackBook(tmp_path / "feedback.jsonl", tracker)
+    pictures = PictureStore(tmp_path / "pictures")
+    book = FeedbackBook(tmp_path / "feedback.jsonl", tracker, pictures)
 
     def assessments():
         tracker.close()
@@ -105,6 +109,24 @@ def test_rounds_arrive_text_stays_text_and_opinions_are_kept(tiny_policy, tmp_pa
 
 
 @pytest.mark.slow
+def test_what_is_remembered_holds_no_pixels(tmp_path, kept):
+    book, assessments = kept
+    picture = PictureStore(tmp_path / "pictures").put(Image.new("RGB", (8, 8), "red"))
+    pixels = weakref.ref(picture.image)
+    drawn = Round(thinking="one", tool_prompt="a red square", picture=picture)
+    request = Request(id="0", prompt="red")
+    trajectory = Trajectory(request=request, rounds=(drawn,), ending="out_of_rounds")
+    said = {"turns": ("a turn",), "turn_seconds": (1.0,), "seed": 3, "seconds": 2.0}
+    name = book.remember(Answered(trajectory=trajectory, **said))
+    del picture, drawn, trajectory
+    gc.collect()
+    assert pixels() is None
+    book.keep(name, PersonFeedback(thumb_up=True, who="page"))
+    [(trace, found)] = assessments()
+    assert trace.info.request_preview == "red"
+    assert [(name, thumb) for name, thumb, *_ in found] == [("person thumb up", True)]
+
+
 def test_a_token_is_asked_for_by_the_page_and_never_told(tiny_policy, tmp_path, kept):
     book, assessments = kept
     engine = engine_of(tiny_policy, [[FIRST, DONE]])

@@ -5,6 +5,7 @@ from genagent_data.hard_requests import HardRequests, write_hard_requests
 from genagent_data.jsonl import read_jsonl, write_jsonl
 from genagent_data.judging import reward_case
 from genagent_data.kept_lines import KeptLines
+from genagent_data.light_trajectory import light_trajectory
 from genagent_data.openai_messages import read_openai, write_openai
 from genagent_data.pictures import PictureStore
 from genagent_data.pool import DroppedRequest, PoolConfig, colliding, prompt_pool, read_pool
@@ -77,6 +78,7 @@ __all__ = [
     "check_record",
     "colliding",
     "derive_seed",
+    "light_trajectory",
     "parse_turn",
     "pooled",
     "prompt_pool",

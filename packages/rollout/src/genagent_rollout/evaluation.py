@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from genagent_data import PictureStore, Request, derive_seed
+from genagent_data import PictureStore, Request, derive_seed, light_trajectory
 from genagent_policy import ALONE, Ranks
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import require_pictures
 from genagent_rollout.conversation import Engine
 from genagent_rollout.groups import JUDGED_AT_ONCE
-from genagent_rollout.light_trajectory import light_trajectory
 from genagent_rollout.over_ranks import pool, run_over_ranks
 from genagent_worlds import Outcome, World, measure
 

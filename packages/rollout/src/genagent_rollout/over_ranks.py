@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from genagent_data import PictureStore, Request
+from genagent_data import PictureStore, Request, light_trajectory
 from genagent_policy import Ranks, TokenTrajectory, no_pictures
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import RolloutBatch, run_agents
 from genagent_rollout.conversation import Engine
-from genagent_rollout.light_trajectory import light_trajectory
 from genagent_rollout.side_by_side import Handed, RolloutTimings
 from genagent_tools import AsyncImageTool, ImageTool
 

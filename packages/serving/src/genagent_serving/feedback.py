@@ -6,10 +6,10 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from genagent_data import trajectory_to_row
+from genagent_data import PictureStore, light_trajectory, trajectory_to_row
 from genagent_serving.answered import Answered
 from genagent_tracking import MlflowTracker, PersonFeedback, TrajectoryRecord
 
@@ -20,13 +20,15 @@ REMEMBERED = 1000
 class FeedbackBook:
     """Keeps feedback; from any thread."""
 
-    def __init__(self, path: Path, tracker: MlflowTracker) -> None:
+    def __init__(self, path: Path, tracker: MlflowTracker, store: PictureStore) -> None:
         """
         Args:
             path: the file of lines; what is in it stays.
+            store: has the pictures of all that is remembered.
         """
         self.path = path
         self._tracker = tracker
+        self._store = store
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._known: OrderedDict[str, Answered] = OrderedDict()
@@ -35,6 +37,9 @@ class FeedbackBook:
     def remember(self, answered: Answered) -> str:
         """A name by which feedback on a trajectory is given, and which nobody can guess."""
         name = secrets.token_urlsafe(12)
+        # Two pictures of 1024x1024 are 6 MB of pixels, and a thousand attempts are remembered.
+        light = light_trajectory(answered.trajectory, self._store)
+        answered = replace(answered, trajectory=light)
         with self._lock:
             self._known[name] = answered
             while len(self._known) > REMEMBERED:

@@ -4,9 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
-from genagent_data import PictureStore, Request, Trajectory, trajectory_from_row, trajectory_to_row
+from genagent_data import (
+    PictureStore,
+    Request,
+    Trajectory,
+    light_trajectory,
+    trajectory_from_row,
+    trajectory_to_row,
+)
 from genagent_rollout.drawing import Drawing
-from genagent_rollout.light_trajectory import light_trajectory
 from genagent_rollout.side_by_side import side_by_side
 from genagent_tools import AsyncImageTool, ImageTool
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from genagent_data import PictureStore, Trajectory
+from genagent_data.pictures import PictureStore
+from genagent_data.trajectory import Trajectory
 
 
 def light_trajectory(trajectory: Trajectory, store: PictureStore) -> Trajectory:
