@@ -32,7 +32,6 @@ from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
 from genagent_tracking import Flat, Run, RunConfig, print_line, refuse, run_experiment
-from genagent_weights import fingerprint
 from genagent_worlds import (
     NEAR,
     FilesAndEndpoints,
@@ -84,6 +83,9 @@ class ColdStartConfig:
             yield f"--data: no folder {self.data}; make it with {make}"
         if self.out is not None and self.out.exists() and not (self.out / "config.json").is_file():
             yield f"--out: {self.out} exists and is no policy; give a new folder"
+        begun_with = self.policy.folder(self.world.policies)
+        if self.out is not None and self.out.resolve() == begun_with.resolve():
+            yield f"--out: {self.out} is what it begins with; give another folder"
 
 
 PAPER = ColdStartConfig(
@@ -129,7 +131,7 @@ def main(config: ColdStartConfig, run: Run) -> None:
     split.check_words(world.words)
     run.made_with(
         policy=config.policy.name(world.policies),
-        records=fingerprint(records.path),
+        records=records.digest(),
         held_out=requests_digest(world.held_out),
     )
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)

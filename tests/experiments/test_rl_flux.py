@@ -264,8 +264,8 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(tmp_path)
     left = sorted(path.name for path in folder.iterdir())
     assert left == [
         *("before.jsonl", "config.json", "drawn.sqlite", "evaluation-000000.jsonl"),
-        *("failure.json", "groups-000001.jsonl", "lock", "metrics.jsonl", "mlflow_run", "pictures"),
-        *("report.html", "state", "verdicts.sqlite"),
+        *("failure.json", "groups-000001.jsonl", "lock", "made_with.json", "metrics.jsonl"),
+        *("mlflow_run", "pictures", "report.html", "state", "verdicts.sqlite"),
     ]
     assert "policy" in json.loads((folder / "failure.json").read_text())["error"]
     assert not list(folder.glob("state/step-*"))

@@ -154,6 +154,10 @@ def one_record(turn: str) -> str:
         (["--data", "RECORDS", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["--data", "RECORDS", "--out", "full"], "full exists and is no policy"),
         (
+            ["--data", "RECORDS", "--policy", "began", "--out", "full/../began"],
+            "--out: full/../began is what it begins with",
+        ),
+        (
             ["--data", "RECORDS", "--world.tool-words", "23"],
             "of 80 requests, 'train-5-0' first",
         ),
@@ -164,6 +168,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, records, given, m
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("the only copy")
+    shutil.copytree(weights("base"), tmp_path / "began")
     lines = {"cut": one_record("x")[:-9], "foreign": one_record("draw: a cat")}
     for name, line in (lines | {"single": one_record(render_turn(CALL))}).items():
         (tmp_path / name).mkdir()

@@ -36,6 +36,9 @@ def test_refuses_what_does_not_fit(tiny_policy: Policy, tmp_path: Path):
     engine, store = LocalEngine(tiny_policy), PictureStore(tmp_path)
     with pytest.raises(ValueError, match="2 requests and 1 seeds"):
         run_agents(engine, Painter(), requests(2), seeds=[0], max_rounds=1, store=store)
+    with pytest.raises(ValueError, match="2 requests and 2 seeds, 1 of first turns"):
+        few = {"seeds": [0, 1], "first_seeds": [7], "max_rounds": 1, "store": store}
+        run_agents(engine, Painter(), requests(2), **few)
     with pytest.raises(ValueError, match="max_rounds is 0"):
         run_agents(engine, Painter(), requests(1), seeds=[0], max_rounds=0, store=store)
     assert run_agents(engine, Painter(), [], seeds=[], max_rounds=1, store=store).rollouts == ()

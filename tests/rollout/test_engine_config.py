@@ -67,10 +67,26 @@ def test_a_folder_for_weights_may_serve_several_runs(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ):
     server, shared = serve(), tmp_path / "shm"
-    for name in ("one", "two", "one"):
-        opened(tiny_policy, tmp_path / name, urls=server.url, weights=shared)
-    assert sorted(folder.name for folder in shared.iterdir()) == ["one", "two"]
-    assert all(len(list(folder.iterdir())) == 1 for folder in shared.iterdir())
+    (shared / "mine").mkdir(parents=True)
+    for folder in ("a/run", "b/run", "a/run", "a/run/../run"):
+        opened(tiny_policy, tmp_path / folder, urls=server.url, weights=shared)
+    names = sorted(folder.name.partition("-")[0] for folder in shared.iterdir())
+    assert names == ["mine", "run", "run"]
+    assert sorted(len(list(folder.iterdir())) for folder in shared.iterdir()) == [0, 1, 1]
+
+
+def test_only_what_was_published_is_cleared_away(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "weights" / "mine.safetensors"
+    own.parent.mkdir()
+    own.write_text("mine")
+    server = serve()
+    for _ in range(2):
+        opened(tiny_policy, Path("."), urls=server.url)
+        assert own.read_text() == "mine"
+        assert len(list(own.parent.iterdir())) == 2
 
 
 def test_a_server_that_takes_no_weights_is_named_and_the_other_samples(

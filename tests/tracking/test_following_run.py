@@ -1,6 +1,5 @@
 """A run in another process than the first, beside the first."""
 
-import json
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -93,13 +92,14 @@ def test_it_begins_at_the_beginning_where_the_first_has_no_state(tmp_path):
     assert follower.saved_policy is None
 
 
-def test_what_it_is_made_with_is_noted_by_the_first_alone(tmp_path):
+def test_a_machine_with_other_files_than_the_first_is_named(tmp_path):
     first = make_run(tmp_path)
     follower, _ = joined(first)
-    first.made_with(policy="0a1b")
-    follower.made_with(policy="what this machine sees")
-    noted = json.loads((first.folder / "made_with.json").read_text())
-    assert noted == {"policy": "0a1b"}
+    first.made_with(policy="0a1b", records="77ff")
+    follower.made_with(policy="0a1b", records="77ff")
+    first.made_with(policy="0a1b", records="77ff")
+    with pytest.raises(ValueError, match=r"has another records \(88\) than the first process \(77"):
+        follower.made_with(policy="0a1b", records="88")
 
 
 def test_one_that_fails_parts_from_the_others(tmp_path):

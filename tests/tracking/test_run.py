@@ -178,8 +178,10 @@ def test_machines_share_a_folder_and_no_database(tmp_path, monkeypatch):
 
 def test_a_run_goes_on_with_what_it_was_made_with_and_nothing_else(tmp_path):
     run = make_run(tmp_path)
-    run.made_with(policy="0a1b", records="77ff")
-    run.close()
+    run.made_with(policy="half a download")
+    run.made_with(policy="0a1b", records="77ff")  # of which nothing has come yet
+    with run.recording(Learner()):
+        run.evaluate(0, world(), REQUESTS, lambda *_: outcomes(run, *["red", "blue"] * 2))
     again = make_run(tmp_path, resumed=run.folder)
     # Later code notes more of it.
     again.made_with(policy="0a1b", records="77ff", held_out="1234")
@@ -191,6 +193,10 @@ def test_a_run_goes_on_with_what_it_was_made_with_and_nothing_else(tmp_path):
         again.made_with(policy="2c3d", records="77ff")
     with pytest.raises(ValueError, match="another held_out"):
         again.made_with(held_out="5678")
+    for damaged in ("{", "[1]"):
+        (run.folder / "made_with.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"made_with\.json is damaged"):
+            again.made_with(policy="0a1b")
 
 
 def test_an_evaluation_is_made_once(tmp_path):

@@ -31,3 +31,11 @@ def test_what_a_download_leaves_in_hidden_folders_is_no_part_of_the_weights(tmp_
     (tmp_path / ".cache" / "huggingface").mkdir(parents=True)
     (tmp_path / ".cache" / "huggingface" / "model.lock").write_text("")
     assert fingerprint(tmp_path) == before
+    assert fingerprint(tmp_path / ".cache") != fingerprint(tmp_path)
+
+
+def test_a_file_of_weights_has_a_fingerprint_whatever_its_name(tmp_path: Path):
+    one, other = tmp_path / ".a.safetensors", tmp_path / ".b.safetensors"
+    one.write_bytes(b"1")
+    other.write_bytes(b"22")
+    assert fingerprint(one) != fingerprint(other)

@@ -1,9 +1,8 @@
 """A request for a picture."""
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +29,7 @@ class Request:
 
 
 def requests_digest(requests: Iterable[Request]) -> str:
-    """Twelve digits of all that is said of them, in their order."""
-    rows = json.dumps([asdict(request) for request in requests])
-    return hashlib.sha256(rows.encode()).hexdigest()[:12]
+    """Twelve digits of all that is asked in them, in their order. Where reference pictures lie is
+    left out: it changes when their archives are unpacked."""
+    asked = [(request.id, request.prompt, request.task, request.hints) for request in requests]
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]

@@ -77,10 +77,14 @@ def run_agents(
     """
     if max_rounds < 1:
         raise ValueError(f"max_rounds is {max_rounds}; wants 1 or more")
+    first_seeds = first_seeds or [None] * len(requests)
+    if not len(requests) == len(seeds) == len(first_seeds):
+        raise ValueError(
+            f"{len(requests)} requests and {len(seeds)} seeds, {len(first_seeds)} of first turns; "
+            "wants one for each"
+        )
     # Of 2,880 attempts two have one seed of 31 bits in a step of 500; they are of two requests.
-    # Another number of seeds than requests is refused below, in ``side_by_side``.
-    own = [(request.id, seed) for request, seed in zip(requests, seeds, strict=False)]
-    first_seeds = first_seeds or [None] * len(own)
+    own = [(request.id, seed) for request, seed in zip(requests, seeds, strict=True)]
     shared = dict(zip(own, first_seeds, strict=True))
     if any(shared[key] != first for key, first in zip(own, first_seeds, strict=True)):
         raise ValueError("two attempts at a request have one seed and different first turns")

@@ -1,5 +1,6 @@
 """Which engine conversations are held with, as options. Nothing here loads torch."""
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class EngineConfig:
     or between CPUs (gloo)."""
     weights: Path | None = None
     """Folder through which checkpoints or adapters reach the servers, which read it under the same
-    path, one of the run's name in it; None: in the run's folder."""
+    path, one of the run's own in it; None: in the run's folder."""
     key_env: str | None = None
     """Environment variable with the servers' key."""
     turn_seconds: float = 300.0
@@ -95,13 +96,20 @@ class EngineConfig:
             return LocalEngine(policy, sampling, self)
         from genagent_rollout.served_policy import ServedPolicy
 
-        own = run_folder / "weights"
-        weights = own if self.weights is None else self.weights / run_folder.name
+        weights = self._published(run_folder.resolve())
         if ranks.rank == 0:
-            # What an earlier engine of this folder has left: no server is told of it again, and
-            # that of a 7B takes 16.6 GB.
-            shutil.rmtree(weights, ignore_errors=True)
+            # What an ended process has left: no server is told of it again, and that of a 7B takes
+            # 16.6 GB.
+            for left in (*weights.glob("policy-*"), *weights.glob("adapter-*")):
+                shutil.rmtree(left)
         return ServedPolicy(policy, sampling, self._servers(), weights, ranks)
+
+    def _published(self, run_folder: Path) -> Path:
+        """The folder of this run's weights alone; runs of one name may lie in several folders."""
+        if self.weights is None:
+            return run_folder / "weights"
+        digest = hashlib.sha256(str(run_folder).encode()).hexdigest()
+        return self.weights / f"{run_folder.name}-{digest[:8]}"
 
     def _servers(self) -> VllmConfig:
         return VllmConfig(

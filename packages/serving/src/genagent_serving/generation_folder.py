@@ -5,6 +5,7 @@
     results.jsonl       a line a request, appended when it has ended and all else of it is there
     index.html          all of them, linked
     pictures/           every picture drawn, by content
+    weights/            with vLLM, what its servers were given
     drawn.jsonl         for which prompt and seed each was, appended as it comes
     <request>/          picture-1.png …, sheet.png, page.html
     lock                held by the process that works on it
@@ -183,7 +184,7 @@ def folder_name(id: str, taken: Collection[str]) -> str:
     return name
 
 
-_OURS = ("pictures", "lock")
+_OURS = ("pictures", "lock", "weights")
 
 
 def _row(answered: Answered, folder: str, pictures: Sequence[str | None]) -> Row:

@@ -37,6 +37,15 @@ class FollowingRun(Run):
         """The one that the first process has verified."""
         return self._begins_at
 
+    def made_with(self, **names: str) -> None:
+        firsts: Mapping[str, str] = self._first(dict)
+        for name, own in names.items():
+            if own != firsts[name]:
+                raise ValueError(
+                    f"{socket.gethostname()} has another {name} ({own}) than the first process "
+                    f"({firsts[name]}); give all machines the same"
+                )
+
     @contextmanager
     def recording(self, learner: Learner | None = None) -> Iterator[None]:
         if learner is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from genagent_data import write_text
 
+MADE_WITH = "made_with.json"
+
 
 def note_made_with(folder: Path, names: Mapping[str, str | None], *, instead: str) -> None:
     """Note by name what the folder's contents come from. What is not known, None, may be anything.
@@ -18,11 +20,11 @@ def note_made_with(folder: Path, names: Mapping[str, str | None], *, instead: st
         instead: what can be done but to give the same again, for the error.
 
     Raises:
-        ValueError: what is here came from another.
+        ValueError: what is here came from another, or what was noted is damaged.
         OSError: it cannot be written.
     """
-    path = folder / "made_with.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path = folder / MADE_WITH
+    before = _noted(path) if path.exists() else {}
     known = {name: now for name, now in names.items() if now is not None}
     for name, now in known.items():
         if before.get(name, now) != now:
@@ -31,3 +33,13 @@ def note_made_with(folder: Path, names: Mapping[str, str | None], *, instead: st
                 f"again, or {instead}"
             )
     write_text(path, json.dumps(before | known, indent=2))
+
+
+def _noted(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); put it back, or remove it") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged ({found!r:.80}); put it back, or remove it")
+    return found

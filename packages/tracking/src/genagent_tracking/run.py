@@ -42,7 +42,7 @@ from genagent_tracking.interrupt import (
     raise_on_interrupt,
 )
 from genagent_tracking.journal import Journal
-from genagent_tracking.made_with import note_made_with
+from genagent_tracking.made_with import MADE_WITH, note_made_with
 from genagent_tracking.mlflow_tracker import MlflowTracker
 from genagent_tracking.next_steps import ask_lines, mlflow_lines, trial_line
 from genagent_tracking.progress import answer_progress, step_progress, waiting
@@ -158,10 +158,15 @@ class Run:
         """Note what it learns from that its options only name, such as a digest of weights.
 
         Raises:
-            ValueError: it was begun with another.
+            ValueError: something was made with another before, or on another machine is another.
         """
-        note = partial(note_made_with, self.folder, names, instead="leave --resume out")
-        self._first(note)
+        self._first(partial(self._note, names))
+
+    def _note(self, names: Mapping[str, str]) -> Mapping[str, str]:
+        if self.state is None and not (self.folder / "evaluation-000000.jsonl").exists():
+            (self.folder / MADE_WITH).unlink(missing_ok=True)  # nothing has come of it yet
+        note_made_with(self.folder, names, instead="leave --resume out")
+        return names
 
     @cached_property
     def _states(self) -> States:

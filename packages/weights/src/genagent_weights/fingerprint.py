@@ -22,9 +22,10 @@ def fingerprint(weights: Path) -> str:
     root = weights if weights.is_dir() else weights.parent
     found = root.rglob("*") if weights.is_dir() else [weights]
     for path in sorted(path for path in found if path.is_file() or path == weights):
-        name, size = path.relative_to(root), path.stat().st_size
-        if any(part.startswith(".") for part in name.parts):
+        name = path.relative_to(root)
+        if any(part.startswith(".") for part in name.parent.parts):
             continue
+        size = path.stat().st_size
         digest.update(f"{name.as_posix()} {size}\n".encode())
         with path.open("rb") as file:
             digest.update(file.read(_EDGE))
