@@ -208,6 +208,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 )
             record_cell(run, scored, config.out / CELLS)
             yield scored
+        del strategy  # which holds a policy and its pages
 
 
 def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
@@ -249,8 +250,11 @@ def ways(
             engine=config.engine.open(policy, config.sampling, run.folder),
             policy=f"{options.name(config.world.policies)} {config.sampling.name}",
         )
-        for strategy, (name, rounds) in zip(opened, of_policy.ways, strict=True):
-            yield options.policy, strategy, name, rounds
+        yield from (
+            (options.policy, strategy, name, rounds)
+            for strategy, (name, rounds) in zip(opened, of_policy.ways, strict=True)
+        )
+        del policy, opened  # before the next one is loaded
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ class RLConfig:
     policy: Flat[TrainedPolicyConfig] = field(default_factory=TrainedPolicyConfig)
     steps: int = 40
     """Batches of rollouts to learn from."""
+    evaluate_every: int | None = None
+    """Steps between two evaluations on held-out requests while it learns; None: one before and one
+    after."""
     groups: Flat[GroupConfig] = field(default_factory=GroupConfig)
     evaluation: Flat[EvaluationConfig] = field(default_factory=EvaluationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -66,8 +69,10 @@ class RLConfig:
     run: Flat[RunConfig] = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; wants 1 or more")
+        for name in ("steps", "evaluate_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")
         self.sampling.check_learnable()
         requests, parts = self.groups.requests_per_step, self.grpo.updates_per_batch
         if requests % parts:
@@ -83,8 +88,9 @@ FLUX = RLConfig(
     world=FLUX_AND_QWEN,
     policy=TrainedPolicyConfig(policy="", device="cuda"),
     steps=200,
+    evaluate_every=25,
     groups=GroupConfig(requests_per_step=32),
-    run=RunConfig(checkpoint_every=5),
+    run=RunConfig(checkpoint_every=5, keep_every=50),
     evaluation=EvaluationConfig(held_out=280),
     sampling=SamplingConfig(max_turn_tokens=2048, max_response_tokens=8192, max_batch=32),
     grpo=GRPOConfig(learning_rate=1e-6, updates_per_batch=2, micro_batch_tokens=16384),
@@ -111,8 +117,9 @@ PRESETS = {
         world=FLUX_AND_QWEN,
         policy=TrainedPolicyConfig(policy="", device="cuda"),
         steps=200,
+        evaluate_every=25,
         groups=GroupConfig(requests_per_step=240, samples=12, keep=8, max_rounds=3),
-        run=RunConfig(checkpoint_every=5),
+        run=RunConfig(checkpoint_every=5, keep_every=50),
         evaluation=EvaluationConfig(held_out=280, evaluation_rounds=2),
         sampling=SamplingConfig(max_turn_tokens=16384, max_response_tokens=16384, max_batch=32),
         # A turn of 16,384 tokens at 10 a second, as a full server gives them.
@@ -171,7 +178,10 @@ def main(config: RLConfig, run: Run) -> None:
     with run.recording(samples.kept_with(update)), samples:
         before = run.evaluate(0, world, held_out, look)
         for step in run.steps(config.steps):
-            learn(config, run, world, samples, update, step)
+            if step and config.evaluate_every and step % config.evaluate_every == 0:
+                samples.settle(step)
+                run.evaluate(step, world, held_out, look)
+            learn(config, run, ranks, world, samples, update, step)
         samples.catch_up()
         after = run.evaluate(config.steps, world, held_out, look)
         run.conclude(before, after, asking=config.world.asking)
@@ -205,6 +215,7 @@ def judge_coin(config: RLConfig, step: int) -> int:
 def learn(
     config: RLConfig,
     run: Run,
+    ranks: "genagent_policy.Ranks",
     world: World,
     samples: "rollout.StepSamples[rollout.DynamicSample]",
     update: "genagent_policy.GRPOUpdate",
@@ -217,16 +228,17 @@ def learn(
         rate = linear_rate(step, config.steps, config.grpo)
         report = update.update(found.learnable, learning_rate=rate)
 
+    rewards = kept.cases, kept.records, config.reward
     run.log(
         reward_metrics(kept.asked),
-        audit_rewards(world, kept.cases, kept.records, config.reward, seed=coin),
+        # Every rank has all cases, and a judge asks its price for each question.
+        ranks.first(lambda: audit_rewards(world, *rewards, seed=coin)),
         rollout.rollout_metrics(world, found.batch, kept.records),
         rollout.anchor_metrics(kept.anchors),
         found.metrics() if config.groups.dynamic_sampling else {},
         samples.metrics(),
         report.metrics(),
-        world.judges.take_counts(),
-        picture_counts(world),
+        rollout.total_counts({**world.judges.take_counts(), **picture_counts(world)}, ranks),
     )
     run.show(world, kept.every)
 
@@ -239,6 +251,7 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
         policy=config.policy,
         shipped=config.world.policies,
         steps=config.steps,
+        evaluate_every=config.evaluate_every,
         groups=config.groups,
         evaluation=config.evaluation,
         sampling=config.sampling,

@@ -35,7 +35,7 @@
 : "${TOKEN_ENV=}"               # variable with the token of these servers; several nodes want one
 : "${JUDGE_KEY_ENV=}"           # the same of JUDGE_URL; OPENAI_API_KEY where that is https
 : "${READY_SECONDS:=1800}"      # for the servers to load
-: "${GRACE_SECONDS:=90}"        # for whoever is ended to write what it has
+: "${GRACE_SECONDS:=180}"       # for whoever is ended to write what it has
 
 set -u
 read -ra nodes <<<"$NODES"

@@ -4,6 +4,8 @@
 source "$(dirname "$0")/settings.sh"
 gpus=($train)
 export CUDA_VISIBLE_DEVICES=$(joined "${gpus[@]}")
+# torchrun's own patience with whoever is ended is 30 s.
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=$GRACE_SECONDS
 launcher=(torchrun --standalone --nproc-per-node ${#gpus[@]})
 [[ " $* " != *" --check "* ]] || launcher=(python)
 exec $RUN "${launcher[@]}" "$ROOT/experiments/rl_flux.py" "$PRESET" \

@@ -193,7 +193,7 @@ def test_sigterm_while_it_loads_is_one_line_and_143(tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_path):
     options = ["smoke", "--steps", "4", "--requests-per-step", "4", "--samples", "4", "--keep", "3"]
-    options += ["--held-out", "4"]
+    options += ["--held-out", "4", "--evaluate-every", "2", "--keep-every", "2"]
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     unbroken.mkdir()
     killed.mkdir()
@@ -202,15 +202,19 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    heads = []
+    heads, kept = [], []
     for folder, said in ((unbroken, "nothing to go on with"), (killed, "going on with")):
         done = run(SCRIPT, folder, *options, "--resume")
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
         summary, _ = summary_of(done.stdout, folder)
         assert summary["steps"] == 4
+        found = sorted((folder / summary["policy"]).with_name("policies").iterdir())
+        assert [one.name for one in found] == ["step-000002", "step-000004"]
+        kept.append(Policy.load(found[0]).head_weight)
         heads.append(Policy.load(folder / summary["policy"]).head_weight)
     assert heads[0].equal(heads[1])
+    assert kept[0].equal(kept[1]) and not kept[0].equal(heads[0])
     notes = [json.loads(path.read_text()) for path in tmp_path.glob("*/runs/*/made_with.json")]
     assert notes[0] == notes[1] and notes[0].keys() == {"policy", "requests", "held_out"}
     client, logged = only_run(killed)
@@ -218,13 +222,14 @@ def test_a_killed_run_goes_on_to_the_same_weights_in_the_same_mlflow_run(tmp_pat
     assert set(history(client, logged, "agent/reward")) == {1, 2, 3, 4}
     # The first evaluation was kept and not made again.
     evaluations = client.get_metric_history(logged.info.run_id, "eval/success")
-    assert [point.step for point in evaluations] == [0, 4]
+    assert [point.step for point in evaluations] == [0, 2, 4]
 
 
 @pytest.mark.slow
 def test_sampling_a_step_ahead_stops_cleanly_and_goes_on_to_the_same_weights(tmp_path):
     options = ["smoke", "--steps", "3", "--requests-per-step", "4", "--samples", "4", "--keep", "3"]
     options += ["--held-out", "2", "--one-step-off", "--grpo.truncate-at", "2"]
+    options += ["--evaluate-every", "2"]
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     unbroken.mkdir()
     broken.mkdir()

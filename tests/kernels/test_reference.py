@@ -69,6 +69,21 @@ def test_surrogate_and_its_slope_in_each_case_of_the_clip(ratio, advantage, surr
     assert result.stats.effective_rows.item() == (slope != 0)
 
 
+def test_entropy_of_the_loss_is_the_mean_over_its_tokens():
+    ones = torch.ones(2, dtype=torch.float64)
+    result = reference.grpo_loss(
+        HIDDEN,
+        WEIGHT,
+        TARGET,
+        old_logprob=-ones,
+        advantage=ones,
+        mask=torch.tensor([True, True]),
+        token_weight=ones,
+    )
+    # In nats: log 2 = 0.69315 and -3/4 log 3/4 - 1/4 log 1/4 = 0.56234.
+    assert result.stats.entropy.item() == pytest.approx(0.62774, abs=5e-6)
+
+
 def by_hand(ratio: float, advantage: float, dual_clip: float | None) -> tuple[float, float]:
     """Surrogate of one token and its slope in the log-prob, after Ye et al. 2020, Eq. 5."""
     clipped = min(max(ratio, 0.8), 1.3)

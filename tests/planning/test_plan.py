@@ -1,5 +1,6 @@
 """A plan as people see it: what fits where, what is refused, and what is said to help."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def plan(*words: str, **changes) -> None:
         "policy": TrainedPolicyConfig(policy="", device="cuda"),
         "shipped": {},
         "steps": 200,
+        "evaluate_every": None,
         "groups": GroupConfig(requests_per_step=32),
         "evaluation": EvaluationConfig(held_out=280),
         "sampling": SAMPLING,
@@ -110,6 +112,12 @@ def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
     ):
         assert words in shown, words
     assert "weights to sample with  15.4" in shown
+    assert "(200 steps, 2 evaluations)" in shown and "to go back to" not in shown
+    plan(policy=policy, distributed=sharing(3), evaluate_every=25, run=RunConfig(keep_every=50))
+    shown = capsys.readouterr().out
+    # Before, after 25, 50, … 175, and after all of them; 8.29e9 weights in bfloat16 each.
+    assert "(200 steps, 9 evaluations)" in shown
+    assert re.search(r"4 policies to go back to +62", shown)
     plan(policy=policy, distributed=sharing(3), engine=EngineConfig(urls="http://gpu1:8000"))
     shown = capsys.readouterr().out
     assert "rollouts " in shown and "KV cache" not in shown and "sample with" not in shown

@@ -267,6 +267,22 @@ def test_parts_are_wholegroups(tiny_policy_path: Path, updates: int, epochs: int
     assert report.trained_trajectories == 6 * epochs
 
 
+@pytest.mark.parametrize("normalization", ["sequence", "token"])
+def test_each_part_weighs_as_if_it_were_the_whole(tiny_policy_path: Path, normalization):
+    policy = Policy.load(tiny_policy_path)
+    config = GRPOConfig(normalization=normalization, updates_per_batch=2, learning_rate=1e-12)
+    update = GRPOUpdate(policy, config)
+    groups = sampled_groups(policy, drift=0.4)
+    losses, norms = [], []
+    for group in groups:
+        losses.append(update.accumulate([group]).loss)
+        norms.append(gradient_of(policy).norm().item())
+    assert abs(sum(losses)) > 0.1
+    report = update.update(groups)  # whose steps are too small to move what comes after
+    assert report.loss == pytest.approx(sum(losses) / 2, rel=1e-4)
+    assert report.grad_norm == pytest.approx(sum(norms) / 2, rel=1e-4)
+
+
 def test_the_rate_that_is_given_is_what_weights_move_by(tiny_policy_path: Path):
     policy = Policy.load(tiny_policy_path)
     before = policy.head_weight.detach().clone()

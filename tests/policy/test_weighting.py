@@ -54,6 +54,22 @@ def test_weights_by_hand(name: str, weights: list[float]):
     assert found == pytest.approx(weights)
 
 
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        # 2 groups x 2 attempts x 2 and 3 tokens, and 2 groups x 1 attempt x 1 token.
+        ("sequence", [1 / 8, 1 / 12, 1 / 2]),
+        ("token", [1 / 6] * 3),
+        ("constant", [1 / 20, 1 / 20, 1 / 10]),
+    ],
+)
+def test_a_group_that_teaches_nothing_is_one_of_the_groups(name: str, weights: list[float]):
+    groups = [group(attempt(2), attempt(3)), group(attempt(1))]
+    assert [one.teaches for one in groups] == [True, False]
+    found = [item.token_weight for item in weigh(groups, CONFIGS[name])]
+    assert found == pytest.approx(weights)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 @given(
     sizes=st.lists(

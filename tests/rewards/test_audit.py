@@ -50,6 +50,23 @@ def test_each_kind_of_mistake_is_a_share_of_what_it_could_be_made_about():
     )
 
 
+def test_a_judge_that_is_too_kind_accepts_and_calls_wins_falsely_and_misses_nothing():
+    judged = [record(True, 0.7, True, True, False), record(True, 0.7), record(False, 0.0)]
+    true = [record(False, 0.0, False, True, False), record(True, 0.7), record(False, 0.0)]
+    # One of the two pictures that fail, and of the two pairs without a win; the good ones are not.
+    assert audit_metrics(judged, true) == pytest.approx(
+        {
+            "audit/judged_success": 2 / 3,
+            "audit/true_success": 1 / 3,
+            "audit/false_accept": 0.5,
+            "audit/false_reject": 0.0,
+            "audit/false_win": 0.5,
+            "audit/missed_win": 0.0,
+            "audit/reward_gap": 0.7 / 3,
+        }
+    )
+
+
 def test_a_share_of_nothing_is_left_out_not_zero():
     everything_good = [record(True, 0.7), record(True, 0.7)]
     metrics = audit_metrics(everything_good, everything_good)

@@ -1,10 +1,18 @@
 """Words that were paid for: kept on disk, told of as they come."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.judge_server import Answer, chat_for, serving
 
-from genagent_rewards import ChatReply, ChatRequest, KeptAnswers, KeptChat
+from genagent_rewards import (
+    ChatReply,
+    ChatRequest,
+    KeptAnswers,
+    KeptChat,
+    OpenAIChat,
+    OpenAIChatConfig,
+)
 
 NUMBERS = [ChatRequest(system="", parts=(f"question {n}",)) for n in (1, 2, 1)]
 
@@ -51,3 +59,21 @@ def test_what_was_refused_under_one_limit_is_asked_for_under_another(tmp_path: P
             "yes, at length",
         ]
         assert [request["max_tokens"] for request in server.requests] == [8, 8, 99]
+
+
+def test_another_model_and_another_system_message_are_other_questions(tmp_path: Path):
+    def says_who(body: dict[str, Any], number: int) -> Answer:
+        return Answer(words=f"{body['model']} by {body['messages'][0]['content']}")
+
+    with serving(says_who) as server, KeptAnswers(tmp_path / "kept.sqlite") as kept:
+
+        def reply(model: str, system: str) -> str | None:
+            chat = OpenAIChat(OpenAIChatConfig(base_urls=(server.url,), model=model))
+            question = ChatRequest(system=system, parts=("question",))
+            [found] = KeptChat(chat, kept).reply([question], accept=bool)
+            return found.text
+
+        for _ in range(2):
+            assert [reply("a", "x"), reply("b", "x")] == ["a by x", "b by x"]
+            assert reply("a", "y") == "a by y"
+        assert len(server.requests) == 3

@@ -18,7 +18,7 @@ from tests.rollout.painting import requests
 
 from genagent_data import PictureStore
 from genagent_policy import DistributedConfig, GRPOConfig, GRPOUpdate, Policy, Ranks
-from genagent_rollout import EngineConfig, GroupConfig, SamplingConfig, sample_groups
+from genagent_rollout import EngineConfig, GroupConfig, SamplingConfig, sample_groups, total_counts
 from genagent_rollout.conversation import Engine
 
 GREEDY = SamplingConfig(temperature=0, max_turn_tokens=8)
@@ -110,7 +110,10 @@ def sample(path: Path, ranks: Ranks, out: Path) -> dict[str, Any]:
 
 def main(path: Path, out: Path) -> None:
     ranks = DistributedConfig().join("cpu")
+    counted = {"judge/asked": 3.0 + ranks.rank, "judge/absent": 0.0}
+    counted |= {"judge/unparsed": 1.0} if ranks.rank else {}
     found = {
+        "counted": total_counts(counted, ranks),
         "sampled": sample(path, ranks, out),
         "2": follow(path, ranks, out, 2),
         "3": follow(path, ranks, out, 3),

@@ -1,5 +1,7 @@
 """Decoding passes of fixed shapes: filled up, captured once, replayed."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +139,26 @@ def test_graphs_compute_what_bare_passes_do(tiny_policy_path: Path):
     graphs = decoded(runner_of(policy, capture=capture_here()), policy)
     for one, other in zip(bare, graphs, strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_runner_that_is_let_go_takes_its_pages_with_it(tiny_policy: Policy):
+    """Two policies that are evaluated one after the other do not both fit on a GPU."""
+
+    class Once:
+        def replay(self) -> None:
+            pass
+
+    def shapes(compute: Callable[[], Tensor]) -> tuple[Once, Tensor]:
+        """Keeps the tensors of a pass, and not the pass, as CUDA graphs do."""
+        return Once(), compute()
+
+    runner = runner_of(tiny_policy, capture=shapes)
+    decoded(runner, tiny_policy)
+    pages = weakref.ref(runner.stored)
+    gc.disable()
+    try:
+        del runner
+        assert pages() is None
+    finally:
+        gc.enable()

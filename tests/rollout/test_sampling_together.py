@@ -18,6 +18,8 @@ def test_ranks_sample_what_one_samples_and_engines_follow_the_update(
     done = launch(2, "-m", script, str(tiny_policy_path), str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    for one in found:
+        assert one["counted"] == {"judge/asked": 7.0, "judge/absent": 0.0, "judge/unparsed": 1.0}
     first, second = (one["sampled"] for one in found)
     alone = json.loads(json.dumps(sample(tiny_policy_path, ALONE, tmp_path)))
     for name in ("turns", "requests"):

@@ -75,9 +75,18 @@ def same(found: TokenTrajectory, wanted: TokenTrajectory) -> bool:
     return found.ids.equal(wanted.ids) and found.logprobs.equal(wanted.logprobs)
 
 
+@pytest.mark.parametrize("looks", [False, True])
 def test_a_step_is_sampled_with_the_weights_before_and_so_it_is_after_a_resume(
-    tiny_policy_path: Path, tmp_path: Path
+    tiny_policy_path: Path, tmp_path: Path, looks: bool
 ):
+    """Also where an evaluation before it wants the weights as they are by then."""
+
+    def look(samples: StepSamples[TokenTrajectory], engine: CopiedEngine, step: int) -> None:
+        if looks and step:
+            samples.settle(step)
+            now = LocalEngine(after(tiny_policy_path, step), SHORT, CACHE)
+            assert same(sampled(engine, 9), sampled(now, 9))
+
     wanted = [
         sampled(LocalEngine(after(tiny_policy_path, max(step - 1, 0)), SHORT, CACHE), step)
         for step in range(4)
@@ -92,6 +101,7 @@ def test_a_step_is_sampled_with_the_weights_before_and_so_it_is_after_a_resume(
     with StepSamples(sampled, engine, steps=4, ahead=True) as samples:
         learner = samples.kept_with(Nothing())
         for step in range(4):
+            look(samples, engine, step)
             assert same(samples.take(step), wanted[step])
             staleness.append(samples.metrics()["rollout/staleness"])
             with samples.learning(step):
@@ -105,9 +115,11 @@ def test_a_step_is_sampled_with_the_weights_before_and_so_it_is_after_a_resume(
 
     policy = after(tiny_policy_path, 2)
     engine = CACHE.open(policy, SHORT, tmp_path, ahead=True)
+    assert isinstance(engine, CopiedEngine)
     with StepSamples(sampled, engine, steps=4, ahead=True) as samples:
         samples.kept_with(Nothing()).restore(tmp_path / "2")
         for step in (2, 3):
+            look(samples, engine, step)
             assert same(samples.take(step), wanted[step])
             assert samples.metrics()["rollout/staleness"] == 1
             with samples.learning(step):

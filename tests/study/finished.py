@@ -15,29 +15,43 @@ Passed = Sequence[Sequence[bool]]
 """Of each request, whether each of its pictures is right."""
 
 
+WORDS = "circles, each of them in a place of its own"
+
+
 def outcomes(
-    pictures: PictureStore, passed: Passed, *, seed: int, words: str = "", broken: int = 0
+    pictures: PictureStore,
+    passed: Passed,
+    *,
+    seed: int,
+    words: str = "",
+    words_from: int = 0,
+    broken: int = 0,
+    tool_failed: int = 0,
 ) -> list[Outcome]:
-    """Of the seed's requests 0, 1, …; the first ``broken`` of them end in a broken protocol.
+    """Of the seed's requests 0, 1, …; the first ``broken`` of them end in a broken protocol, the
+    last ``tool_failed`` by the tool.
 
     Args:
         words: what the agent asks the tool for first, and then for ``circles``; the request
             itself by default.
+        words_from: the first request that it says them of.
     """
     picture = pictures.put(Image.new("RGB", (8, 8), (90, 120, 200)))
     found = []
     for number, right in enumerate(passed):
         prompt = f"<b>{number}</b> red circles"
-        asked = [words, *["circles"] * len(right)] if words else [prompt] * len(right)
+        own = words and number >= words_from
+        asked = [words, *["circles"] * len(right)] if own else [prompt] * len(right)
         rounds = tuple(
             Round(thinking="t", tool_prompt=said, picture=picture, judgement="j")
             for said, _ in zip(asked, right, strict=False)
         )
+        ending = "format_error" if number < broken else "answer"
         trajectory = Trajectory(
             request=Request(id=f"held-out-{seed}-{number}", prompt=prompt, task="count"),
             rounds=rounds,
             answer="done",
-            ending="format_error" if number < broken else "answer",
+            ending="tool_failure" if number >= len(passed) - tool_failed else ending,
         )
         found.append(Outcome(trajectory=trajectory, passed=tuple(right), source="truth"))
     return found
@@ -51,13 +65,15 @@ def keep_run(
     after: Passed,
     figures: Mapping[str, Sequence[float]],
 ) -> None:
-    """A cell of ``rl_flux.py`` that has finished."""
+    """A cell of ``rl_flux.py`` that has finished. Before learning, the last request's first prompt
+    says more than the request, under seed 1 those of the last two."""
     run = store.path(cell) / "runs" / "rl_flux-1"
     pictures = PictureStore(run / "pictures")
     steps = len(next(iter(figures.values())))
-    write_outcomes(run / "evaluation-000000.jsonl", outcomes(pictures, before, seed=cell.seed))
-    words = "circles, each of them in a place of its own"
-    after_learning = outcomes(pictures, after, seed=cell.seed, words=words)
+    own = len(before) - (2 if cell.seed == 1 else 1)
+    before_learning = outcomes(pictures, before, seed=cell.seed, words=WORDS, words_from=own)
+    write_outcomes(run / "evaluation-000000.jsonl", before_learning)
+    after_learning = outcomes(pictures, after, seed=cell.seed, words=WORDS)
     write_outcomes(run / f"evaluation-{steps:06d}.jsonl", after_learning)
     kept = StepFigures(run)
     for step in range(steps):
@@ -67,12 +83,17 @@ def keep_run(
 
 
 def keep_evaluation(
-    store: CellStore, cell: Cell, ways: Mapping[tuple[str | None, str, str, int], Passed]
+    store: CellStore,
+    cell: Cell,
+    ways: Mapping[tuple[str | None, str, str, int], Passed],
+    *,
+    tool_failed: int = 0,
 ) -> None:
     """A cell of ``evaluate.py`` that has finished.
 
     Args:
         ways: by policy, tool, strategy and rounds.
+        tool_failed: how many of the last requests of each.
     """
     out = store.path(cell) / "out"
     cells = []
@@ -81,15 +102,17 @@ def keep_evaluation(
         # As the miniature has it, the requests of a new kind are the same under every seed.
         asked = 0 if cell.title.startswith("new requests") else cell.seed
         broken = 2 if policy == "base" else 0
-        found = outcomes(PictureStore(out / "pictures"), passed, seed=asked, broken=broken)
+        pictures = PictureStore(out / "pictures")
+        found = outcomes(pictures, passed, seed=asked, broken=broken, tool_failed=tool_failed)
         (out / "cells" / digest).mkdir(parents=True)
         answers, rows = [], []
         for one in found:
             row = {"trajectory": trajectory_to_row(one.trajectory), "turns": [], "seed": 0}
             answers.append(json.dumps(row | {"seconds": 0.1}))
-            counts = True in one.passed if strategy == "best-of" else one.passed[-1] is True
+            counts = True in one.passed if strategy == "best-of" else one.passed[-1:] == (True,)
+            score = float(counts) if one.passed else "missing"
             scores = ", ".join("1" if right else "0" for right in one.passed)
-            rows.append({"id": one.request.id, "score": float(counts), "all scores": scores})
+            rows.append({"id": one.request.id, "score": score, "all scores": scores})
         (out / "cells" / digest / "answers.jsonl").write_text("\n".join(answers) + "\n")
         (out / "cells" / f"{digest}-judge.json").write_text(json.dumps({"requests": rows}))
         about = {"policy": policy, "tool": tool, "strategy": strategy, "rounds": rounds}
@@ -111,14 +134,15 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
     """Each of these cells with figures of its kind, a request more or less right by seed.
 
     Of 8 requests base gets 2 right, the cold start 5 (2 at once), rl 6 (1 at once) and rl without
-    pairs 6 (5 at once), and seeds from 1 on one request more in ``after`` than seed 0.
+    pairs 5 (4 at once), and seeds from 1 on one request more in ``after`` than seed 0, without
+    pairs two. Under seed 1 alone base gets one more right, and so do the tool alone and the cold
+    start of new requests: else another seed's cell in place of its own would come to the same.
     """
-    base = [RIGHT, RIGHT, *[WRONG] * 6]
     cold_start = [RIGHT, RIGHT, *[MENDED] * 3, *[WRONG] * 3]
     for cell in cells:
         more = [RIGHT] if cell.seed else [WRONG]
         paid = [MENDED, RIGHT, *[MENDED] * 4, SPOILT, *more]
-        unpaid = [RIGHT, *[RIGHT] * 4, MENDED, WRONG, *more]
+        unpaid = [*[RIGHT] * 4, *more, MENDED, WRONG, *more]
         options = [one for one in cell.options if isinstance(one, str)]
         made = any(isinstance(one, Made) for one in cell.options)
         if cell.script == "rl_flux.py":
@@ -143,6 +167,11 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                 after = [RIGHT if one == SPOILT else one for one in after]
             keep_run(store, cell, before=cold_start, after=after, figures=figures)
             continue
+        one_more = cell.seed == 1
+        base = [RIGHT, RIGHT, *[WRONG] * 5, (False, one_more)]
+        of_new = one_more and cell.title.startswith("new requests")
+        started = [*cold_start[:7], (False, of_new)]
+        thrice = [(True, False, True) if one == SPOILT else one for one in paid]
         words = dict(_lists(options))
         ways = {}
         for tool in words["--tools"]:
@@ -153,9 +182,10 @@ def keep_everything(store: CellStore, study: Study, cells: Sequence[Cell]) -> No
                     learnt = ["/kept/policy"] if made else []
                     asked = [*words["--policies"], *learnt] if strategy == "agent" else [None]
                     for policy in asked:
-                        acting = paid if rounds > 1 and policy == "/kept/policy" else cold_start
+                        learnt_by = {1: cold_start, 2: paid, 3: thrice}[rounds]
+                        acting = learnt_by if policy == "/kept/policy" else started
                         passed = {
-                            "plain": [RIGHT, *[(False,)] * 7],
+                            "plain": [RIGHT, *[(False,)] * 6, (of_new,)],
                             "rewrite": [RIGHT, RIGHT, *[(False,)] * 6],
                             "best-of": [RIGHT, (True, False), *[WRONG] * 6],
                             "workflow": [RIGHT, *[MENDED] * 3, SPOILT, *[WRONG] * 3],

@@ -24,6 +24,17 @@ def test_a_part_is_the_first_one_in_all_that_is_left_out():
     assert (judge.model, judge.api_key_env, judge.max_tokens) == ("gemini", "KEY", 99)
 
 
+def test_further_fields_go_with_each_question_and_tell_replies_apart():
+    thinks = ChatTeachers(open=TeacherEndpoints(urls="http://a/v1", model="qwen"))
+    body = '{"chat_template_kwargs": {"enable_thinking": false}}'
+    open_ = TeacherEndpoints(urls="http://a/v1", model="qwen", body=body)
+    config = ChatTeachers(open=open_).part("reflect").chat()
+    assert config.extra_body == {"chat_template_kwargs": {"enable_thinking": False}}
+    assert config.name != thinks.part("reflect").chat().name
+    wrong = ChatTeachers(open=TeacherEndpoints(urls="http://a/v1", model="qwen", body="[1]"))
+    assert wrong.problems()[0] == "--teacher.open: body is '[1]'; wants a JSON object"
+
+
 def test_what_is_missing_or_down_is_a_line_with_its_option():
     assert [line.split(":")[0] for line in ChatTeachers().problems()] == [
         "--teacher.open.urls is missing",

@@ -131,11 +131,16 @@ class MemoryModel:
         return Memory(parts={name: size for name, size in parts.items() if size}, host=host)
 
     @property
+    def policy(self) -> int:
+        """Bytes of a policy on disk."""
+        model = self.model
+        return model.weights * self.training.dtype.itemsize + model.adapter_weights * 4
+
+    @property
     def state(self) -> int:
         """Bytes of a state on disk."""
         learnt = self._learnt()
-        weights = self.model.weights * self.training.dtype.itemsize + self.model.adapter_weights * 4
-        return weights + learnt["master weights"] + learnt["AdamW"] + self._sampling
+        return self.policy + learnt["master weights"] + learnt["AdamW"] + self._sampling
 
     @property
     def _sampling(self) -> int:

@@ -37,6 +37,7 @@ def plan_rl(
     policy: TrainedPolicyConfig,
     shipped: Mapping[str, Path],
     steps: int,
+    evaluate_every: int | None,
     groups: GroupConfig,
     evaluation: EvaluationConfig,
     sampling: SamplingConfig,
@@ -108,11 +109,13 @@ def plan_rl(
     else:
         _place(memory, traffic, given, longest=longest, served=bool(engine.urls))
     show_passes(memory, (longest, tokens, 2 * tokens))
-    _show_step(traffic, steps)
+    evaluations = 2 + (0 if evaluate_every is None else (steps - 1) // evaluate_every)
+    _show_step(traffic, steps, evaluations)
     show_disk(
         memory,
         run,
-        pictures=traffic.pictures * steps + 2 * traffic.evaluation_pictures,
+        steps=steps,
+        pictures=traffic.pictures * steps + evaluations * traffic.evaluation_pictures,
         given=given,
     )
     names = ["prompt_tokens", "turn_tokens", "rounds", "picture_side"]
@@ -172,15 +175,24 @@ def check_this_machine(memory: MemoryModel, *, longest: int, given: PlanConfig) 
     raise ValueError(refusal(where, memory, gpus=1, options=options))
 
 
-def show_disk(memory: MemoryModel, run: RunConfig, *, pictures: float, given: PlanConfig) -> None:
-    """What a run's folder grows to."""
+def show_disk(
+    memory: MemoryModel, run: RunConfig, *, steps: int | None, pictures: float, given: PlanConfig
+) -> None:
+    """What a run's folder grows to.
+
+    Args:
+        steps: None where they are not known.
+    """
     state = memory.state
     states = state * (run.keep_checkpoints + 1)
+    kept = 0 if steps is None or run.keep_every is None else steps // run.keep_every
+    policies = {f"{kept} policies to go back to": kept * memory.policy / GIB} if kept else {}
     show_counts(
         "disk, GiB",
         {
             "a state": state / GIB,
             f"{run.keep_checkpoints} states and one in the making": states / GIB,
+            **policies,
             "pictures of the whole run": pictures * picture_bytes(given.picture_side) / GIB,
         },
         "GiB",
@@ -221,7 +233,7 @@ def _place(
     show_places(places, given)
 
 
-def _show_step(traffic: StepTraffic, steps: int) -> None:
+def _show_step(traffic: StepTraffic, steps: int, evaluations: int) -> None:
     asked = traffic.point_questions + traffic.pair_questions
     show_counts(
         f"a step ({traffic.requests} requests, {traffic.samples} attempts, {traffic.keep} kept)",
@@ -234,9 +246,9 @@ def _show_step(traffic: StepTraffic, steps: int) -> None:
         },
     )
     show_counts(
-        f"the whole run ({steps} steps, two evaluations)",
+        f"the whole run ({steps} steps, {evaluations} evaluations)",
         {
-            "pictures": traffic.pictures * steps + 2 * traffic.evaluation_pictures,
-            "verdicts": asked * steps + 2 * traffic.evaluation_questions,
+            "pictures": traffic.pictures * steps + evaluations * traffic.evaluation_pictures,
+            "verdicts": asked * steps + evaluations * traffic.evaluation_questions,
         },
     )

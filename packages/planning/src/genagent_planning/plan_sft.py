@@ -84,7 +84,8 @@ def plan_sft(
         )
     show_passes(memory, (longest, tokens, 2 * tokens))
     show_counts(f"a step ({sft.batch_size} records)", {"tokens learnt from": learnt})
-    show_disk(memory, run, pictures=2 * evaluation.held_out * rounds, given=given)
+    pictures = 2 * evaluation.held_out * rounds
+    show_disk(memory, run, steps=None, pictures=pictures, given=given)
     names = ["record_tokens", "turn_tokens", "rounds", "picture_side"]
     show_assumptions(given, names + (["tflops", "used"] if training.device == "cuda" else []))
 

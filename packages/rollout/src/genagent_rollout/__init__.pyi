@@ -11,6 +11,7 @@ from .given_pictures import given_answers
 from .groups import KeptAttempts, RewardedGroups, sample_groups
 from .local_engine import LocalEngine
 from .metrics import ending_metrics, rollout_metrics
+from .over_ranks import total_counts
 from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
 from .rewarded import sample_step
@@ -102,4 +103,5 @@ __all__ = [
     "score_answers",
     "score_cell",
     "select",
+    "total_counts",
 ]

@@ -49,24 +49,28 @@ Capture = Callable[[Callable[[], Tensor]], tuple[Replay, Tensor]]
 
 
 class DecodeGraphs:
-    """Runs passes by graphs."""
+    """Runs one pass by graphs."""
 
-    def __init__(self, compute: Compute, capture: Capture) -> None:
+    def __init__(self, capture: Capture) -> None:
         """
         Args:
-            compute: the pass; the state behind each row's token.
             capture: ``capture_here()`` on a GPU.
         """
-        self._compute = compute
         self._capture = capture
         self._graphs: dict[tuple[int, int], tuple[DecodeRows, Replay, Tensor]] = {}
 
-    def __call__(self, rows: DecodeRows) -> Float[Tensor, "rows hidden"]:
+    def __call__(self, compute: Compute, rows: DecodeRows) -> Float[Tensor, "rows hidden"]:
+        """The state behind each row's token.
+
+        Args:
+            compute: the pass, the same each time. It is not kept: whoever has both would hold
+                itself in a circle, and its pages, a fifth of a GPU, would outlive it.
+        """
         count, columns = rows.table.shape
         shape = filled_rows(count), 1 << (columns - 1).bit_length()
         filled = fill(rows, *shape)
         if shape not in self._graphs:
-            replay, states = self._capture(lambda: self._compute(filled))
+            replay, states = self._capture(lambda: compute(filled))
             self._graphs[shape] = filled, replay, states
         inputs, replay, states = self._graphs[shape]
         for field in fields(DecodeRows):

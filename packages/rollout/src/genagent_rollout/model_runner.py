@@ -61,7 +61,7 @@ class ModelRunner:
         self._sections = (time, height, width)
         if capture is None and policy.device.type == "cuda":
             capture = capture_here()
-        self._graphs = None if capture is None else DecodeGraphs(self._decoding, capture)
+        self._graphs = None if capture is None else DecodeGraphs(capture)
 
     def prefill(self, chunks: Listed[Chunk]) -> Float[Tensor, "chunks hidden"]:
         """Compute the chunks' tokens, keep their keys and values, and return the normalized hidden
@@ -114,16 +114,14 @@ class ModelRunner:
             for held, start in zip(pages, starts, strict=True)
         ]
         lengths = [start + 1 for start in starts]
-        compute = self._decoding if self._graphs is None else self._graphs
-        return compute(
-            DecodeRows(
-                ids=torch.tensor(ids, device=device),
-                positions=torch.tensor(positions, device=device),
-                lengths=torch.tensor(lengths, device=device),
-                slots=torch.tensor(slots, device=device),
-                table=self._table(pages, lengths),
-            )
+        rows = DecodeRows(
+            ids=torch.tensor(ids, device=device),
+            positions=torch.tensor(positions, device=device),
+            lengths=torch.tensor(lengths, device=device),
+            slots=torch.tensor(slots, device=device),
+            table=self._table(pages, lengths),
         )
+        return self._decoding(rows) if self._graphs is None else self._graphs(self._decoding, rows)
 
     def _decoding(self, given: DecodeRows) -> Float[Tensor, "rows hidden"]:
         model = self._policy.model.model.language_model

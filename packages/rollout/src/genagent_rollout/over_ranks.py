@@ -5,7 +5,7 @@ every rank knows all attempts, but the pixels only of its own: the others' pictu
 the run's folder, which all ranks see.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -78,6 +78,13 @@ def pool(ranks: Ranks, own: dict[int, Value], light: dict[int, Value]) -> list[V
     """
     every = {place: one for sent in ranks.gather(light) for place, one in sent.items()} | own
     return [every[place] for place in sorted(every)]
+
+
+def total_counts(counts: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
+    """Sums over all ranks, on each of them, of what each has counted of its own."""
+    every = ranks.gather(dict(counts))
+    names = dict.fromkeys(name for one in every for name in one)
+    return {name: sum(one.get(name, 0.0) for one in every) for name in names}
 
 
 def _light(rollout: Rollout, store: PictureStore) -> Rollout:

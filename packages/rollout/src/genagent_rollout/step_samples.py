@@ -94,6 +94,15 @@ class StepSamples(Generic[Sample]):
             self._under_way = self._thread.submit(self._make, self._ahead, step + 1)
         yield
 
+    def settle(self, step: int) -> None:
+        """Let the engine have the weights as they are now, before ``step``, whose own sample is
+        made by then with the ones that it is to have."""
+        if self._ahead is not None:
+            if self._under_way is None:
+                self._under_way = self._thread.submit(self._make, self._ahead, step)
+            self._under_way.result()
+            self._engine.publish()
+
     def catch_up(self) -> None:
         """Let the engine have the weights as they are now, after the last step."""
         if self._ahead is not None:

@@ -104,6 +104,9 @@ class FollowingRun(Run):
 
     _kept = 0
 
+    def _keep_policy(self) -> None:
+        pass
+
     def _keep_state(self) -> None:
         if self.step > self._kept:
             self._learner.save(self.folder / "state")  # its part; the first process writes

@@ -11,6 +11,7 @@
         groups-000001.jsonl …       attempts of some steps, with rewards and advantages
         drawn.sqlite, verdicts.sqlite   what tool and judge have answered; machine-1/ … have theirs
         state/step-000007/  what it goes on from, to the end or with more steps; the last few
+        policies/step-000050/       with keep_every, what was learnt until then
         policy/             what was learnt
         summary.json        its figures
         failure.json        how it failed, until it goes on
@@ -255,13 +256,16 @@ class Run:
 
     def steps(self, total: int) -> Iterator[int]:
         """The steps still to be taken, from 0; when the body of one ends, its state is kept."""
+        often = [self.config.checkpoint_every, self.config.keep_every or total]
         with step_progress(total, done=self.step) as progress:
+            self._keep_policy()  # a kill may have come between the state and its policy
             for step in range(self.step, total):
                 self._metrics: dict[str, float] = {}
                 yield step
                 self.step = step + 1  # where the body has no update of its own
-                if self.step % self.config.checkpoint_every == 0 or self.step == total:
+                if any(self.step % every == 0 for every in often) or self.step == total:
                     self._keep_state()
+                    self._keep_policy()
                 progress.advance(self._metrics)
 
     @contextmanager
@@ -446,6 +450,14 @@ class Run:
         if self.step > self.kept:
             notes = Notes(step=self.step, seconds=self._run_seconds)
             self._states.keep(self._learner, notes)
+
+    def _keep_policy(self) -> None:
+        every, policy = self.config.keep_every, self.folder / "policies" / f"step-{self.kept:06d}"
+        if every is None or self.kept == 0 or self.kept % every or policy.exists():
+            return
+        assert self.saved_policy is not None
+        policy.parent.mkdir(exist_ok=True)
+        copy_linked(self.saved_policy, policy)
 
     def _first(self, make: Callable[[], Value]) -> Value:
         return make() if self._ranks is None else self._ranks.first(make)

@@ -24,14 +24,18 @@ class RunConfig:
     keep_checkpoints: int = 2
     """States that stay on disk, the latest ones; where one is damaged the run goes on from the one
     before. While one is written there is room for one more."""
+    keep_every: int | None = None
+    """Steps between two policies that stay on disk whatever becomes of their states, under
+    ``policies`` in the run's folder, to go back to; None: none."""
     trial: bool = False
     """Only to see it work: it ends with a line that says so, and shows no figures, for those of so
     few steps and requests prove nothing."""
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
-        for name in ("trajectories_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wants 1 or more")
+        for name in ("trajectories_every", "checkpoint_every", "keep_checkpoints", "keep_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wants 1 or more")
         if self.threads < 0:
             raise ValueError(f"threads is {self.threads}; wants 1 or more, or 0 for torch's own")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 MAY_DIFFER = (
-    *("steps", "distributed", "run.checkpoint_every", "run.keep_checkpoints", "run.threads"),
+    *("steps", "evaluate_every", "distributed"),
+    *("run.checkpoint_every", "run.keep_checkpoints", "run.keep_every", "run.threads"),
     *("policy.device", "policy.attention", "policy.checkpoint_activations"),
     *("engine", "sampling.max_batch", "grpo.micro_batch_tokens", "sft.micro_batch_tokens"),
     *("world.tool_device", "world.tool_concurrency", "world.tool_seconds", "world.tool_token_env"),

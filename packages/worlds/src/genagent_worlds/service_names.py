@@ -1,5 +1,7 @@
-"""What the text says by which a service is named: endpoints, a model's folder, something known."""
+"""What the text says by which a service is named or asked: endpoints, a model's folder, further
+fields."""
 
+import json
 from pathlib import Path
 
 
@@ -28,3 +30,18 @@ def kept_name(name: str, model: str) -> str:
     """By which what it made is kept: the model's where it has a name, for servers move, and what
     they drew stays paid for."""
     return model or ("served" if is_url(name) else name)
+
+
+def body_fields(option: str, text: str) -> dict[str, object]:
+    """Further fields of each question to an endpoint; none where nothing is said.
+
+    Raises:
+        ValueError: the text is no JSON object; names the option.
+    """
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{option} is {text!r}; wants a JSON object")
+    return found

@@ -1,12 +1,11 @@
 """Which tool and which judge, and how they are asked, as options."""
 
-import json
 from dataclasses import dataclass
 from typing import Literal
 
 from genagent_rewards import OpenAIChatConfig
 from genagent_tools import HttpToolConfig
-from genagent_worlds.service_names import default_key_env, is_url, urls_of
+from genagent_worlds.service_names import body_fields, default_key_env, is_url, urls_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,17 +92,6 @@ class ServiceOptions:
             max_tokens=self.judge_tokens,
             timeout_seconds=self.judge_seconds,
             deadline_seconds=5 * self.judge_seconds,
-            extra_body=_fields(self.judge_body),
+            extra_body=body_fields("judge_body", self.judge_body),
             api_key_env=self.judge_key_env or default_key_env(self.judge),
         )
-
-
-def _fields(text: str) -> dict[str, object]:
-    """Raises ValueError where the text is no JSON object."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError(f"judge_body is {text!r}; wants a JSON object")
-    return found

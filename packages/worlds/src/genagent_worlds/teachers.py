@@ -9,7 +9,7 @@ import tyro
 from genagent_data import ChatTeacher, Teacher, read_teacher_prompts
 from genagent_rewards import ChatModel, KeptAnswers, KeptChat, OpenAIChat, OpenAIChatConfig
 from genagent_worlds.probes import chat_probes, look
-from genagent_worlds.service_names import default_key_env, urls_of
+from genagent_worlds.service_names import body_fields, default_key_env, urls_of
 
 PARTS = ("open", "judge", "reflect")
 REPLIES = "replies.sqlite"
@@ -53,6 +53,9 @@ class TeacherEndpoints:
     """A teacher that always says the same teaches little."""
     seconds: float = 600.0
     """For one reply."""
+    body: str = ""
+    """Further fields of each question, as a JSON object
+    ({"chat_template_kwargs": {"enable_thinking": false}})."""
 
     def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
         """``base`` in all that this one has no other than ``plain``. A key that is named for the
@@ -77,6 +80,7 @@ class TeacherEndpoints:
             temperature=self.temperature,
             timeout_seconds=self.seconds,
             deadline_seconds=4 * self.seconds,
+            extra_body=body_fields("body", self.body),
         )
 
 
