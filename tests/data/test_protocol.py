@@ -152,6 +152,8 @@ FAULTS = [
     (call('{"name": "Generate_image", "arguments": {"prompt": "a"}}'), 0, "unknown_tool"),
     (call('{"name": "generate_image", "arguments": {"prompt": ""}}'), 0, "empty_prompt"),
     (call('{"name": "generate_image", "arguments": {"prompt": " \\n"}}'), 0, "empty_prompt"),
+    (call(f'{{"name": "generate_image", "arguments": {{"prompt": "{"a" * 8001}"}}}}'), 0,
+     "long_prompt"),
 ]  # fmt: skip
 
 
@@ -160,6 +162,13 @@ def test_each_fault_has_its_name(text, images, error):
     turn = parse(text, images=images)
     assert turn.error == error
     assert turn.tool_prompt is None and turn.answer is None
+
+
+def test_the_longest_prompt_is_read_and_written_and_no_longer_one():
+    longest = Turn(thinking="t", tool_prompt="a" * 8000)
+    assert parse(render_turn(longest), images=0) == longest
+    with pytest.raises(ValueError, match="the tool prompt has 8001 characters; tools take 8000"):
+        render_turn(Turn(thinking="t", tool_prompt="a" * 8001))
 
 
 def test_every_name_is_listed_and_tested():

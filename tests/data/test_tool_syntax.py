@@ -85,6 +85,7 @@ OWN_FAULTS = [
     (function(parameter("a"), name=" generate_image"), "unknown_tool"),
     (function(parameter("")), "empty_prompt"),
     (function(parameter(" \n")), "empty_prompt"),
+    (function(parameter("a" * 8001)), "long_prompt"),
     (function(parameter("<|image_pad|>")), "vision_token"),
     (function(parameter("a <think> b")), "no_action"),
 ]
@@ -100,7 +101,8 @@ HERMES = '<tool_call>{"name": "generate_image", "arguments": {"prompt": "a cat"}
 OTHER = [
     (text.replace(HERMES, CALL), images, error)
     for text, images, error in FAULTS
-    if error not in ("invalid_json", "unknown_tool", "empty_prompt") and "\\u" not in text
+    if error not in ("invalid_json", "unknown_tool", "empty_prompt", "long_prompt")
+    and "\\u" not in text
 ]
 
 

@@ -89,7 +89,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("error", FORMAT_ERRORS)
+@pytest.mark.parametrize("error", [name for name in FORMAT_ERRORS if name != "long_prompt"])
 def test_each_format_error_ends_the_trajectory(act, tiny_policy: Policy, error: str):
     chat = tiny_policy.chat
     if error == "vision_token":

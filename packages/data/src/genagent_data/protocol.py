@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 
 from genagent_data.tool_syntax import TOOL_NAME, ToolSyntax, read_call, write_call
+from genagent_tools import MAX_PROMPT
 
 OBSERVATION = "<tool_response>\n<image>\n</tool_response>"
 """The user turn that shows the agent its picture; ``<image>`` stands for the picture."""
@@ -89,6 +90,7 @@ FORMAT_ERRORS = (
     "invalid_json",
     "unknown_tool",
     "empty_prompt",
+    "long_prompt",
 )
 """Every format error, in order of precedence.
 
@@ -105,6 +107,8 @@ FORMAT_ERRORS = (
   ``arguments``, or its arguments are not exactly one text ``prompt``; in another syntax the same
   of its tags.
 - ``unknown_tool``: a call of something else. ``empty_prompt``: a prompt of white space.
+- ``long_prompt``: one of more characters than image servers take, ``MAX_PROMPT``. They would refuse
+  it, and an attempt that a tool has ended is nobody's fault.
 """
 
 _VISION_TOKENS = (
@@ -213,6 +217,9 @@ def render_turn(turn: Turn, *, syntax: ToolSyntax = "hermes") -> str:
     if turn.tool_prompt is not None:
         if not turn.tool_prompt.strip():
             raise ValueError("the tool prompt is empty; say what to draw")
+        if len(turn.tool_prompt) > MAX_PROMPT:
+            length = len(turn.tool_prompt)
+            raise ValueError(f"the tool prompt has {length} characters; tools take {MAX_PROMPT}")
         fields["tool_call"] = write_call(turn.tool_prompt, syntax)
     return "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
 
@@ -262,4 +269,6 @@ def _read_call(body: str, syntax: ToolSyntax) -> tuple[str | None, str | None]:
         error = _vision_token(prompt) or _foreign_text(prompt)
         if error is None and not prompt.strip():
             error = "empty_prompt"
+        if error is None and len(prompt) > MAX_PROMPT:
+            error = "long_prompt"
     return (prompt, None) if error is None else (None, error)

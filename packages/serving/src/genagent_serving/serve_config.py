@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from genagent_tools import MAX_PROMPT
+
 if TYPE_CHECKING:
     from genagent_tools import ServerConfig
 
@@ -54,7 +56,7 @@ class AgentServerConfig:
     """Open at a time; those that wait longest for a request make room for new ones."""
     drain_seconds: float = 120.0
     """Time to finish what is in progress after SIGTERM or Ctrl-C."""
-    max_prompt: int = 8000
+    max_prompt: int = MAX_PROMPT
     """Characters."""
     max_body: int = 1024 * 1024
     """Bytes of a request."""

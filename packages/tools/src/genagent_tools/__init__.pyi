@@ -5,6 +5,7 @@ from .http_tool import HttpImageTool
 from .profiles import PROFILES
 from .server import BatchConfig, ServedModel, ServerConfig, build_app, serve
 from .tool import (
+    MAX_PROMPT,
     AsyncImageTool,
     DrawingTool,
     DrawSettings,
@@ -15,6 +16,7 @@ from .tool import (
 from .tool_profile import Lora, ToolProfile
 
 __all__ = [
+    "MAX_PROMPT",
     "PROFILES",
     "AsyncImageTool",
     "BatchConfig",

@@ -14,6 +14,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from genagent_tools.tool import MAX_PROMPT
+
 _OUT = Console(highlight=False, soft_wrap=True)
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -67,7 +69,7 @@ class Serve:
     max_pixels: int = 4 * 1024 * 1024
     """Of one request, if that is more than ten pictures of the default size."""
     max_steps: int = 100
-    max_prompt: int = 8000
+    max_prompt: int = MAX_PROMPT
     """Characters."""
     max_body: int = 1024 * 1024
     """Bytes of a request."""

@@ -6,6 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
+MAX_PROMPT = 8000
+"""Characters of a prompt that image servers take, unless they are told otherwise."""
+
 
 class ToolError(RuntimeError):
     """A picture could not be had; the message says why."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genagent_tools.tool import DrawSettings
+from genagent_tools.tool import MAX_PROMPT, DrawSettings
 from genagent_tools.tool_profile import ToolProfile
 
 EXTENSIONS = (
@@ -38,7 +38,7 @@ class ServedModel:
     max_pixels: int = 4 * 1024 * 1024
     """Of all pictures of a request together, and ten pictures of the default size at least."""
     max_steps: int = 100
-    max_prompt: int = 8000
+    max_prompt: int = MAX_PROMPT
     """Characters of a prompt."""
     words: int | None = None
     """Words of a prompt that the model reads; None where that is not known."""
