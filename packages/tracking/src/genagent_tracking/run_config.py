@@ -25,8 +25,8 @@ class RunConfig:
     """States that stay on disk, the latest ones; where one is damaged the run goes on from the one
     before. While one is written there is room for one more."""
     keep_every: int | None = None
-    """Steps between two policies that stay on disk whatever becomes of their states, under
-    ``policies`` in the run's folder, to go back to; None: none."""
+    """Steps between two policies that stay on disk whatever becomes of their states, to go back to,
+    in the run's folder under policies; None: none."""
     trial: bool = False
     """Only to see it work: it ends with a line that says so, and shows no figures, for those of so
     few steps and requests prove nothing."""
