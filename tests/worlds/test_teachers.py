@@ -31,6 +31,9 @@ def test_further_fields_go_with_each_question_and_tell_replies_apart():
     config = ChatTeachers(open=open_).part("reflect").chat()
     assert config.extra_body == {"chat_template_kwargs": {"enable_thinking": False}}
     assert config.name != thinks.part("reflect").chat().name
+    # Another vendor refuses fields that it does not know.
+    elsewhere = ChatTeachers(open=open_, judge=TeacherEndpoints(urls="http://b/v1"))
+    assert elsewhere.part("judge").chat().extra_body == {}
     wrong = ChatTeachers(open=TeacherEndpoints(urls="http://a/v1", model="qwen", body="[1]"))
     assert wrong.problems()[0] == "--teacher.open: body is '[1]'; wants a JSON object"
 

@@ -58,8 +58,8 @@ class TeacherEndpoints:
     ({"chat_template_kwargs": {"enable_thinking": false}})."""
 
     def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
-        """``base`` in all that this one has no other than ``plain``. A key that is named for the
-        base goes to no other endpoints than the base's."""
+        """``base`` in all that this one has no other than ``plain``. A key and further fields that
+        are named for the base go to no other endpoints than the base's."""
         changed: dict[str, Any] = {
             key.name: getattr(self, key.name)
             for key in fields(TeacherEndpoints)
@@ -67,6 +67,7 @@ class TeacherEndpoints:
         }
         if changed.get("urls", base.urls) != base.urls:
             changed.setdefault("token_env", None)
+            changed.setdefault("body", "")
         return replace(base, **changed)
 
     def chat(self) -> OpenAIChatConfig:
