@@ -123,7 +123,8 @@ class EvaluateConfig:
         for policy in self.all_policies:
             yield from policy.problems(self.world.policies)
         yield from self.strategies.problems(stand_in=isinstance(self.world, Miniature))
-        yield from self.engine.problems(self.sampling)
+        several = f"{count} policies take turns" if (count := len(self.all_policies)) > 1 else ""
+        yield from self.engine.problems(self.sampling, changing=several)
 
 
 PRESETS = {

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 import tyro
@@ -188,19 +189,24 @@ def main(config: RLConfig, run: Run) -> None:
         ranks.leave()
 
 
-def problems(config: RLConfig) -> list[str]:
-    """What keeps it from running, a line each; nothing is loaded."""
+def problems(config: RLConfig, *, before_launch: bool = False) -> list[str]:
+    """What keeps it from running, a line each; nothing is loaded. Before the launch no server is
+    asked."""
+    asks = not before_launch
     lines = [
         *config.distributed.problems(
             device=config.policy.device,
             freeze_vision=config.grpo.freeze_vision,
             lora_rank=config.policy.lora_rank,
             one_step_off=config.groups.one_step_off,
+            before_launch=before_launch,
         ),
         *config.policy.problems(config.world.policies),
-        *config.world.problems(),
+        *config.world.problems(ask_servers=asks),
         *reward_problems(config.reward),
-        *config.engine.problems(config.sampling),
+        *config.engine.problems(
+            config.sampling, changing="training changes the weights", ask_servers=asks
+        ),
     ]
     if not lines:
         warn_of_overlap(config.world.train, config.world.held_out)
@@ -266,4 +272,5 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_experiment("rl_flux", main, RLConfig, PRESETS, plan=plan)
+    check = partial(problems, before_launch=True)
+    run_experiment("rl_flux", main, RLConfig, PRESETS, check=check, plan=plan)

@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -117,16 +118,14 @@ PRESETS = {
 
 def main(config: ColdStartConfig, run: Run) -> None:
     """Evaluate, learn, evaluate; everything goes to MLflow and the run's folder."""
-    # No training request is asked for, so that none need be given.
-    asked = replace(config.world, train=config.world.train or config.world.held_out)
     ranks = config.distributed.join(config.policy.device)
-    ranks.first(lambda: refuse(problems(config, asked)))
+    ranks.first(lambda: refuse(problems(config)))
     run.join(ranks)
     records = RecordFolder(config.data)
     split = policies.split_records(records, held_out=config.held_out_share)
     config.sft.total_steps(len(split.taught))
 
-    world = asked.open(run.memory, seed=config.run.seed)
+    world = evaluated(config).open(run.memory, seed=config.run.seed)
     world = with_kept_pictures(world, run.pictures, run.memory)
     split.check_words(world.words)
     run.made_with(
@@ -177,19 +176,29 @@ def main(config: ColdStartConfig, run: Run) -> None:
         ranks.leave()
 
 
-def problems(config: ColdStartConfig, asked: Miniature | FilesAndEndpoints) -> list[str]:
-    """What keeps it from running, a line each; nothing is loaded."""
+def problems(config: ColdStartConfig, *, before_launch: bool = False) -> list[str]:
+    """What keeps it from running, a line each; nothing is loaded. Before the launch no server is
+    asked."""
+    asks = not before_launch
     return [
         *config.distributed.problems(
             device=config.policy.device,
             freeze_vision=config.sft.freeze_vision,
             lora_rank=config.policy.lora_rank,
+            before_launch=before_launch,
         ),
         *config.problems(),
-        *config.policy.problems(asked.policies),
-        *asked.problems(),
-        *config.engine.problems(config.sampling),
+        *config.policy.problems(config.world.policies),
+        *evaluated(config).problems(ask_servers=asks),
+        *config.engine.problems(
+            config.sampling, changing="training changes the weights", ask_servers=asks
+        ),
     ]
+
+
+def evaluated(config: ColdStartConfig) -> Miniature | FilesAndEndpoints:
+    """The world, in which no training request is asked for, so that none need be given."""
+    return replace(config.world, train=config.world.train or config.world.held_out)
 
 
 def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
@@ -208,4 +217,5 @@ def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_experiment("sft", main, ColdStartConfig, PRESETS, plan=plan)
+    check = partial(problems, before_launch=True)
+    run_experiment("sft", main, ColdStartConfig, PRESETS, check=check, plan=plan)

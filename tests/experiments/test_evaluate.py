@@ -126,3 +126,14 @@ def test_bad_input_is_a_line_each_before_anything_loads(tmp_path: Path):
         "--policy is missing",
     ]
     assert not (tmp_path / "evaluated").exists()
+
+
+def test_servers_that_keep_their_weights_answer_for_one_policy(tmp_path: Path):
+    kept = ("--engine.urls", "http://127.0.0.1:9", "--engine.publish", "None")
+    done = run(SCRIPT, tmp_path, "smoke", "--policies", "sft", "base", *kept)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [
+        "error: publish is None, and 2 policies take turns; wants folder, lora or broadcast"
+    ]
+    one = run(SCRIPT, tmp_path, "smoke", "--strategy", "agent", *kept)
+    assert one.stderr.startswith("error: http://127.0.0.1:9: ClientConnectorError"), one.stderr

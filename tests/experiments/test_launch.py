@@ -139,6 +139,17 @@ def test_a_node_trains_to_the_end_and_one_whose_server_is_killed_ends_and_says_w
         ((), {"TRAIN": "train.jsonl"}, "error: train.jsonl is not there; POLICY, TRAIN and"),
         (
             (),
+            {"POLICY": str(ROOT)},
+            f"error: {ROOT}: no readable config.json; give a checkpoint folder",
+        ),
+        ((), {"TRAIN": str(ROOT / "docs/images/charts.png")}, "charts.png"),
+        (
+            ("--lora-rank", "2", "--distributed.zero", "3"),
+            {},
+            "error: --distributed.zero is 3, which",
+        ),
+        (
+            (),
             {"NODES": "a b c d", "TOKEN_ENV": "HOME"},
             "JUDGE_GPUS are for one node; for 4 change",
         ),

@@ -63,6 +63,26 @@ def test_servers_have_the_weights_before_the_first_turn_and_after_each_update(
     ]
 
 
+def test_servers_that_were_started_with_the_policy_are_sent_no_weights(
+    serve: Serve, tiny_policy: Policy, tmp_path: Path
+):
+    server = serve(dev_mode=False)
+    config = EngineConfig(urls=server.url, publish=None)
+    assert config.problems(SamplingConfig()) == []
+    engine = opened(tiny_policy, tmp_path, urls=server.url, publish=None)
+    assert first_turn(engine) == expected(tiny_policy, "default", rounds=1)
+    assert server.calls == []  # of those that tell a server what to do
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_change_want_a_way_to_the_servers():
+    config = EngineConfig(urls="http://127.0.0.1:9", publish=None)
+    [line] = config.problems(SamplingConfig(), changing="training changes the weights")
+    assert line == (
+        "publish is None, and training changes the weights; wants folder, lora or broadcast"
+    )
+
+
 def test_a_folder_for_weights_may_serve_several_runs(
     serve: Serve, tiny_policy: Policy, tmp_path: Path
 ):

@@ -17,9 +17,9 @@ class Config:
     steps: int = 3
 
 
-def launch(tmp_path: Path, main, *arguments: str) -> None:
+def launch(tmp_path: Path, main, *arguments: str, check=None) -> None:
     presets = {"plain": Config(run=RunConfig(runs=tmp_path / "runs"))}
-    run_experiment("job", main, Config, presets, arguments=arguments)
+    run_experiment("job", main, Config, presets, check=check, arguments=arguments)
 
 
 def finish(run: Run, steps: int) -> None:
@@ -52,6 +52,23 @@ def test_options_are_checked_and_nothing_is_run(tmp_path, capsys):
         with pytest.raises(SystemExit) as ended:
             launch(tmp_path, main, "--check", *wrong)
         assert ended.value.code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_check_says_what_else_is_wrong_with_a_line_each(tmp_path, capsys):
+    def main(config: Config, run: Run) -> None:
+        raise AssertionError("it ran")
+
+    def check(config: Config) -> list[str]:
+        return [f"rate is {config.rate}", "nor is the file there"] if config.rate > 0.1 else []
+
+    launch(tmp_path, main, "--rate", "0.1", "--check", check=check)
+    with pytest.raises(SystemExit) as ended:
+        launch(tmp_path, main, "--rate", "0.5", "--check", check=check)
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == "every option is one, with a value that it takes\n"
+    assert said.err == "error: rate is 0.5\nerror: nor is the file there\n"
     assert not (tmp_path / "runs").exists()
 
 

@@ -51,11 +51,11 @@ class Miniature(Services):
         """``base``, which speaks the protocol unreliably, and ``sft``, the cold start."""
         return {name: weights(name) for name in POLICIES}
 
-    def problems(self) -> list[str]:
+    def problems(self, *, ask_servers: bool = True) -> list[str]:
         """See ``WorldConfig``."""
         return [
             *(line for path in (self.train, self.held_out) for line in _unfit(path)),
-            *Services.problems(self),
+            *Services.problems(self, ask_servers=ask_servers),
         ]
 
     def open(self, run_folder: Path, *, seed: int) -> World:

@@ -46,7 +46,13 @@ class DistributedConfig:
                 raise ValueError(f"distributed.{name} is {getattr(self, name)}; wants more than 0")
 
     def problems(
-        self, *, device: str, freeze_vision: bool, lora_rank: int = 0, one_step_off: bool = False
+        self,
+        *,
+        device: str,
+        freeze_vision: bool,
+        lora_rank: int = 0,
+        one_step_off: bool = False,
+        before_launch: bool = False,
     ) -> list[str]:
         """What keeps the processes from learning together, a line each.
 
@@ -55,9 +61,10 @@ class DistributedConfig:
             freeze_vision: whether the vision tower keeps its weights.
             lora_rank: of an adapter that alone is learnt; 0: there is none.
             one_step_off: whether the next step is sampled while this one is learnt from.
+            before_launch: whether a launcher is yet to start them.
         """
         lines = []
-        if self.zero and not is_launched():
+        if self.zero and not before_launch and not is_launched():
             lines.append(
                 f"--distributed.zero is {self.zero}, and this process is by itself; start it with "
                 "torchrun --nproc-per-node N, or leave the option out"

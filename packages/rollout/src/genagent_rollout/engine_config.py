@@ -22,10 +22,11 @@ class EngineConfig:
     urls: str = ""
     """vLLM servers, a comma between them: http://gpu1:8000,http://gpu2:8000. Empty: turns are
     sampled in this process, with the very weights that are trained."""
-    publish: Way = "folder"
+    publish: Way | None = "folder"
     """How new weights reach the servers: folder, all of them as a checkpoint; lora, the adapter
     that is trained, beside the base that is served; broadcast, all of them from GPU to GPU (NCCL),
-    or between CPUs (gloo)."""
+    or between CPUs (gloo); None, they do not, and the servers were started with this very policy:
+    for inference and evaluation."""
     weights: Path | None = None
     """Folder through which checkpoints or adapters reach the servers, which read it under the same
     path, one of the run's own in it; None: in the run's folder."""
@@ -53,9 +54,18 @@ class EngineConfig:
         if self.urls:
             self._servers()
 
-    def problems(self, sampling: SamplingConfig) -> list[str]:
-        """What keeps turns from being sampled, a line each; the servers are asked."""
-        if not self.urls:
+    def problems(
+        self, sampling: SamplingConfig, *, changing: str = "", ask_servers: bool = True
+    ) -> list[str]:
+        """What keeps turns from being sampled, a line each.
+
+        Args:
+            changing: why the weights do not stay what they are at first; empty where they do.
+            ask_servers: whether they are there to be tried out.
+        """
+        if self.urls and changing and self.publish is None:
+            return [f"publish is None, and {changing}; wants folder, lora or broadcast"]
+        if not self.urls or not ask_servers:
             return []
         from genagent_rollout.vllm_check import vllm_problems
 

@@ -1,4 +1,4 @@
-"""A policy in training, sampled by vLLM servers that follow it."""
+"""A policy sampled by vLLM servers, which follow it where it is in training."""
 
 import asyncio
 import logging
@@ -26,7 +26,8 @@ logger = logging.getLogger("genagent_rollout")
 
 
 class ServedPolicy:
-    """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy."""
+    """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy, or were
+    started with it."""
 
     def __init__(
         self,
@@ -53,7 +54,8 @@ class ServedPolicy:
         self.engine = VllmEngine(policy.chat, sampling, config, publication, vocabulary=vocabulary)
         # No two runs give the same name to different weights, whatever a server had before.
         self._version = ranks.first(lambda: time.time_ns() // 1_000_000)
-        self.publish()
+        if publication is not None:
+            self.publish()
 
     def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> VllmConversation:
         return self.engine.open(prompt, seed=seed, first_seed=first_seed)
@@ -63,6 +65,7 @@ class ServedPolicy:
         not asked before the next ones.
 
         Raises:
+            ValueError: the servers are to keep what they were started with.
             EngineError: no server has taken them.
         """
         self._version += 1
@@ -95,7 +98,9 @@ def _publication(
     config: VllmConfig,
     weights: Path,
     whole: Callable[[], Iterator[tuple[str, Tensor]]],
-) -> Publication:
+) -> Publication | None:
+    if config.publish is None:
+        return None
     if config.publish == "broadcast":
         return BroadcastPublication(
             whole,

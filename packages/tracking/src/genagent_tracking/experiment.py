@@ -54,6 +54,7 @@ def run_experiment(
     presets: Mapping[str, Config],
     *,
     keeps_its_work: bool = False,
+    check: Callable[[Config], Sequence[str]] | None = None,
     plan: Callable[[Config, Sequence[str]], None] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
@@ -61,7 +62,8 @@ def run_experiment(
 
     With ``--resume`` it goes on with the latest run of the same configuration, where there is one;
     one that has finished goes on where more steps are wanted, and else there is nothing to do.
-    With ``--check`` the options are read and nothing is run: for who starts servers first.
+    With ``--check`` options and files are looked at and nothing is run: for who starts servers
+    first.
 
     Of several processes that a launcher has started, the first keeps and says everything.
 
@@ -71,6 +73,8 @@ def run_experiment(
         presets: by name; the first is the default.
         keeps_its_work: what it makes stands in a folder of its own and goes on there, however it
             was ended: the same command is the same run, with ``--resume`` or without.
+        check: what keeps a run of this configuration from beginning, a line each, as far as it can
+            be said before any server or launcher is started; None: the options are all.
         plan: says what a run of this configuration would take, on ``--plan``; it is given the words
             ``--plan.…`` without ``plan.``. Nothing is run then.
         arguments: instead of the command line's.
@@ -85,7 +89,7 @@ def run_experiment(
     given = list(sys.argv[1:] if arguments is None else arguments)
     # The deepspeed launcher's own, which it also tells by LOCAL_RANK.
     given = [word for word in given if not word.startswith("--local_rank=")]
-    resume, check = "--resume" in given, "--check" in given
+    resume, checks = "--resume" in given, "--check" in given
     given, planned = plan_words(given) if plan is not None else (given, None)
     try:
         prog = f"{name}.py [{' | '.join(presets)} | config.json] [--resume | --check]"
@@ -96,9 +100,12 @@ def run_experiment(
         if plan is not None and planned is not None:
             plan(config, planned)
             return
-        if check:
+        if checks:
+            refuse([] if check is None else check(config))
             print_line("every option is one, with a value that it takes")
             return
+    except ExceptionGroup as group:
+        stop(group.exceptions, 2)
     except (ValueError, OSError) as error:
         stop([error], 2)
     set_threads(config.run.threads)

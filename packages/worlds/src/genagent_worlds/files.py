@@ -36,12 +36,12 @@ class FilesAndEndpoints(Services):
     def policies(self) -> Mapping[str, Path]:
         return {}
 
-    def problems(self) -> list[str]:
+    def problems(self, *, ask_servers: bool = True) -> list[str]:
         """See ``WorldConfig``."""
         files = (("--world.train", self.train), ("--world.held-out", self.held_out))
         return [
             *(line for option, path in files for line in request_problems(option, path)),
-            *Services.problems(self),
+            *Services.problems(self, ask_servers=ask_servers),
         ]
 
     def open(self, run_folder: Path, *, seed: int) -> World:

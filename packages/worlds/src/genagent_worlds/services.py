@@ -46,8 +46,12 @@ JUDGE_METHODS = ("judge", "compare")
 class Services(ServiceOptions):
     """A tool and a judge, by name."""
 
-    def problems(self) -> list[str]:
-        """What keeps them from working, a line each; servers are tried out, no model is loaded."""
+    def problems(self, *, ask_servers: bool = True) -> list[str]:
+        """What keeps them from working, a line each; no model is loaded.
+
+        Args:
+            ask_servers: whether they are there to be tried out.
+        """
         lines = list(self._tool_problems())
         # Servers that hang are given up after a minute or two: all are looked at side by side.
         probes = [] if lines else self._tool_probes()
@@ -55,7 +59,7 @@ class Services(ServiceOptions):
             lines += known
         else:
             probes += self._judge_probes()
-        return [*lines, *look(probes)]
+        return [*lines, *(look(probes) if ask_servers else ())]
 
     def tool_problems(self) -> list[str]:
         """The same of the tool alone, for who judges nothing."""

@@ -69,9 +69,12 @@ class WorldConfig(Protocol):
         """Checkpoints that ship with it, by name."""
         ...
 
-    def problems(self) -> Sequence[str]:
-        """What keeps it from opening, a line each; files are read and endpoints asked, no model is
-        loaded."""
+    def problems(self, *, ask_servers: bool = True) -> Sequence[str]:
+        """What keeps it from opening, a line each; files are read, no model is loaded.
+
+        Args:
+            ask_servers: whether they are there to be tried out.
+        """
         ...
 
     def open(self, run_folder: Path, *, seed: int) -> World:
