@@ -32,7 +32,7 @@ from genagent_data import write_text
 from genagent_miniworld import Teacher, sample_requests
 from genagent_miniworld.load import quietly, weights
 from genagent_policy import Policy, TokenTrajectory
-from genagent_policy.sft_loss import score
+from genagent_policy.sft_loss import negative_log_likelihood
 from genagent_tracking import parse, print_line, print_table, waiting
 
 
@@ -127,7 +127,7 @@ def learn(
     for number in range(config.steps):
         start = number * config.batch % len(taught)
         batch = taught[start : start + config.batch]
-        nats, _ = score(policy, batch)
+        nats, _ = negative_log_likelihood(policy, batch)
         stepper.step(nats / sum(each.num_policy_tokens for each in batch))
         if number == 0:
             first = flat(parameters)
@@ -137,7 +137,8 @@ def learn(
 @torch.no_grad()
 def mean_loss(policy: Policy, taught: list[TokenTrajectory]) -> float:
     """Nats a token."""
-    nats = sum(float(score(policy, taught[at : at + 32])[0]) for at in range(0, len(taught), 32))
+    parts = [taught[at : at + 32] for at in range(0, len(taught), 32)]
+    nats = sum(float(negative_log_likelihood(policy, part)[0]) for part in parts)
     return nats / sum(each.num_policy_tokens for each in taught)
 
 

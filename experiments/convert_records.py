@@ -11,7 +11,7 @@ and exit code 1, before the output has its name; ``--drop`` leaves such records 
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,9 +28,9 @@ from genagent_data import (
     write_records,
     write_sharegpt,
 )
+from genagent_data.record_check import Drop
 from genagent_tracking import counted, parse, print_error, print_line
 
-Drop = Callable[[RecordError], None]
 Format = Literal["records", "jsonl", "sharegpt", "openai", "datasets"]
 
 

@@ -26,7 +26,7 @@ from typing import Annotated, Literal
 import tyro
 
 import genagent_rollout as rollout  # what loads torch is taken from it when it is needed
-from genagent_data import PictureStore
+from genagent_data import PictureStore, requests_digest
 from genagent_miniworld import Miniature, ScriptedModel
 from genagent_policy import PolicyConfig
 from genagent_rollout import EngineConfig, SamplingConfig, StrategyConfig
@@ -167,7 +167,8 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
         world = services.open(config.out, seed=seed) if isinstance(services, Miniature) else None
         tool = services.open_tool() if world is None else world.tool
         words, drawn_by = services.words_of(tool), served_by(tool)
-        benchmark = config.benchmark.open(world)
+        whole = config.benchmark.open(world)
+        benchmark = config.benchmark.part(whole)
         own = world if config.benchmark.bench == "miniature" else None
         scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
     selector = None if own is None else ScoredByJudge(judge=own.judges.point)
@@ -183,7 +184,8 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 "tool": tool_name if tool_name != services.tool else served or tool_name,
                 "words": words,
                 "seed": seed,
-                "requests": benchmark.version,
+                # How they are scored, and how many of them, changes no answer.
+                "requests": requests_digest(whole.requests),
                 **({"served": drawn_by} if drawn_by else {}),
             },
         )
@@ -216,7 +218,7 @@ def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
     """The pictures of a folder, scored."""
     world = config.world
     opened = world.open(config.out, seed=config.run.seed) if isinstance(world, Miniature) else None
-    benchmark = config.benchmark.open(opened)
+    benchmark = config.benchmark.part(config.benchmark.open(opened))
     own = opened if config.benchmark.bench == "miniature" else None
     scorer = config.benchmark.scorer(benchmark, world, config.out, world=own)
     pictures = read_pictures(folder, benchmark, tell=print_line)

@@ -98,7 +98,7 @@ MAY_DIFFER = (
     *("world.judge_device", "world.judge_model", "world.judge_concurrency"),
     *("world.judge_tokens", "world.judge_seconds", "world.judge_body", "world.judge_key_env"),
 )
-"""Options with which a folder is gone on with: none of them changes a picture by more than float
+"""Options that may differ when a folder is continued: none changes a picture by more than float
 noise."""
 
 

@@ -28,7 +28,7 @@ import tyro
 import genagent_planning as planning  # what loads torch is taken from these when it is needed
 import genagent_policy
 import genagent_rollout as rollout
-from genagent_data import Request, derive_seed, requests_digest
+from genagent_data import Request, derive_seed, evenly_by_task, requests_digest
 from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, GRPOConfig, TrainedPolicyConfig, linear_rate
 from genagent_rewards import RewardConfig, reward_metrics
@@ -153,15 +153,15 @@ def main(config: RLConfig, run: Run) -> None:
     update = genagent_policy.GRPOUpdate(policy, config.grpo, reference=reference, **team)
     ahead = config.groups.one_step_off
     engine = config.engine.open(policy, config.sampling, run.folder, ranks, ahead=ahead)
-    held_out = world.held_out[: config.evaluation.held_out]
+    held_out = evenly_by_task(world.held_out, config.evaluation.held_out)
 
     def sample(engine: "rollout.Engine", step: int) -> "rollout.DynamicSample":
-        coin = judge_coin(config, step)
+        seed = judge_seed(config, step)
         return rollout.sample_step(
             engine,
             world,
             config.groups,
-            lambda cases: reward.score(cases, seed=coin),
+            lambda cases: reward.score(cases, seed=seed),
             seed=config.run.seed,
             step=step,
             pictures=run.pictures,
@@ -213,7 +213,7 @@ def problems(config: RLConfig, *, before_launch: bool = False) -> list[str]:
     return lines
 
 
-def judge_coin(config: RLConfig, step: int) -> int:
+def judge_seed(config: RLConfig, step: int) -> int:
     """Seed of the positions in which a step's pictures are compared."""
     return derive_seed(config.run.seed, "judge", step)
 
@@ -229,7 +229,7 @@ def learn(
 ) -> None:
     """One step: take what was sampled, kept and rewarded, learn, and say what happened."""
     found = samples.take(step)
-    kept, coin = found.kept, judge_coin(config, step)
+    kept, seed = found.kept, judge_seed(config, step)
     with run.update(), samples.learning(step):
         rate = linear_rate(step, config.steps, config.grpo)
         report = update.update(found.learnable, learning_rate=rate)
@@ -238,7 +238,7 @@ def learn(
     run.log(
         reward_metrics(kept.asked),
         # Every rank has all cases, and a judge asks its price for each question.
-        ranks.first(lambda: audit_rewards(world, *rewards, seed=coin)),
+        ranks.first(lambda: audit_rewards(world, *rewards, seed=seed)),
         rollout.rollout_metrics(world, found.batch, kept.records),
         rollout.anchor_metrics(kept.anchors),
         found.metrics() if config.groups.dynamic_sampling else {},

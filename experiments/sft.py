@@ -2,7 +2,8 @@
 
 Before RL the agent learns (GenAgent, 2601.18543, section 3.2) what a turn is, to write prompts of
 its own, and to look before it answers. Only its own tokens count. Held-out records say how well it
-foretells the teacher, held-out requests how it does by itself, and the end is the paper's Table 1.
+predicts the teacher's tokens, held-out requests say how it does by itself, and the end is the
+paper's Table 1.
 
 The miniature learns from what ``uv run experiments/synthesize.py --requests 5000`` writes,
 ``qwen2.5-vl-7b`` and ``qwen3-vl-8b`` by the paper's recipe. Leaves are options (``--lr 1e-4``); a
@@ -28,7 +29,7 @@ import genagent_planning as planning  # what loads torch is taken from these whe
 import genagent_policy as policies
 import genagent_rollout as rollout
 from genagent_building.training import COLD_START, HELD_OUT_SHARE
-from genagent_data import RecordFolder, Request, requests_digest
+from genagent_data import RecordFolder, Request, evenly_by_task, requests_digest
 from genagent_miniworld import Miniature
 from genagent_policy import DistributedConfig, SFTConfig, TrainedPolicyConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, SamplingConfig
@@ -82,8 +83,11 @@ class ColdStartConfig:
         if not self.data.is_dir():
             make = f"uv run experiments/synthesize.py --requests 5000 --out {self.data}"
             yield f"--data: no folder {self.data}; make it with {make}"
-        if self.out is not None and self.out.exists() and not (self.out / "config.json").is_file():
-            yield f"--out: {self.out} exists and is no policy; give a new folder"
+        if self.out is not None and self.out.exists():
+            try:
+                policies.check_architecture(self.out)
+            except ValueError:  # a run's folder has a config.json too
+                yield f"--out: {self.out} exists and is no policy; give a new folder"
         begun_with = self.policy.folder(self.world.policies)
         if self.out is not None and self.out.resolve() == begun_with.resolve():
             yield f"--out: {self.out} is what it begins with; give another folder"
@@ -135,13 +139,13 @@ def main(config: ColdStartConfig, run: Run) -> None:
     )
     policy = config.policy.load(world.policies, saved=run.saved_policy, words=world.words)
     learnt = policies.RecordSet(policy, records, split.taught, config.sft)
-    foretold = policies.RecordSet(policy, records, split.held_out, config.sft)
+    held_out_records = policies.RecordSet(policy, records, split.held_out, config.sft)
     plan = policies.BatchPlan(learnt.sizes, config.sft, seed=config.run.seed, ranks=ranks)
-    print_line(f"learning from {learnt}, in {plan}; held out are {foretold}")
+    print_line(f"learning from {learnt}, in {plan}; held out are {held_out_records}")
     team = {"ranks": ranks, "distributed": config.distributed}
     update = policies.SFTUpdate(policy, config.sft, total_steps=plan.total_steps, **team)
     engine = config.engine.open(policy, config.sampling, run.folder, ranks)
-    held_out = world.held_out[: config.evaluation.held_out]
+    held_out = evenly_by_task(world.held_out, config.evaluation.held_out)
 
     def look(requests: Sequence[Request], progress: Callable[[int, int], None]) -> list[Outcome]:
         engine.publish()
@@ -149,9 +153,9 @@ def main(config: ColdStartConfig, run: Run) -> None:
         shown = {"pictures": run.pictures, "progress": progress, "ranks": ranks}
         return rollout.evaluate(engine, world, requests, **how, **shown)
 
-    def foretell() -> "policies.HeldOutLoss":
+    def held_out_loss() -> "policies.HeldOutLoss":
         how = {"micro_batch_tokens": config.sft.micro_batch_tokens, "ranks": ranks}
-        return policies.evaluate_loss(policy, foretold, lockstep=update.lockstep, **how)
+        return policies.evaluate_loss(policy, held_out_records, lockstep=update.lockstep, **how)
 
     with run.recording(update):
         before = run.evaluate(0, world, held_out, look)
@@ -161,14 +165,14 @@ def main(config: ColdStartConfig, run: Run) -> None:
                 with run.update():
                     report = update.step_in_parts(islice(rendered, parts), policy_tokens=tokens)
                 is_due = run.step % config.loss_every == 0
-                run.log(report.metrics(), foretell().metrics() if is_due else {})
+                run.log(report.metrics(), held_out_loss().metrics() if is_due else {})
                 if run.step % config.evaluate_every == 0:
                     run.evaluate(run.step, world, held_out, look)
         after = run.evaluate(run.step, world, held_out, look)
         ways = {"conduct_before": conduct(before), "conduct_after": conduct(after)}
         title = f"conduct, % [95 % interval] (near: within {NEAR} words of the request)"
         run.table("conduct", title, conduct_rows(*ways.values()))
-        figures = {"micro_batch_fill": plan.fill, "held_out_records": asdict(foretell())}
+        figures = {"micro_batch_fill": plan.fill, "held_out_records": asdict(held_out_loss())}
         if config.out is not None:
             policy.save(config.out, ranks)
         figures |= {name: way.figures() for name, way in ways.items()}

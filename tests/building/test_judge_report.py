@@ -54,7 +54,6 @@ def test_agreement_counts_each_picture_once_and_each_pair_in_both_orders():
     found = measure(YesToEverything(), cases)
     assert found.point == (True, False, False, False)
     assert found.pair == (True, False, False, False)  # two equal ones are a tie
-    assert found.unequal == (True, False)
     assert (found.leaning, found.equal, found.absent) == (1.0, 2, 0)
     rows = judge_figures(YesToEverything(), cases, drawn_by="hand")
     assert [(row.rate.hits, row.rate.trials) for row in rows] == [(1, 4), (1, 4), (4, 4)]

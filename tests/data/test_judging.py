@@ -32,7 +32,7 @@ def test_judges_see_request_hints_and_pictures_and_none_of_the_agents_words(endi
         pictures=(BLUE, RED),
         format_error=format_error,
         anchor=RED,
-        assessments=(False, False),
+        taken_for_right=(False, False),
     )
     assert reward_case(drawn).id == "train-7/0"
     assert reward_case(drawn).anchor is None

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tests.data.record_examples import AGAIN, BLUE, CALL, DONE, RED, pixels, record, records
+from tests.hostile.drawn import NO_PALETTE
 
 from genagent_data import (
     Picture,
@@ -274,9 +275,10 @@ def write_embedded(folder, records, **options):
     [
         (None, "missing_picture", "no picture .*some.png; bring"),
         (b"none", "broken_picture", "some.png cannot be decoded"),
+        (NO_PALETTE, "broken_picture", "some.png cannot be decoded"),
         (png(10_000, 10_000), "huge_picture", "some.png has more than 89478485 pixels"),
     ],
-    ids=["missing", "broken", "huge"],
+    ids=["missing", "broken", "palette lost", "huge"],
 )
 def test_a_picture_that_cannot_be_had_is_refused_when_written(
     tmp_path, write, content, reason, says

@@ -7,8 +7,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
+from tests.hostile.drawn import NO_PALETTE
 
+from genagent_data import RecordError
+from genagent_data.picture_check import picture_file
 from genagent_data.reference_pictures import (
     ArchivedPictures,
     PictureFolder,
@@ -81,6 +84,31 @@ def test_part_of_a_picture_is_of_none(tmp_path, save, keep):
     assert refused.value.why == "unreadable"
     line = str(refused.value)
     assert line.startswith(f"{path}: is no picture that can be decoded") and "\n" not in line
+
+
+@pytest.mark.parametrize("error", [zlib.error("-3"), IndexError("3"), struct.error("4 bytes")])
+def test_whatever_pillow_says_of_a_broken_picture_it_is_unreadable(tmp_path, monkeypatch, error):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+
+    def fail(image: Image.Image) -> None:
+        raise error
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(UnusableReference) as refused:
+        read_reference(path)
+    assert refused.value.why == "unreadable"
+    with pytest.raises(RecordError, match=r"a\.png cannot be decoded") as dropped:
+        picture_file(path)
+    assert dropped.value.reason == "broken_picture"
+
+
+def test_a_palette_picture_without_its_palette_is_unreadable(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(NO_PALETTE)
+    with pytest.raises(UnusableReference) as refused:
+        read_reference(path)
+    assert refused.value.why == "unreadable"
 
 
 @pytest.mark.filterwarnings("error")

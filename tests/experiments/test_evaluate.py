@@ -6,15 +6,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from tests.experiments.running import only_run, run, start, summary_of
 from tests.judge_server import Answer, pictures_in, serving
 from tests.picture_server import answering
 from tests.picture_server import right as drawn
-from tests.worlds.benchmark_files import geneval_rows, write_lines
+from tests.worlds.benchmark_files import geneval_rows, write_lines, write_wise
 
 SCRIPT = "evaluate.py"
 ROWS = 7
+GRADES = "Consistency: 2\nRealism: 2\nAesthetic Quality: 2"
+"""Of WISE's judge."""
 
 
 def is_right(picture: Image.Image) -> bool:
@@ -85,6 +88,13 @@ def test_a_benchmark_with_servers_is_killed_and_goes_on_and_pays_for_nothing_twi
         assert pictures > ROWS
         again = run(SCRIPT, tmp_path, *given)
         asked = len(judge.requests)
+        _, logged = only_run(tmp_path, "evaluate")
+        # Another way of asking and counting, and less of it, draws nothing: there is the probe.
+        drawn_by_now = len(painter.requests)
+        ours = run(SCRIPT, tmp_path, *given, "--protocol", "ours", "--held-out", "5")
+        assert len(painter.requests) == drawn_by_now + 1, ours.stdout
+        assert len(judge.requests) > asked
+    assert ours.returncode == 0, ours.stderr
     assert again.returncode == 0, again.stderr
     assert "going on with" in after.stdout and "going on with" in again.stdout
     summary, _ = summary_of(again.stdout, tmp_path)
@@ -95,7 +105,6 @@ def test_a_benchmark_with_servers_is_killed_and_goes_on_and_pays_for_nothing_twi
     assert [one["missing"] + one["unparsed"] + one["failed"] for one in overall] == [0, 0]
     # Plain and best of two share their first pictures.
     assert asked <= 2 * ROWS + 3 + 8
-    _, logged = only_run(tmp_path, "evaluate")
     assert logged.info.status == "FINISHED"
 
 
@@ -113,6 +122,21 @@ def test_pictures_made_elsewhere_are_scored(tmp_path: Path):
     overall = cell["table"]["categories"]["overall"]
     assert (overall["n"], overall["missing"]) == (ROWS, 1)
     assert f"1 of {ROWS} pictures are missing" in done.stdout
+
+
+def test_a_benchmark_without_an_overall_figure_ends_as_others_do(tmp_path: Path):
+    """One file of WISE's three: scores by category, and none over all."""
+    write_wise(tmp_path)
+    [file] = tmp_path.glob("natural*.json")
+    with answering(drawn) as painter, serving(Answer(words=GRADES)) as judge:
+        asked = ("--bench", "wise", "--file", file.name, "--strategy", "plain", "--held-out", "4")
+        served = ("--world.tool", painter.url, "--world.judge", judge.url)
+        done = run(SCRIPT, tmp_path, "flux-7b", *asked, *served, "--world.judge-model", "eyes")
+    assert done.returncode == 0, done.stderr
+    summary, _ = summary_of(done.stdout, tmp_path)
+    assert summary["cells"][0]["table"]["categories"]["Biology"]["value"] == pytest.approx(1)
+    assert "overall" not in summary["cells"][0]["table"]["categories"]
+    assert not (tmp_path / "evaluated" / "comparison.png").exists()
 
 
 def test_bad_input_is_a_line_each_before_anything_loads(tmp_path: Path):

@@ -169,7 +169,7 @@ def test_what_runs_nothing_starts_no_server(tmp_path, words):
     with node(tmp_path, *words.split()) as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    said = {"--check": "every option is one", "--help": "usage: ", "--plan": "none loaded"}
+    said = {"--check": "all options are valid", "--help": "usage: ", "--plan": "none loaded"}
     assert said[words.partition(".")[0]] in output
     assert not (tmp_path / "logs").exists() and started_for(tmp_path) == []
 

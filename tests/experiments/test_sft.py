@@ -153,6 +153,7 @@ def one_record(turn: str) -> str:
         (["--data", "single"], "1 records of 1 requests; wants two requests or more"),
         (["--data", "RECORDS", "--policy", "nowhere"], "no policy 'nowhere'"),
         (["--data", "RECORDS", "--out", "full"], "full exists and is no policy"),
+        (["--data", "RECORDS", "--out", "run"], "run exists and is no policy"),
         (
             ["--data", "RECORDS", "--policy", "began", "--out", "full/../began"],
             "--out: full/../began is what it begins with",
@@ -167,6 +168,8 @@ def one_record(turn: str) -> str:
 def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, records, given, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"policy": {"policy": "base"}}')
     (tmp_path / "full" / "thesis.txt").write_text("the only copy")
     shutil.copytree(weights("base"), tmp_path / "began")
     lines = {"cut": one_record("x")[:-9], "foreign": one_record("draw: a cat")}

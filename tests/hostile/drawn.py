@@ -147,6 +147,17 @@ def chunk(kind: bytes, data: bytes, *, length: int | None = None, broken: bool =
     )
 
 
+NO_PALETTE = (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0))
+    + chunk(b"tRNS", b"\0")
+    + chunk(b"IDAT", zlib.compress(bytes(8 * 9)))
+    + chunk(b"IEND", b"")
+)
+"""A PNG of palette colors, one of them transparent, whose palette is lost: an AssertionError of
+Pillow's."""
+
+
 _SIDES = st.sampled_from([0, 1, 2, 7, 3000, 100_000, 2**31 - 1, 2**32 - 1])
 _HEADS = st.builds(
     lambda width, height, more: chunk(b"IHDR", struct.pack(">II", width, height) + bytes(more)),

@@ -32,25 +32,30 @@ class Kind:
     frozen: bool
     """Whether the vision tower is."""
     lora: LoRA | None
+    checkpointed: bool
+    """Whether activations are computed again."""
 
     @classmethod
     def of(cls, stage: str) -> "Kind":
         """
         Args:
-            stage: of ZeRO, and b: in bfloat16, l: an adapter of both parts, o: off-loaded.
+            stage: of ZeRO, and b: in bfloat16, c: activations computed again, l: an adapter of
+                both parts, o: off-loaded.
         """
         return cls(
             dtype=torch.bfloat16 if "b" in stage else torch.float32,
             frozen="3" in stage,
             lora=BOTH if "l" in stage else None,
+            checkpointed="c" in stage,
         )
 
     def load(self, path: Path, left: Path | None = None) -> Policy:
         """The policy there, or what has become of it and was left in a folder."""
+        how = {"dtype": self.dtype, "checkpoint_activations": self.checkpointed}
         if self.lora is None:
-            return Policy.load(left or path, dtype=self.dtype)
+            return Policy.load(left or path, **how)
         saved = None if left is None else left / "adapter"
-        return Policy.load(path, dtype=self.dtype, lora=self.lora, saved_adapter=saved)
+        return Policy.load(path, lora=self.lora, saved_adapter=saved, **how)
 
 
 def distribution(stage: str) -> DistributedConfig:

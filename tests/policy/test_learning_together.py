@@ -10,6 +10,7 @@ float accuracy. In bfloat16 a weight is rounded to one of two neighbours by as l
 """
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from tests.policy.learning_together import Kind, attempts, fine_tune, reinforce,
 
 from genagent_policy import ALONE, DistributedConfig, Policy
 
-STAGES = ("0", "0o", "2", "3", "2b", "2l", "1lbo")
-"""Of ZeRO; b: in bfloat16, l: an adapter alone, o: with the optimizer in the host's memory."""
+STAGES = ("0", "0o", "2", "3c", "1b", "2bc", "2l", "1lbo")
+"""Of ZeRO; b: in bfloat16, c: activations computed again, l: an adapter alone, o: with the
+optimizer in the host's memory. What learns alone beside it has kept its activations."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny_policy_path: Path):
     @cache
     def learnt(learn, kind: Kind):
         out = tmp_path_factory.mktemp("alone")
-        return learn(tiny_policy_path, ALONE, DistributedConfig(), out, kind), out
+        keeping = replace(kind, checkpointed=False)
+        return learn(tiny_policy_path, ALONE, DistributedConfig(), out, keeping), out
 
     return learnt
 

@@ -12,7 +12,7 @@ from genagent_policy.adapter import LoRA
 from genagent_policy.lockstep import LockStep
 from genagent_policy.optimizer import AdamWConfig, Optimizer
 from genagent_policy.scoring import score
-from genagent_policy.sft_loss import score as foretell
+from genagent_policy.sft_loss import negative_log_likelihood
 
 
 class Together(Optimizer):
@@ -52,7 +52,7 @@ def test_a_blank_gives_every_weight_a_gradient_and_changes_none(each_path: Path,
 
     def learn(some: list[TokenTrajectory]) -> torch.Tensor:
         policy.model.zero_grad(set_to_none=True)
-        foretell(policy, some)[0].backward()
+        negative_log_likelihood(policy, some)[0].backward()
         return gradient_of(policy)
 
     learn(unseen)

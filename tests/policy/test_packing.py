@@ -13,7 +13,7 @@ from tests.policy.attempts import gradient_of
 
 from genagent_policy import GRPOConfig, GRPOGroup, GRPOUpdate, Policy, TokenTrajectory
 from genagent_policy.scoring import score
-from genagent_policy.sft_loss import score as foretell
+from genagent_policy.sft_loss import negative_log_likelihood
 
 SIZES = [(32, 32), (48, 48), (32, 64), (96, 32), (64, 80)]
 """Of pictures: of 4 to 20 tokens."""
@@ -100,6 +100,6 @@ def test_scores_equal_those_of_trajectories_one_at_a_time(
     alone = score(policy, attempts, max_tokens=1)
     for found, expected in zip(score(policy, attempts, max_tokens=budget), alone, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
-    nats, right = foretell(policy, attempts)
+    nats, right = negative_log_likelihood(policy, attempts)
     assert nats.item() == pytest.approx(-sum(float(part.sum()) for part in alone), rel=1e-5)
-    assert right == sum(foretell(policy, [each])[1] for each in attempts)
+    assert right == sum(negative_log_likelihood(policy, [each])[1] for each in attempts)

@@ -39,6 +39,17 @@ def test_a_request_arrives_as_it_was_meant():
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
 
 
+def test_fields_that_a_model_refuses_can_be_left_out():
+    """OpenAI's models that reason refuse max_tokens and every temperature but 1."""
+    instead: dict[str, object] = {"max_tokens": None, "temperature": None}
+    instead["max_completion_tokens"] = 500
+    with serving(YES) as server:
+        chat = chat_for(server.url, extra_body=instead)
+        chat.reply([ChatRequest(system="", parts=("which?",))], accept=lambda text: True)
+    (body,) = server.requests
+    assert sorted(body) == ["max_completion_tokens", "messages", "model"]
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "LA", "F"])
 def test_pictures_of_every_mode_can_be_shown(mode):
     with serving(YES) as server:

@@ -50,6 +50,17 @@ def test_a_configuration_that_every_endpoint_rejects_stops_the_batch(status):
         assert name in str(raised.value)
 
 
+def test_once_there_was_an_answer_only_the_question_that_is_turned_away_has_none():
+    """As a gateway's filter answers to a flagged picture."""
+    with serving(
+        lambda body, number: Answer(status=403, words="flagged") if number == 2 else YES
+    ) as server:
+        chat = chat_for(server.url, max_concurrency=1)
+        replies = ask(chat, 4)
+    assert [reply.text is None for reply in replies] == [False, False, True, False]
+    assert "403" in (replies[2].error or "") and "flagged" in (replies[2].error or "")
+
+
 def test_one_endpoint_that_rejects_leaves_the_others_at_work():
     with serving(Answer(status=404, words="no such model")) as first, serving(YES) as second:
         replies = ask(chat_for(first.url, second.url, max_attempts=2), 10)

@@ -151,7 +151,7 @@ def test_agreement_is_the_mean_over_what_the_agent_has_shown(pairs, size):
         passed=so,
         pair_wins=(),
         format_error=False,
-        assessments=said,
+        taken_for_right=said,
     )
     assert reward.assessment == pytest.approx(size * expected)
     plain = pay(RewardConfig(), passed=so, pair_wins=(), format_error=False)
@@ -161,10 +161,10 @@ def test_agreement_is_the_mean_over_what_the_agent_has_shown(pairs, size):
 
 def test_an_assessment_is_paid_for_on_every_round_also_the_last():
     config = RewardConfig(assessment=0.1)
-    assert paid(config, 100, 250, assessments=(False, True)).assessment == pytest.approx(0.1)
-    assert paid(config, 100, 100, assessments=(False, True)).assessment == pytest.approx(0.05)
-    assert paid(config, 250, 100, assessments=(False, True)).assessment == 0.0
-    assert paid(config, 100, assessments=(None,)).assessment == 0.0
+    assert paid(config, 100, 250, taken_for_right=(False, True)).assessment == pytest.approx(0.1)
+    assert paid(config, 100, 100, taken_for_right=(False, True)).assessment == pytest.approx(0.05)
+    assert paid(config, 250, 100, taken_for_right=(False, True)).assessment == 0.0
+    assert paid(config, 100, taken_for_right=(None,)).assessment == 0.0
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_what_does_not_go_together_is_named(wrong, said):
 
 
 def test_each_picture_has_one_assessment_or_none_has():
-    def build(assessments: Sequence[bool | None]) -> RewardCase:
+    def build(taken_for_right: Sequence[bool | None]) -> RewardCase:
         pictures: tuple[Picture, ...] = (shown(1), shown(2))
         return RewardCase(
             id="a",
@@ -223,11 +223,11 @@ def test_each_picture_has_one_assessment_or_none_has():
             hints=(),
             pictures=pictures,
             format_error=False,
-            assessments=tuple(assessments),
+            taken_for_right=tuple(taken_for_right),
         )
 
-    assert build([None, True]).assessments == (None, True)
-    with pytest.raises(ValueError, match="1 assessments of 2 pictures"):
+    assert build([None, True]).taken_for_right == (None, True)
+    with pytest.raises(ValueError, match="taken_for_right says 1 of 2 pictures"):
         build([True])
 
 

@@ -1,5 +1,6 @@
 """Anchors, and what groups of attempts make of them and of credit by turn."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def test_each_request_is_drawn_once_in_its_own_words(tmp_path: Path):
     assert again == anchors
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_judges_are_shown_the_anchor_of_the_request(at_once):
+@pytest.mark.parametrize("threads", [None, ThreadPoolExecutor(2)])
+def test_judges_are_shown_the_anchor_of_the_request(threads):
     seen: dict[str, Picture | None] = {}
 
     def score(cases):
@@ -44,7 +45,7 @@ def test_judges_are_shown_the_anchor_of_the_request(at_once):
         return [RewardRecord(breakdown=paid, point_verdict=None) for _ in cases]
 
     config = GroupConfig(samples=2, keep=2)
-    groups = RewardedGroups(score, config, seed=0, step=0, at_once=at_once, anchors=[None, TWO[1]])
+    groups = RewardedGroups(score, config, seed=0, step=0, threads=threads, anchors=[None, TWO[1]])
     for number in range(4):
         groups.ended(number, rollout(number))
     kept = groups.kept()

@@ -1,6 +1,7 @@
 """Answers on disk: nothing lost, nothing asked for twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_line_that_was_being_written_is_asked_for_again(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-5])
     tool = Painter()
     again, _ = answer(tmp_path, 2, tool)
-    assert [len(call) for call in tool.calls] == [1]
+    assert tool.calls == []  # its picture had been drawn
     assert [one.trajectory.pictures for one in again] == [one.trajectory.pictures for one in first]
     assert len(path.read_text().splitlines()) == 2
 
@@ -76,6 +77,28 @@ def test_what_a_failed_tool_ended_is_asked_for_again(tmp_path: Path):
     tool = Recovered()
     assert endings(tool) == ["fixed", "fixed"]
     assert [[prompt for prompt, _ in call] for call in tool.calls] == [["unlucky"]]
+
+
+def test_what_ended_with_a_model_s_words_cut_off_is_answered_again(tmp_path: Path):
+    """Under the same limit it ends alike, and nothing is paid for; under another one it goes on."""
+
+    class Ends:
+        name = "plain, or ended"
+
+        def __init__(self, error: str | None) -> None:
+            self.error = error
+
+        async def answer(self, request, drawing, *, seed):
+            done = await Plain().answer(request, drawing, seed=seed)
+            ending = "fixed" if self.error is None else "format_error"
+            broken = replace(done.trajectory, ending=ending, error=self.error)
+            return replace(done, trajectory=broken)
+
+    for error, ended in (("writer_cut_off", None), ("writer_prose", "writer_prose")):
+        answer(tmp_path / error, 1, strategy=Ends(error))
+        tool = Painter()
+        (done,), _ = answer(tmp_path / error, 1, tool, Ends(None))
+        assert (done.trajectory.error, tool.calls) == (ended, [])
 
 
 def test_a_tool_that_draws_nothing_at_all_is_a_failure(tmp_path: Path):

@@ -102,6 +102,7 @@ def test_only_what_was_published_is_cleared_away(
     own = tmp_path / "weights" / "mine.safetensors"
     own.parent.mkdir()
     own.write_text("mine")
+    (own.parent / ".policy-7.81.partial").mkdir()  # of one that was killed while it wrote
     server = serve()
     for _ in range(2):
         opened(tiny_policy, Path("."), urls=server.url)

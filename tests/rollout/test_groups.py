@@ -2,8 +2,10 @@
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import torch
@@ -27,6 +29,7 @@ from genagent_rollout import (
     Rollout,
     fill_by_rounds,
 )
+from genagent_rollout.judging import JUDGED_AT_ONCE, judging_threads
 
 PICTURE = Picture.of(Image.new("RGB", (2, 2)))
 
@@ -92,7 +95,7 @@ def test_judges_behind_endpoints_are_asked_as_soon_as_a_group_has_ended():
         return Scorer()(cases)
 
     config = GroupConfig(samples=2, keep=2)
-    groups = RewardedGroups(score, config, seed=0, step=0, at_once=True)
+    groups = RewardedGroups(score, config, seed=0, step=0, threads=ThreadPoolExecutor(2))
     groups.ended(3, rollout(3))
     groups.ended(0, rollout(0))
     # Neither group is whole.
@@ -118,7 +121,7 @@ def test_what_is_kept_depends_neither_on_the_order_of_endings_nor_on_when_judges
     config = GroupConfig(samples=6, keep=4)
     attempts = [rollout(number, count) for number, count in enumerate(rounds)]
     expected = keep_rewarded(attempts, Scorer(mute), config, seed=1, step=2)
-    groups = RewardedGroups(Scorer(mute), config, seed=1, step=2, at_once=True)
+    groups = RewardedGroups(Scorer(mute), config, seed=1, step=2, threads=ThreadPoolExecutor(2))
     for place in order:
         groups.ended(place, attempts[place])
     kept = groups.kept()
@@ -130,10 +133,35 @@ def test_a_judge_that_fails_on_its_thread_ends_the_step_with_its_error():
     def broken(cases):
         raise ValueError("no such model")
 
-    groups = RewardedGroups(broken, GroupConfig(samples=1, keep=1), seed=0, step=0, at_once=True)
+    groups = RewardedGroups(
+        broken, GroupConfig(samples=1, keep=1), seed=0, step=0, threads=ThreadPoolExecutor(2)
+    )
     groups.ended(0, rollout(0))
     with pytest.raises(ValueError, match="no such model"):
         groups.kept()
+
+
+def test_where_sampling_fails_no_further_question_is_asked_and_nobody_waits():
+    hangs = threading.Event()
+    asked: list[int] = []
+    questions: list[Future[None]] = []
+
+    def ask(number: int) -> None:
+        asked.append(number)
+        hangs.wait(30)
+
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="no server"), judging_threads() as threads:
+        questions += [threads.submit(ask, number) for number in range(JUDGED_AT_ONCE + 5)]
+        while len(asked) < JUDGED_AT_ONCE:
+            time.sleep(0.01)
+        raise RuntimeError("no server")
+    assert time.monotonic() - began < 10
+    hangs.set()
+    assert sum(question.cancelled() for question in questions) == 5
+    with judging_threads() as threads:
+        slow = threads.submit(time.sleep, 0.2)
+    assert slow.done()
 
 
 @given(

@@ -125,6 +125,16 @@ def test_a_step_is_sampled_with_the_weights_before_and_so_it_is_after_a_resume(
             with samples.learning(step):
                 learn(policy, step)
 
+    # What an evaluation had given the engine is kept for no sample.
+    engine = CACHE.open(after(tiny_policy_path, 2), SHORT, tmp_path, ahead=True)
+    with StepSamples(sampled, engine, steps=4, ahead=True) as samples:
+        learner = samples.kept_with(Nothing())
+        learner.restore(tmp_path / "2")
+        samples.settle(2)
+        (tmp_path / "settled").mkdir()
+        learner.save(tmp_path / "settled")
+    assert not (tmp_path / "settled" / "sampler.pt").exists()
+
     # A state of a run without the option goes on with what it has.
     (tmp_path / "2" / "sampler.pt").unlink()
     engine = CACHE.open(after(tiny_policy_path, 2), SHORT, tmp_path, ahead=True)

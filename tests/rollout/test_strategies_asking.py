@@ -110,6 +110,22 @@ def test_words_that_did_not_come_are_asked_for_again(tmp_path: Path):
         assert len(server.requests) == 4
 
 
+def test_what_was_cut_off_under_one_limit_is_asked_for_under_another(tmp_path: Path):
+    cut = Answer(words="wh", finish="length")
+    with serving(lambda body, number: cut if body["max_tokens"] < 20 else Answer(words="here")) as (
+        server
+    ):
+
+        def said(limit: int) -> str | None:
+            with KeptAnswers(tmp_path / "words.sqlite") as kept:
+                chat = chat_for(server.url, max_tokens=limit, max_attempts=1)
+                asking = asking_by(chat, kept=kept, max_tokens=limit)
+                return asyncio.run(asking.ask(question("where"), accept=yes, seed=0)).text
+
+        assert [said(10), said(10), said(30), said(10)] == [None, None, "here", "here"]
+        assert [body["max_tokens"] for body in server.requests] == [10, 30]
+
+
 @pytest.mark.parametrize(
     ("text", "thinking", "prompt"),
     [

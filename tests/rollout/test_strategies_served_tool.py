@@ -15,7 +15,7 @@ from genagent_worlds import FilesAndEndpoints
 def strict(body, number: int) -> Answer:
     """Refuses whatever OpenAI's API does not know, as GPT-4o's does; draws something else each
     time."""
-    foreign = set(body) - {"prompt", "n", "response_format", "model"}
+    foreign = set(body) - {"prompt", "n", "model"}
     if foreign:
         message = f'{{"error": {{"message": "Unknown parameter: {min(foreign)}"}}}}'
         return Answer(status=400, body=message.encode())

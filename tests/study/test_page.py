@@ -78,7 +78,7 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "The paper: .561 and .325 on GenEval++.",
         "best of 2 25.0 [25.0, 25.0] 25.0 [25.0, 25.0] 1.88 [1.88, 1.88]",
         "Of 24 requests 17 speak for it and 0 against (exact McNemar p = 2e-5, given these",
-        "3 seeds average that much or more to one side (p = 0.0034), and all 3 of them lie on it",
+        "would average this much or more to one side with p = 0.0034, and all 3 lie on one side",
         "The pair reward makes the last picture better: does not show, +4.2 points",
         "its agent with FLUX.1-dev .561 .69 6.825",
         # 2, 3 and 3 of 8: t is 8, and p is 1 - 8 / sqrt(66).
@@ -117,7 +117,7 @@ def test_a_page_has_each_pattern_table_and_figure_of_the_paper(whole):
         "agent/reward never no",
         # 5, 5 and 6 of 8: 4.303 standard errors of 1/24.
         "On new requests the agent beats the tool alone: shows, +66.7 points [+48.7, +84.6], "
-        "above 0 in 3 of 3 seeds. To be chance, there is no difference at all",
+        "above 0 in 3 of 3 seeds. If there were no difference, 3 seeds would",
         "the agent, rl 83.3 [65.4, 100.0] 33.3 [15.4, 51.3] +50.0 [+50.0, +50.0]",
         # 5 of 6, 5 of 5 and 5 of 5 failed first pictures are mended.
         "count 10.0 [10.0, 10.0] 1.79 [1.61, 1.97] 83.3 [65.4, 100.0] 33.3 [15.4, 51.3] 94.4",

@@ -48,8 +48,8 @@ def test_the_sentence_says_what_chance_would_take():
     assert known.sentence() == (
         "It helps: shows, +11.3 points [+5.1, +17.6] over 3 seeds, above 0 in 3 of them. "
         "Of 3 requests 2 speak for it and 1 against (exact McNemar p = 1, given these trainings). "
-        "To be chance, there is no difference at all, and yet 3 seeds average that much or more to "
-        "one side (p = 0.016), and all 3 of them lie on it (p = 0.25)."
+        "If there were no difference, 3 seeds would average this much or more to one side with "
+        "p = 0.016, and all 3 lie on one side with p = 0.25."
     )
 
 

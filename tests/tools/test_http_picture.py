@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 from PIL import Image
+from tests.hostile.drawn import NO_PALETTE
 from tests.http_server import Answer
 from tests.picture_server import (
     answering,
@@ -46,10 +47,11 @@ def test_a_picture_with_one_flipped_bit_is_not_taken():
         assert tool.counts.failures == 1
 
 
-def test_a_png_without_pixels_is_not_taken():
+@pytest.mark.parametrize("lost", ["pixels", "palette"])
+def test_a_png_without_its_pixels_or_palette_is_not_taken(lost):
     whole = as_png(Image.new("RGB", (16, 16)))
     # Pillow's own check of it is an IndexError.
-    without = whole[: whole.index(b"IDAT") - 4] + whole[-12:]
+    without = whole[: whole.index(b"IDAT") - 4] + whole[-12:] if lost == "pixels" else NO_PALETTE
     answer = picture_answer("x", 5, b64_json=base64.b64encode(without).decode())
     with (
         answering(lambda body, number: answer) as server,

@@ -33,8 +33,6 @@ def told(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
     monkeypatch.setattr(genagent_tools.loading, "load_tools", load_tools)
     monkeypatch.setattr(genagent_tools.server, "bind", lambda config: config)
     monkeypatch.setattr(genagent_tools.server, "serve", serve)
-    for module, name in (("gc", "freeze"), ("sys", "setswitchinterval")):
-        monkeypatch.setattr(f"genagent_tools.cli.{module}.{name}", lambda *_: None)
     monkeypatch.setattr("sys.argv", ["genagent-tools", "serve", *words])
     cli.main()
     return heard

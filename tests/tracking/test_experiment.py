@@ -47,7 +47,7 @@ def test_options_are_checked_and_nothing_is_run(tmp_path, capsys):
         raise AssertionError("it ran")
 
     launch(tmp_path, main, "--rate", "0.5", "--check")
-    assert capsys.readouterr().out == "every option is one, with a value that it takes\n"
+    assert capsys.readouterr().out == "all options are valid; nothing was run\n"
     for wrong in (["--rates", "0.5"], ["--rate", "half"]):
         with pytest.raises(SystemExit) as ended:
             launch(tmp_path, main, "--check", *wrong)
@@ -67,7 +67,7 @@ def test_a_check_says_what_else_is_wrong_with_a_line_each(tmp_path, capsys):
         launch(tmp_path, main, "--rate", "0.5", "--check", check=check)
     assert ended.value.code == 2
     said = capsys.readouterr()
-    assert said.out == "every option is one, with a value that it takes\n"
+    assert said.out == "all options are valid; nothing was run\n"
     assert said.err == "error: rate is 0.5\nerror: nor is the file there\n"
     assert not (tmp_path / "runs").exists()
 

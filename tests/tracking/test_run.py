@@ -154,7 +154,8 @@ def test_a_failure_goes_through_is_marked_and_has_its_page_until_it_goes_on(tmp_
     assert "disk full" not in page.read_text()
 
 
-def test_machines_share_a_folder_and_no_database(tmp_path, monkeypatch):
+@pytest.mark.parametrize("variable", ["GROUP_RANK", "CROSS_RANK"])  # torchrun's and DeepSpeed's
+def test_machines_share_a_folder_and_no_database(tmp_path, monkeypatch, variable):
     class Two:
         rank, size = 1, 2
 
@@ -163,14 +164,14 @@ def test_machines_share_a_folder_and_no_database(tmp_path, monkeypatch):
 
         def part(self): ...
 
-    monkeypatch.setenv("GROUP_RANK", "1")
+    monkeypatch.setenv(variable, "1")
     alone = make_run(tmp_path)
     assert alone.memory == alone.folder
     second = make_run(tmp_path)
     second.join(Two())
     assert second.memory == second.folder / "machine-1" and second.memory.is_dir()
     assert second.pictures.root == second.folder / "pictures"
-    monkeypatch.setenv("GROUP_RANK", "0")
+    monkeypatch.setenv(variable, "0")
     first = make_run(tmp_path)
     first.join(Two())
     assert first.memory == first.folder

@@ -78,9 +78,12 @@ def test_a_picture_that_cannot_be_used_counts_as_missing_with_a_line(geneval, fo
 def test_of_many_bad_pictures_the_first_few_are_told_of(geneval, folder):
     for number in range(1, 8):
         (folder / f"{number}.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of 7 pictures in .* can be used: .*1\.jpg"):
+        read_pictures(folder, geneval)
+    draw(folder / "7.jpg")
     told: list[str] = []
-    assert read_pictures(folder, geneval, tell=told.append) == {}
-    assert len(told) == 6 and told[-1] == f"2 more pictures in {folder} count as missing"
+    assert list(read_pictures(folder, geneval, tell=told.append)) == ["7"]
+    assert len(told) == 6 and told[-1] == f"1 more pictures in {folder} count as missing"
 
 
 def test_a_folder_that_is_none_or_has_none_of_the_pictures_is_refused(geneval, folder):

@@ -88,6 +88,22 @@ def test_a_pipeline_draws_a_batch_again_unless_it_has_all_of_it(tmp_path: Path):
     assert [len(asked) for asked in pipeline.asked] == [2, 3]
 
 
+def test_a_pipeline_that_is_killed_has_kept_the_batches_that_it_drew(tmp_path: Path):
+    class Killed(Pipeline):
+        def generate(self, prompts, seeds) -> list[Image.Image]:
+            if len(self.asked) == 2:
+                raise KeyboardInterrupt
+            return super().generate(prompts, seeds)
+
+    prompts, seeds = ["x"] * 10, list(range(10))  # two batches of four, and one of two
+    with pytest.raises(KeyboardInterrupt):
+        kept_in(world(Killed()), tmp_path).tool.generate(prompts, seeds)
+    again = Pipeline()
+    images = kept_in(world(again), tmp_path).tool.generate(prompts, seeds)
+    assert again.asked == [[("x", 8), ("x", 9)]]
+    assert pixels(images) == painted(*zip(prompts, seeds, strict=True))
+
+
 def test_what_failed_is_asked_for_again_and_takes_nothing_with_it(tmp_path: Path):
     painter = Painter()
     tool = kept_in(world(painter), tmp_path).tool

@@ -79,7 +79,7 @@ def test_success_is_by_the_last_picture_and_none_without_one():
 def test_what_the_tool_failed_is_no_failure_of_the_agent(drawn, passed, success, first, ending):
     attempt = trajectory(0, *drawn, ending=ending, error="no memory")
     [one] = judge_outcomes([attempt], ByColor(), source="truth")
-    assert one.passed == passed and one.tool_failed
+    assert one.passed == passed and one.service_failed
     # A first picture that was drawn says what it says; there would have been another last one.
     assert (one.success, one.first_success) == (success, first)
 

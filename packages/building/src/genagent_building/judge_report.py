@@ -24,12 +24,10 @@ class Agreement:
     point: tuple[bool, ...]
     pair: tuple[bool, ...]
     """Each pair in both orders."""
-    unequal: tuple[bool, ...]
-    """Those of ``pair`` where one picture is truly better."""
     leaning: float
     """P(first) on equal pairs, each in both orders; a tie counts one half."""
     equal: int
-    """How many answers ``leaning`` is of."""
+    """Number of answers behind ``leaning``."""
     absent: int
 
 
@@ -62,11 +60,9 @@ def measure(chat: ChatModel, cases: Sequence[Case]) -> Agreement:
         for answer, true in zip(pair_answers, pair_truths, strict=True)
         if true == "tie"
     ]
-    pair_right = [a == t for a, t in zip(pair_answers, pair_truths, strict=True)]
     return Agreement(
         point=tuple(a == t for a, t in zip(point_answers, point_truths, strict=True)),
-        pair=tuple(pair_right),
-        unequal=tuple(r for r, t in zip(pair_right, pair_truths, strict=True) if t != "tie"),
+        pair=tuple(a == t for a, t in zip(pair_answers, pair_truths, strict=True)),
         leaning=sum(leanings) / max(len(leanings), 1),
         equal=len(leanings),
         absent=(point_answers + pair_answers).count(None),

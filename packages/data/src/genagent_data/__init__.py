@@ -22,7 +22,7 @@ from genagent_data.protocol import (
 from genagent_data.record import Record
 from genagent_data.record_check import RecordError, check_record
 from genagent_data.record_files import RecordFolder, read_records, write_records
-from genagent_data.request import Request, requests_digest
+from genagent_data.request import Request, evenly_by_task, requests_digest
 from genagent_data.request_files import read_requests, write_requests
 from genagent_data.seeds import derive_seed
 from genagent_data.sharegpt import read_sharegpt, write_sharegpt
@@ -78,6 +78,7 @@ __all__ = [
     "check_record",
     "colliding",
     "derive_seed",
+    "evenly_by_task",
     "light_trajectory",
     "parse_turn",
     "pooled",

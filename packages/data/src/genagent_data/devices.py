@@ -1,4 +1,4 @@
-"""The tools' check of a device's name, for who loads a model and knows no tool."""
+"""The tools' check of a device's name, for code that loads a model and knows no tool."""
 
 from genagent_tools.devices import device_problem
 

@@ -21,5 +21,5 @@ def reward_case(
         pictures=trajectory.pictures,
         format_error=trajectory.ending == "format_error",
         anchor=anchor,
-        assessments=trajectory.taken_for_right,
+        taken_for_right=trajectory.taken_for_right,
     )

@@ -10,7 +10,7 @@ from warnings import catch_warnings, simplefilter
 from PIL import Image
 
 from genagent_data.record_check import RecordError
-from genagent_rewards import FORMATS, MAX_PIXELS, Picture, is_picture_name
+from genagent_rewards import BROKEN, FORMATS, MAX_PIXELS, Picture, is_picture_name
 
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
@@ -105,8 +105,7 @@ def _clear_pillow_errors(place: str) -> Iterator[None]:
         raise RecordError(
             "huge_picture", f"{place} has more than {MAX_PIXELS} pixels; make it smaller"
         ) from error
-    # Broken PNG chunks are a SyntaxError of Pillow's, other broken data an OSError or ValueError.
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         reason = str(error).split("<_io", 1)[0].strip()
         raise RecordError(
             "broken_picture", f"{place} cannot be decoded ({reason}); draw or copy it again"

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from PIL import Image, UnidentifiedImageError
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PICTURES = "pictures"
-FORMATS = ("parquet", "jsonl")
+RecordFormat = Literal["parquet", "jsonl"]
+FORMATS = get_args(RecordFormat)
 ROW_GROUP = 128
 """Rows that are read to get at one: few enough for a shuffled reader, whose cost they are."""
 
@@ -34,7 +35,7 @@ def write_records(
     folder: Path,
     records: Iterable[Record],
     *,
-    format: Literal["parquet", "jsonl"] = "parquet",
+    format: RecordFormat = "parquet",
     allow_format_errors: bool = False,
     drop: Drop | None = None,
 ) -> int:

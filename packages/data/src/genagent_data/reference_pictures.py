@@ -1,7 +1,6 @@
 """Reference pictures: found by basename, unpacked from archives on demand, checked before use."""
 
 import os
-import struct
 import tarfile
 import warnings
 import zlib
@@ -11,7 +10,7 @@ from typing import Literal
 
 from PIL import Image
 
-from genagent_rewards import FORMATS
+from genagent_rewards import BROKEN, FORMATS
 
 MAX_PIXELS = 1 << 26
 """8192x8192, 200 MB as RGB: what one picture may cost whoever decodes it."""
@@ -117,7 +116,7 @@ def read_reference(path: Path) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path, "more than twice as many as Pillow opens") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except BROKEN as error:
         line = f"{path}: is no picture that can be decoded ({error})"
         raise UnusableReference("unreadable", line) from error
 

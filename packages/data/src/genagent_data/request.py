@@ -1,7 +1,7 @@
 """A request for a picture."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -26,6 +26,17 @@ class Request:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ValueError(f"request {self.id!r} has an empty prompt")
+
+
+def evenly_by_task(requests: Sequence[Request], n: int) -> list[Request]:
+    """At most ``n`` of them, taken from the tasks in turn, in their order: files of benchmarks are
+    sorted by task, and their first ones are of one."""
+    ranks: dict[str, int] = {}
+    ranked: list[tuple[int, int]] = []
+    for place, request in enumerate(requests):
+        rank = ranks[request.task] = ranks.get(request.task, -1) + 1
+        ranked.append((rank, place))
+    return [requests[place] for place in sorted(place for _, place in sorted(ranked)[:n])]
 
 
 def requests_digest(requests: Iterable[Request]) -> str:

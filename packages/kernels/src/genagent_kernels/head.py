@@ -44,7 +44,7 @@ class Head(Protocol):
     """What lies between the products of a head, in PyTorch or in Triton."""
 
     def logprob(
-        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, entropy: bool
+        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Log-prob, log-sum-exp and, where asked for, entropy of each row; no gradient."""
         ...

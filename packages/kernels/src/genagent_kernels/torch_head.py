@@ -18,11 +18,11 @@ class TorchHead:
     """``Head`` with PyTorch's own operations, in place wherever the logits allow it."""
 
     def logprob(
-        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, entropy: bool
+        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         logprob = hidden.new_empty(len(target), dtype=statistics_dtype(hidden))
         normalizer = torch.empty_like(logprob)
-        spread = torch.empty_like(logprob) if entropy else None
+        spread = torch.empty_like(logprob) if with_entropy else None
         buffer = logit_buffer(len(target), weight)
         for chunk in chunks(len(target), hidden.device):
             picked = hidden[chunk]

@@ -12,6 +12,8 @@ Sources of the defaults, for an H100 of 80 GB:
 
 from dataclasses import dataclass
 
+GIB = 2**30
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanConfig:
@@ -60,7 +62,7 @@ class PlanConfig:
     @property
     def room(self) -> int:
         """Bytes of a GPU that may be planned with."""
-        return int(self.gpu_gib * 2**30 * 11 / 12)
+        return int(self.gpu_gib * GIB * 11 / 12)
 
 
 MINIATURE = PlanConfig(

@@ -86,7 +86,7 @@ class MemoryModel:
     def __init__(self, model: PlannedModel, training: Training) -> None:
         self.model = model
         self.training = training
-        # What has no bearing on it does not have it counted again.
+        # These do not change activations, so the cached count serves for all their values.
         same = replace(training, zero=0, reference=False, offload_optimizer=False, cache_bytes=0)
         self._kept = _kept(model, same)
 

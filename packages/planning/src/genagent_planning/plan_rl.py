@@ -7,14 +7,13 @@ from pathlib import Path
 
 import torch
 
-from genagent_planning.assumptions import PlanConfig
+from genagent_planning.assumptions import GIB, PlanConfig
 from genagent_planning.memory import MemoryModel, Training
 from genagent_planning.placement import best_placement
 from genagent_planning.planned_model import PlannedModel, planned_model
 from genagent_planning.published import USUAL
 from genagent_planning.remedies import changes_for, refusal, what_makes_it_fit
 from genagent_planning.report import (
-    GIB,
     show_assumptions,
     show_counts,
     show_memory,
@@ -92,7 +91,7 @@ def plan_rl(
         chosen=int(tokens * min(share, 1.0)),
         pictures=max(groups.max_rounds, int(tokens / traffic.attempt_tokens * rounds)),
         picture_side=given.picture_side,
-        freeze_vision=sees_the_same(model, frozen=grpo.freeze_vision),
+        freeze_vision=vision_is_frozen(model, frozen=grpo.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
         reference=grpo.kl_beta > 0 and model.lora is None,
         one_step_off=groups.one_step_off and not engine.urls,
@@ -137,8 +136,8 @@ def model_of(
     return planned_model(name, replace(policy, policy=name).folder(shipped), lora=lora)
 
 
-def sees_the_same(model: PlannedModel, *, frozen: bool) -> bool:
-    """Whether its vision tower does not learn.
+def vision_is_frozen(model: PlannedModel, *, frozen: bool) -> bool:
+    """Whether training leaves its vision tower as it is.
 
     Args:
         frozen: as the option has it, which an adapter does not ask.

@@ -1,10 +1,9 @@
 """The plan of fine-tuning: memory, seconds, disk; nothing is loaded or asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from genagent_planning.assumptions import PlanConfig
+from genagent_planning.assumptions import GIB, PlanConfig
 from genagent_planning.memory import MemoryModel, Training
 from genagent_planning.placement import update_seconds
 from genagent_planning.plan_rl import (
@@ -13,8 +12,8 @@ from genagent_planning.plan_rl import (
     check_this_machine,
     dtype_of,
     model_of,
-    sees_the_same,
     show_disk,
+    vision_is_frozen,
 )
 from genagent_planning.remedies import changes_for, refusal, what_makes_it_fit
 from genagent_planning.report import (
@@ -54,7 +53,7 @@ def plan_sft(
         chosen=int(tokens * min(1.0, turns / given.record_tokens)),
         pictures=max(1, int(tokens / given.record_tokens * rounds)),
         picture_side=given.picture_side,
-        freeze_vision=sees_the_same(model, frozen=sft.freeze_vision),
+        freeze_vision=vision_is_frozen(model, frozen=sft.freeze_vision),
         checkpoint_activations=policy.checkpoint_activations,
         zero=distributed.zero,
         offload_optimizer=distributed.offload_optimizer,
@@ -74,7 +73,7 @@ def plan_sft(
         rows = [
             {
                 "GPUs": str(gpus),
-                "GiB": f"{memory.on(gpus=gpus).total / 2**30:.1f}",
+                "GiB": f"{memory.on(gpus=gpus).total / GIB:.1f}",
                 "step s": f"{update_seconds(memory, learnt, given, gpus=gpus):,.0f}",
             }
             for gpus in sorted({given.gpus, *GPUS})
@@ -98,6 +97,6 @@ def _check(memory: MemoryModel, given: PlanConfig, *, longest: int) -> None:
     if fits(memory.training, given):
         return
     changes = changes_for(memory, given, least_tokens=longest)
-    options = what_makes_it_fit(changes, memory.training, replace(given), fits)
+    options = what_makes_it_fit(changes, memory.training, given, fits)
     where = f"each of {given.gpus} GPUs, which have {given.gpu_gib:g}"
     raise ValueError(refusal(where, memory, gpus=given.gpus, options=options))

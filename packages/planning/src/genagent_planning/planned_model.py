@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,12 +79,6 @@ class PlannedModel:
     @property
     def head_weights(self) -> int:
         return self.text.vocab_size * self.text.hidden_size
-
-    @property
-    def cache_of_a_token(self) -> int:
-        """Numbers that keys and values of one token are."""
-        width = self.family.head_width(self.text)
-        return 2 * self.text.num_hidden_layers * self.text.num_key_value_heads * width
 
     def picture_tokens(self, side: int) -> int:
         """Of a square picture, as the agent sees it."""
@@ -167,7 +160,6 @@ def _as_trained(part: Any, dtype: torch.dtype) -> Any:
     return part
 
 
-@dataclass
 class _Stand:
     """How the stand-in is to attend."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from genagent_planning.assumptions import PlanConfig
+from genagent_planning.assumptions import GIB, PlanConfig
 from genagent_planning.memory import MemoryModel, Training
 
 Fits = Callable[[Training, PlanConfig], bool]
@@ -38,11 +38,11 @@ def changes_for(memory: MemoryModel, given: PlanConfig, *, least_tokens: int) ->
                 training=_with(**fewer),
             )
         )
-    if training.cache_bytes > 4 * 2**30:
+    if training.cache_bytes > 4 * GIB:
         found.append(
             Change(
                 option="--engine.cache-gib 4",
-                training=_with(cache_bytes=4 * 2**30),
+                training=_with(cache_bytes=4 * GIB),
             )
         )
     stages = range(training.zero + 1, 4 if memory.model.lora is None else 3)
@@ -90,9 +90,9 @@ def refusal(where: str, model: MemoryModel, *, gpus: int, options: list[str]) ->
     """One line: what it would take, of what, and what makes it fit."""
     memory = model.on(gpus=gpus)
     largest = sorted(memory.parts.items(), key=lambda part: -part[1])[:4]
-    parts = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in largest)
+    parts = ", ".join(f"{name} {size / GIB:.1f}" for name, size in largest)
     remedy = f"it fits with {' or with '.join(options)}" if options else "nothing known here helps"
-    return f"training takes {memory.total / 2**30:.1f} GiB on {where} ({parts}, …); {remedy}"
+    return f"training takes {memory.total / GIB:.1f} GiB on {where} ({parts}, …); {remedy}"
 
 
 def _with(**changed: int) -> Callable[[Training], Training]:

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from genagent_planning.assumptions import PlanConfig
+from genagent_planning.assumptions import GIB, PlanConfig
 from genagent_planning.memory import Memory, MemoryModel
 from genagent_planning.placement import Placement
 from genagent_planning.planned_model import PlannedModel
 from genagent_tracking import print_line, print_table
-
-GIB = 2**30
 
 
 def show_model(model: PlannedModel) -> None:

@@ -1,6 +1,7 @@
 from .advantages import group_advantages
 from .batching import Batch, plan_micro_batches
 from .chat import ChatFormat
+from .checkpoint import check_architecture
 from .config import PolicyConfig
 from .distributed import DistributedConfig
 from .grpo import GRPOUpdate
@@ -46,6 +47,7 @@ __all__ = [
     "SFTUpdate",
     "TokenTrajectory",
     "TrainedPolicyConfig",
+    "check_architecture",
     "evaluate_loss",
     "group_advantages",
     "late_advantages",

@@ -28,7 +28,7 @@ class Batch:
     ids: Int64[Tensor, " tokens"]
     positions: Int64[Tensor, "3 tokens"]
     policy_mask: Bool[Tensor, " tokens"]
-    """Never at the first token of a trajectory, so that no token is foretold by another one's."""
+    """Never at the first token of a trajectory, so that none is predicted from another one's."""
     picture_mask: Bool[Tensor, " tokens"]
     logprobs: Float[Tensor, " tokens"]
     pixel_values: UInt8[Tensor, "patches dim"]

@@ -35,7 +35,7 @@ def with_what_is_known(
     is_own = has_reference and reference is None
     if has_reference and reference is not None:
         found = with_reference_logprobs(reference, found, **limit)
-    if policy.sees_the_same and config.epochs + has_score + is_own > 1:
+    if policy.vision_is_frozen and config.epochs + has_score + is_own > 1:
         found = with_picture_features(policy, found)
     if has_score:
         found = with_trainer_logprobs(policy, found, lockstep=lockstep, **limit)

@@ -93,7 +93,7 @@ class DistributedConfig:
         if one_step_off and is_shared:
             lines.append(
                 "--one-step-off samples on a thread beside the update, and processes that a "
-                "launcher has started would meet in their collectives in another order each; start "
+                "launcher has started would each enter the collectives in a different order; start "
                 "one process without it, or leave the option out"
             )
         if is_shared and device.startswith("cuda:"):

@@ -36,7 +36,7 @@ class LockStep:
 
     def blanks(self, trajectories: Sequence[TokenTrajectory]) -> list[TokenTrajectory]:
         """What a micro-batch of these must have besides."""
-        is_missing = not self._policy.sees_the_same and not any(
+        is_missing = not self._policy.vision_is_frozen and not any(
             len(one.grids) for one in trajectories
         )
         if not self._optimizer.is_lockstep or (trajectories and not is_missing):
@@ -52,6 +52,6 @@ class LockStep:
     def _blank(self) -> TokenTrajectory:
         chat = self._policy.chat
         side = 2 * chat.merge_size * 14
-        pictures = [] if self._policy.sees_the_same else [Image.new("RGB", (side, side))]
+        pictures = [] if self._policy.vision_is_frozen else [Image.new("RGB", (side, side))]
         blank = chat.render([""] * (len(pictures) + 1), "", pictures)
         return replace(blank, policy_mask=torch.zeros_like(blank.policy_mask))

@@ -235,8 +235,8 @@ class Policy:
             self.model.model.visual.requires_grad_(not frozen)
 
     @property
-    def sees_the_same(self) -> bool:
-        """Whether training leaves what the vision tower makes of a picture as it is."""
+    def vision_is_frozen(self) -> bool:
+        """Whether training leaves the vision tower as it is."""
         return not any(each.requires_grad for each in self.model.model.visual.parameters())
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
@@ -251,7 +251,7 @@ class Policy:
         pixels = pixel_values.split([patches for _, patches in taken])
         sizes = grids.split([pictures for pictures, _ in taken])
         features: list[Tensor] = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.sees_the_same):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.vision_is_frozen):
             for patches, grid in zip(pixels, sizes, strict=True):
                 seen = self.model.model.get_image_features(
                     self.chat.expand_pictures(patches.to(self.device), self.dtype),

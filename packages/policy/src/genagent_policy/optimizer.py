@@ -136,7 +136,7 @@ class Optimizer:
         """Go on from ``state``; parameters that have masters become their rounding.
 
         Raises:
-            ValueError: the masters are those of other parameters, or of another dtype's.
+            ValueError: the masters belong to other parameters or another dtype.
         """
         saved: list[Tensor] = state.get("masters", [])
         masters = self._saved()

@@ -18,7 +18,7 @@ from genagent_policy.model import Policy
 from genagent_policy.optimizer import AdamWConfig
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.sft_config import SFTConfig, cosine_rate
-from genagent_policy.sft_loss import score
+from genagent_policy.sft_loss import negative_log_likelihood
 from genagent_policy.shared_optimizer import open_optimizer
 from genagent_policy.sharing import share_out
 from genagent_policy.tokens import TokenTrajectory
@@ -150,7 +150,7 @@ class SFTUpdate:
     def _share(
         self, trajectories: Sequence[TokenTrajectory], policy_tokens: int
     ) -> tuple[Tensor, int]:
-        nats, hits = score(self.policy, trajectories)
+        nats, hits = negative_log_likelihood(self.policy, trajectories)
         return nats / policy_tokens, hits
 
     def save(self, folder: Path) -> None:

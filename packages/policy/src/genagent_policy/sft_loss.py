@@ -1,4 +1,4 @@
-"""How well the policy foretells the agent's tokens of rendered conversations."""
+"""How well the policy predicts the agent's tokens of rendered conversations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,14 +66,16 @@ def evaluate_loss(
     with records.rendering([[share[index] for index in part] for part in cut]) as parts:
         for part in parts:
             part += [] if lockstep is None else lockstep.blanks(part)
-            run = partial(score, policy, part)
+            run = partial(negative_log_likelihood, policy, part)
             nats, hits = run() if lockstep is None else lockstep.look(run)
             loss, right = loss + float(nats) / tokens, right + hits
     loss, right = ranks.total(loss), int(ranks.total(right))
     return HeldOutLoss(loss=loss, token_accuracy=right / tokens, policy_tokens=tokens)
 
 
-def score(policy: Policy, trajectories: Sequence[TokenTrajectory]) -> tuple[Float[Tensor, ""], int]:
+def negative_log_likelihood(
+    policy: Policy, trajectories: Sequence[TokenTrajectory]
+) -> tuple[Float[Tensor, ""], int]:
     """Nats of the agent's tokens, summed, and of how many the likeliest token was the right one."""
     states, targets = policy.policy_states(policy.collate(trajectories))
     nats = -linear_logprob(states, policy.head_weight, targets).logprob.sum()

@@ -16,7 +16,7 @@ from genagent_policy.model import Policy
 
 
 class WeightCopy:
-    """Of one process; made when it is known what learns, and that takes no step meanwhile."""
+    """Of one process. Made after it is known which parameters learn and before the next step."""
 
     def __init__(self, source: Policy) -> None:
         self._source = source

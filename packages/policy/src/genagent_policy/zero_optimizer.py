@@ -41,7 +41,7 @@ class ZeroOptimizer:
         if distributed.zero == 3:
             if policy.adapter is not None:
                 raise ValueError("ZeRO 3 has no adapters; leave the adapter out, or take 2")
-            if not policy.sees_the_same:
+            if not policy.vision_is_frozen:
                 raise ValueError("ZeRO 3 wants the vision tower frozen; freeze it, or take 2")
             parts = [policy.model.model.language_model, policy.model.lm_head]
         elif policy.adapter is not None:
@@ -127,7 +127,7 @@ class ZeroOptimizer:
         """Go on from that of any optimizer here; the weights are there already.
 
         Raises:
-            ValueError: the masters are those of other parameters, or of another dtype's.
+            ValueError: the masters belong to other parameters or another dtype.
         """
         masters: list[Tensor] = state.get("masters", [])
         wanted = len(self.parameters) if self._has_masters else 0

@@ -10,8 +10,8 @@ from genagent_rewards.kept_file import KeptFile
 from genagent_rewards.local_chat import LocalChat
 from genagent_rewards.openai_chat import ChatCounts, OpenAIChat, OpenAIChatConfig
 from genagent_rewards.picture import Picture, is_picture_name
-from genagent_rewards.picture_file import FORMATS, MAX_PIXELS, open_picture
-from genagent_rewards.prompts import parse_verdict, spoken_words
+from genagent_rewards.picture_file import BROKEN, FORMATS, MAX_PIXELS, open_picture
+from genagent_rewards.prompts import NO_HINTS, parse_verdict, spoken_words
 from genagent_rewards.reward_config import Credit, RewardConfig, SingleRound
 from genagent_rewards.reward_record import (
     PairRecord,
@@ -30,8 +30,10 @@ from genagent_rewards.verdict import (
 from genagent_rewards.verdict_cache import VerdictCache
 
 __all__ = [
+    "BROKEN",
     "FORMATS",
     "MAX_PIXELS",
+    "NO_HINTS",
     "AsyncChatModel",
     "ChatCounts",
     "ChatModel",

@@ -12,10 +12,11 @@ it is easy to be right, so the size must stay well below that of the point rewar
 from collections.abc import Sequence
 
 
-def agreement(assessments: Sequence[bool | None], passed: Sequence[bool]) -> float:
+def agreement(taken_for_right: Sequence[bool | None], passed: Sequence[bool]) -> float:
     """The share of the agent's assessments that the judge shares, 0 where there is none.
 
     Example: ``agreement([False, None], [False, True])`` is 1.0.
     """
-    known = [said == so for said, so in zip(assessments, passed, strict=True) if said is not None]
+    pairs = zip(taken_for_right, passed, strict=True)
+    known = [taken == so for taken, so in pairs if taken is not None]
     return sum(known) / len(known) if known else 0.0

@@ -25,7 +25,7 @@ def messages(request: ChatRequest) -> list[dict[str, object]]:
 
 
 def data_url(picture: Image.Image) -> str:
-    """Lossless, so that the judge sees the pixels that were drawn."""
+    """Lossless, so that a model sees the pixels that were drawn."""
     if picture.mode not in _PNG_MODES:
         picture = picture.convert("RGB")
     buffer = io.BytesIO()

@@ -56,7 +56,7 @@ def pay(
     passed: Sequence[bool],
     pair_wins: Sequence[bool],
     format_error: bool,
-    assessments: Sequence[bool | None] = (),
+    taken_for_right: Sequence[bool | None] = (),
 ) -> RewardBreakdown:
     """What a trajectory earns.
 
@@ -64,7 +64,7 @@ def pay(
         passed: whether each picture satisfies the request, or the last one alone where no option
             asks about all; none where nothing was drawn.
         pair_wins: for each comparison, whether the later picture is better.
-        assessments: as in ``RewardCase``.
+        taken_for_right: as in ``RewardCase``.
     """
     point_passed = bool(passed) and passed[-1]
     point = config.point if point_passed else 0.0
@@ -73,7 +73,7 @@ def pay(
     factor = 1.0 if point_passed else config.lambda_failed
     options = peak_parts(config, passed)
     if config.assessment:
-        right = agreement(assessments, passed) if assessments else 0.0
+        right = agreement(taken_for_right, passed) if taken_for_right else 0.0
         options["assessment"] = config.assessment * right
     return RewardBreakdown(
         total=sum(options.values(), start=point + format + factor * pair),

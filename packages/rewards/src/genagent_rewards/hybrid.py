@@ -57,7 +57,7 @@ class HybridReward:
                 passed=[verdict.choice == "yes" for verdict in known],
                 pair_wins=wins,
                 format_error=case.format_error,
-                assessments=case.assessments,
+                taken_for_right=case.taken_for_right,
             )
         return RewardRecord(
             breakdown=breakdown,

@@ -7,15 +7,14 @@ question as it is put.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 from genagent_rewards import prompts
 from genagent_rewards.chat import ChatModel, ChatReply, ChatRequest
-from genagent_rewards.verdict import PairQuestion, PointQuestion, Verdict
+from genagent_rewards.verdict import Choice, PairQuestion, PointQuestion, Verdict
 from genagent_rewards.verdict_cache import VerdictCache, question_key
 
 Question = TypeVar("Question", PointQuestion, PairQuestion)
-Choice = Literal["yes", "no", "first", "second", "tie"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

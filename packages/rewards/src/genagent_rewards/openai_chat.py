@@ -60,7 +60,9 @@ class OpenAIChatConfig(EndpointsConfig):
     max_tokens: int = 2048
     """A judge that reasons needs room: a verdict that is cut off is lost."""
     extra_body: dict[str, object] = field(default_factory=dict)
-    """More fields of the request, e.g. ``{"chat_template_kwargs": {"enable_thinking": False}}``."""
+    """More fields, e.g. ``{"chat_template_kwargs": {"enable_thinking": False}}``. One that is None
+    is left out, as models of OpenAI's that reason want it: ``{"max_tokens": None, "temperature":
+    None, "max_completion_tokens": 8192}``."""
 
     def __post_init__(self) -> None:
         EndpointsConfig.__post_init__(self)
@@ -109,7 +111,9 @@ class OpenAIChat:
     """Batches of requests with ``max_concurrency`` in flight until the tail.
 
     ``reply`` may be called from any thread, also from one that runs an event loop; the bound holds
-    for calls that overlap together.
+    for calls that overlap together. Where every endpoint turns the first questions away, nothing
+    is configured rightly; once there has been an answer, a question that is turned away is one
+    without words.
 
     Raises:
         ValueError: the environment's proxy is none for HTTP.
@@ -119,6 +123,7 @@ class OpenAIChat:
         self.config = config
         self.counts = ChatCounts()
         self._endpoints = Endpoints(config, optional_key=True)
+        self._has_answered = False
 
     @property
     def name(self) -> str:
@@ -170,9 +175,12 @@ class OpenAIChat:
         try:
             text, attempts = await self._endpoints.ask(_PATH, question)
             raw = text
-        except Rejected:
-            raise
+            self._has_answered = True
         except EndpointError as failure:
+            # After an answer it is no wrong key or model that is turned away, but this question, by
+            # a gateway's filter for example.
+            if isinstance(failure, Rejected) and not self._has_answered:
+                raise
             attempts, error = failure.attempts, str(failure)
             # Words that were refused before a server failed are no last word: it may be asked
             # again, and what has words is kept as final.
@@ -191,7 +199,7 @@ class OpenAIChat:
     @property
     def _key(self) -> str:
         named = self.config.api_key_env
-        return f"the key in {named}" if named else "whether it wants a key, which none is named for"
+        return f"the key in {named}" if named else "whether it wants a key, as none is named"
 
     async def _check(self, url: str, sees: bool) -> None:
         # 64 pixels: processors of the Qwen-VL family want two merged patches, 56, a side.
@@ -233,13 +241,14 @@ class _Question:
             self._messages = await asyncio.to_thread(messages, self._request)
         elif self._messages is None:
             self._messages = messages(self._request)
-        return {
+        body: dict[str, object] = {
             "model": self._config.model,
             "messages": self._messages,
             "max_tokens": self._config.max_tokens,
             "temperature": self._temperature,
             **self._config.extra_body,
         }
+        return {name: value for name, value in body.items() if value is not None}
 
     async def read(self, answer: Answer, exchange: Exchange) -> tuple[str, int]:
         """The words, and how many attempts they took; as ``Question.read``."""

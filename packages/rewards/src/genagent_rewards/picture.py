@@ -69,8 +69,8 @@ class Picture:
             rgb = image.convert("RGB")
         if _name_of(rgb) != self.name:
             raise OSError(
-                f"{self._path} holds another picture than {self.name[:16]}, as which it is known; "
-                "draw or copy it again"
+                f"{self._path} does not hold picture {self.name[:16]}: its pixels have another "
+                "hash; draw or copy it again"
             )
         return rgb
 

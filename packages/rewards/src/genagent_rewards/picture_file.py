@@ -20,6 +20,7 @@ BROKEN = (
     ValueError,
     SyntaxError,
     EOFError,
+    AssertionError,  # a palette picture without its palette
     LookupError,
     struct.error,
     zlib.error,

@@ -61,15 +61,15 @@ class RewardCase:
     format_error: bool
     anchor: Picture | None = None
     """The tool's picture of the request's own words, where pairs are anchored and it was drawn."""
-    assessments: tuple[bool | None, ...] = ()
+    taken_for_right: tuple[bool | None, ...] = ()
     """Whether the agent took each picture for right, by what it did next; None where that does not
     show. Empty: nobody has said."""
 
     def __post_init__(self) -> None:
-        if self.assessments and len(self.assessments) != len(self.pictures):
+        if self.taken_for_right and len(self.taken_for_right) != len(self.pictures):
             raise ValueError(
-                f"{len(self.assessments)} assessments of {len(self.pictures)} pictures; wants one "
-                "of each, or none at all"
+                f"taken_for_right says {len(self.taken_for_right)} of {len(self.pictures)} "
+                "pictures; wants one of each, or none at all"
             )
 
 

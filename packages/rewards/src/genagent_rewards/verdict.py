@@ -6,6 +6,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from genagent_rewards.picture import Picture
 
+Choice = Literal["yes", "no", "first", "second", "tie"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PointQuestion:
@@ -33,7 +35,7 @@ class Verdict:
     Example: ``Verdict(choice="no", reason="2 red circles instead of 3", judge="verifier")``
     """
 
-    choice: Literal["yes", "no", "first", "second", "tie"]
+    choice: Choice
     reason: str
     judge: str
     raw: str = ""

@@ -11,10 +11,11 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from genagent_rewards import prompts
 from genagent_rewards.kept_file import KeptFile
-from genagent_rewards.verdict import PairQuestion, PointQuestion, Verdict
+from genagent_rewards.verdict import Choice, PairQuestion, PointQuestion, Verdict
 
 _APPLICATION = 0x47415644
 """SQLite's application id of our files: "GAVD"."""
@@ -22,7 +23,7 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, choice TEXT NOT NULL, "
     "reason TEXT NOT NULL, judge TEXT NOT NULL, raw TEXT NOT NULL) WITHOUT ROWID"
 )
-_CHOICES = {choice: choice for choice in Verdict.__annotations__["choice"].__args__}
+_CHOICES = {choice: choice for choice in get_args(Choice)}
 
 
 def question_key(question: PointQuestion | PairQuestion, judge: str) -> str:

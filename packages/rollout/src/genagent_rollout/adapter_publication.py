@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from genagent_rollout.publication import clear_away
 from genagent_rollout.vllm_server import VllmServer, failures
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -58,7 +58,7 @@ class AdapterPublication:
         self._over.add(version)
         # A server that does not answer keeps a name that nobody asks for, until the next time.
         await failures(servers, self._unload)
-        await asyncio.to_thread(shutil.rmtree, self._root / f"adapter-{version}")
+        await asyncio.to_thread(clear_away, self._root / f"adapter-{version}")
 
     async def _load(
         self, version: str, server: VllmServer, *, taken: Sequence[int] = (200,)

@@ -3,9 +3,11 @@
     <folder>/
         cell.json      what the answers depend on
         answers.jsonl  an answer a line; pictures by name
+        drawn.sqlite   which pictures were drawn, those of unfinished answers too
 
 A process killed the next moment has lost nothing but the line it was writing. What a failed tool or
-model ended says nothing of the strategy and is asked for again.
+model ended says nothing of the strategy and is asked for again, and so is what ended with a model's
+words cut off: under another limit it would go on, and under the same one the words are there.
 """
 
 import json
@@ -14,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from genagent_data import PictureStore, Request, derive_seed, write_text
+from genagent_data import PictureStore, Request, Trajectory, derive_seed, write_text
+from genagent_rewards import KeptAnswers
 from genagent_rollout.agents import require_pictures
 from genagent_rollout.strategies.strategy import (
     Answered,
@@ -24,6 +27,7 @@ from genagent_rollout.strategies.strategy import (
     answered_to_row,
 )
 from genagent_tools import AsyncImageTool, ImageTool
+from genagent_worlds.kept_pictures import DRAWN, kept_tool
 from genagent_worlds.outcomes import SERVICE_FAILURES
 
 ANSWERS = "answers.jsonl"
@@ -96,15 +100,13 @@ def answer_kept(
     """
     wanted = {request.id for request in requests}
     answers = {
-        id: one
-        for id, one in kept.read().items()
-        if id in wanted and one.trajectory.ending not in SERVICE_FAILURES
+        id: one for id, one in kept.read().items() if id in wanted and _is_final(one.trajectory)
     }
     missing = [request for request in requests if request.id not in answers]
     progress(len(requests) - len(missing), len(requests))
     if not missing:
         return [answers[request.id] for request in requests]
-    with kept.opened() as file:
+    with kept.opened() as file, KeptAnswers(kept.folder / DRAWN) as drawn:
         write_text(kept.folder / "cell.json", json.dumps(about, indent=2))
 
         def has_ended(place: int, one: Answered) -> None:
@@ -118,7 +120,7 @@ def answer_kept(
 
         answer_all(
             strategy,
-            tool,
+            kept_tool(tool, kept.pictures, drawn),
             missing,
             seeds=[derive_seed(seed, "evaluation", request.id) for request in missing],
             store=kept.pictures,
@@ -127,6 +129,11 @@ def answer_kept(
     # Those that a tool will not draw are asked for again each time, and no outage by themselves.
     require_pictures([answers[request.id].trajectory for request in requests])
     return [answers[request.id] for request in requests]
+
+
+def _is_final(trajectory: Trajectory) -> bool:
+    cut_off = (trajectory.error or "").endswith("_cut_off")  # writer_cut_off, see Attempt.hear
+    return trajectory.ending not in SERVICE_FAILURES and not cut_off
 
 
 def _cut_half_line(file: IO[bytes]) -> None:

@@ -53,7 +53,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupConfig:
-    """How many attempts a step is of."""
+    """How many attempts make a step."""
 
     requests_per_step: int = 16
     """Requests that a step learns from."""
@@ -95,10 +95,10 @@ class GroupConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationConfig:
-    """What an evaluation is of."""
+    """What an evaluation covers."""
 
     held_out: int = 450
-    """At most so many held-out requests."""
+    """At most so many held-out requests, evenly over their tasks."""
     evaluation_rounds: int = 2
     """Pictures the agent may draw for each."""
 

@@ -45,7 +45,7 @@ class Conversation(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up what the engine holds for it; tokens stay readable. Closing twice is closing."""
+        """Give up what the engine holds for it; tokens stay readable. Idempotent."""
         ...
 
 

@@ -31,10 +31,10 @@ class DrawnOnce:
             self._drawn[key] = asyncio.ensure_future(self.drawing.draw(prompt, seed=seed))
         task = self._drawn[key]
         try:
-            # Who is cancelled takes the picture from nobody else.
+            # Whoever is cancelled takes the picture from nobody else.
             return await asyncio.shield(task)
         finally:
             has_failed = task.done() and (task.cancelled() or task.exception() is not None)
-            # Who waited for it as well may have asked again by now.
+            # Whoever waited for it as well may have asked again by now.
             if has_failed and self._drawn.get(key) is task:
                 self._drawn.pop(key)

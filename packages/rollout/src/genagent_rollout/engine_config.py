@@ -36,8 +36,8 @@ class EngineConfig:
     """That a server may take for a turn."""
     cache_gib: float | None = None
     """In this process: memory for keys and values, GiB; None: 2 on a CPU, a fifth of a GPU's. A
-    token of the 7B policy takes 56 KiB in bfloat16, one of the miniature 2; who finds no room
-    waits."""
+    token of the 7B policy takes 56 KiB in bfloat16, one of the miniature 2; a
+    conversation that finds no room waits."""
     page_tokens: int | None = None
     """Tokens of a page; None: 64 on a GPU, 512 on a CPU, where a conversation in one page is read
     without copying."""
@@ -60,7 +60,7 @@ class EngineConfig:
         """What keeps turns from being sampled, a line each.
 
         Args:
-            changing: why the weights do not stay what they are at first; empty where they do.
+            changing: why the weights will change; empty where they do not.
             ask_servers: whether they are there to be tried out.
         """
         if self.urls and changing and self.publish is None:
@@ -110,8 +110,9 @@ class EngineConfig:
         if ranks.rank == 0:
             # What an ended process has left: no server is told of it again, and that of a 7B takes
             # 16.6 GB.
-            for left in (*weights.glob("policy-*"), *weights.glob("adapter-*")):
-                shutil.rmtree(left)
+            for name in ("policy-*", ".policy-*", "adapter-*"):  # a dot: it was being written
+                for left in weights.glob(name):
+                    shutil.rmtree(left)
         return ServedPolicy(policy, sampling, self._servers(), weights, ranks)
 
     def _published(self, run_folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """How an agent does on requests it never learns from."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 
 from genagent_data import PictureStore, Request, derive_seed, light_trajectory
@@ -9,7 +9,7 @@ from genagent_policy import ALONE, Ranks
 from genagent_rollout.act import Rollout
 from genagent_rollout.agents import require_pictures
 from genagent_rollout.conversation import Engine
-from genagent_rollout.groups import JUDGED_AT_ONCE
+from genagent_rollout.judging import judging_threads
 from genagent_rollout.over_ranks import pool, run_over_ranks
 from genagent_worlds import Outcome, World, measure
 
@@ -41,7 +41,7 @@ def evaluate(
     """
     seeds = [derive_seed(seed, "evaluation", request.id) for request in requests]
     at_once = world.truth is None and world.judges.at_once
-    with ThreadPoolExecutor(JUDGED_AT_ONCE) as threads:
+    with judging_threads() as threads:
         judging: dict[int, Future[list[Outcome]]] = {}
         answered: set[int] = set()
 

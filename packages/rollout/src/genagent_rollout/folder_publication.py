@@ -1,11 +1,11 @@
 """New weights through a checkpoint folder that the servers see under the same path."""
 
 import asyncio
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from genagent_rollout.publication import clear_away
 from genagent_rollout.vllm_server import FIRST_VERSION, VllmServer, failures
 
 
@@ -41,7 +41,7 @@ class FolderPublication:
         return found in (FIRST_VERSION, version)
 
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._folder(version))
+        await asyncio.to_thread(clear_away, self._folder(version))
 
     async def _load(self, version: str, server: VllmServer) -> None:
         weights = {"weights_path": str(self._folder(version))}

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from genagent_data import Picture, PictureStore, Request, derive_seed
@@ -20,9 +20,6 @@ from genagent_worlds import GroupRecord
 
 Score = Callable[[Sequence[RewardCase]], Sequence[RewardRecord]]
 """From cases to their rewards, in order."""
-
-JUDGED_AT_ONCE = 32
-"""Groups whose judges are being asked at the same time; endpoints bound the requests themselves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +131,7 @@ class RewardedGroups:
         *,
         seed: int,
         step: int,
-        at_once: bool = False,
+        threads: Executor | None = None,
         scale: RewardScale = "group",
         anchors: Sequence[Picture | None] | None = None,
     ) -> None:
@@ -142,9 +139,9 @@ class RewardedGroups:
         Args:
             anchors: of each request, as ``draw_anchors`` gives them, where pairs are anchored.
             scale: of the advantages that readers are shown; the update's own.
-            at_once: judges are asked about a group as soon as its last attempt has ended, on a
-                thread, while others still run; for judges behind endpoints. One in this process
-                answers all groups together, at the end.
+            threads: on which judges are asked about a group as soon as its last attempt has ended,
+                while others still run; for judges behind endpoints. None: all groups are judged
+                together, at the end, as one in this process answers fastest.
         """
         self._score = score
         self._config = config
@@ -154,7 +151,7 @@ class RewardedGroups:
         self._anchors = anchors
         self._ended: dict[int, dict[int, Rollout]] = {}
         self._groups: dict[int, RequestGroup] = {}
-        self._threads = ThreadPoolExecutor(JUDGED_AT_ONCE) if at_once else None
+        self._threads = threads
         self._judging: list[Future[list[RewardRecord]]] = []
 
     def ended(self, place: int, rollout: Rollout) -> None:
@@ -186,7 +183,6 @@ class RewardedGroups:
             asked = self._judge(own)
         else:
             asked = [record for judging in self._judging for record in judging.result()]
-            self._threads.shutdown()
         if batch is not None and ranks.size > 1:
             decided = {index: (group.kept, group.records) for index, group in self._groups.items()}
             every = ranks.gather((decided, asked))

@@ -1,9 +1,14 @@
 """The seam by which new weights reach vLLM servers: by folder, as an adapter, by broadcast."""
 
+import logging
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from genagent_rollout.vllm_server import VllmServer
+
+logger = logging.getLogger("genagent_rollout")
 
 
 class Publication(Protocol):
@@ -41,3 +46,12 @@ class Publication(Protocol):
     async def retire(self, version: str, servers: Sequence[VllmServer]) -> None:
         """No turn will ever be sampled with this version again."""
         ...
+
+
+def clear_away(folder: Path) -> None:
+    """Remove weights that no turn is sampled with. What keeps them from being removed, somebody who
+    was faster for example, is said, and ends no run that samples with newer ones."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        logger.warning("former weights are not cleared away: %s", error)

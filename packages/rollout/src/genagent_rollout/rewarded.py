@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from genagent_data import PictureStore, Request, derive_seed
@@ -12,6 +13,7 @@ from genagent_rollout.config import GroupConfig
 from genagent_rollout.conversation import Engine
 from genagent_rollout.dynamic_sampling import DynamicSample, sample_dynamically
 from genagent_rollout.groups import KeptAttempts, RewardedGroups, Score, sample_groups
+from genagent_rollout.judging import judging_threads
 from genagent_tools import AsyncImageTool, ImageTool
 from genagent_worlds import World
 
@@ -93,21 +95,22 @@ def _sample_rewarded(
             )
         )
         drawing = time.perf_counter() - started
-    attempts = RewardedGroups(
-        score, config, seed=seed, step=step, at_once=at_once, scale=scale, anchors=anchors
-    )
-    batch = sample_groups(
-        engine,
-        tool,
-        requests,
-        config,
-        seed=seed,
-        step=step,
-        pictures=pictures,
-        ended=attempts.ended,
-        ranks=ranks,
-    )
-    started = time.perf_counter()
-    kept = attempts.kept(ranks, batch)
+    with judging_threads() if at_once else nullcontext() as threads:
+        attempts = RewardedGroups(
+            score, config, seed=seed, step=step, threads=threads, scale=scale, anchors=anchors
+        )
+        batch = sample_groups(
+            engine,
+            tool,
+            requests,
+            config,
+            seed=seed,
+            step=step,
+            pictures=pictures,
+            ended=attempts.ended,
+            ranks=ranks,
+        )
+        started = time.perf_counter()
+        kept = attempts.kept(ranks, batch)
     spent = replace(batch.timings, reward=time.perf_counter() - started, anchors=drawing)
     return replace(batch, timings=spent), kept

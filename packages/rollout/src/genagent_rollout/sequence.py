@@ -77,7 +77,3 @@ class Prefix:
     pages: list[int] = field(default_factory=list)
     position: int = 0
     state: Tensor | None = None
-
-    @property
-    def computed(self) -> bool:
-        return self.state is not None

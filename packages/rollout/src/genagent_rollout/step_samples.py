@@ -60,6 +60,8 @@ class StepSamples(Generic[Sample]):
         self._under_way: Future[Sample] | None = None
         self.sampled_with: int | None = None
         """Updates that the engine's weights have seen; None: all that there were until now."""
+        self.is_settled = False
+        """Whether the engine has newer weights than those."""
         self._staleness = 0
         self._waited = 0.0
 
@@ -89,7 +91,7 @@ class StepSamples(Generic[Sample]):
             return
         if self.sampled_with is not None:  # the first time it has them
             self._engine.publish()
-        self.sampled_with = step
+        self.sampled_with, self.is_settled = step, False
         if step + 1 < self._steps:
             self._under_way = self._thread.submit(self._make, self._ahead, step + 1)
         yield
@@ -102,6 +104,7 @@ class StepSamples(Generic[Sample]):
                 self._under_way = self._thread.submit(self._make, self._ahead, step)
             self._under_way.result()
             self._engine.publish()
+            self.is_settled = True
 
     def catch_up(self) -> None:
         """Let the engine have the weights as they are now, after the last step."""
@@ -143,7 +146,8 @@ class _KeptTogether:
 
     def save(self, folder: Path) -> None:
         self._learner.save(folder)
-        if self._samples.sampled_with is not None:
+        # What an evaluation has given the engine are not the weights of the next sample.
+        if self._samples.sampled_with is not None and not self._samples.is_settled:
             self._engine.save(folder, self._samples.sampled_with)
 
     def restore(self, folder: Path) -> None:

@@ -20,7 +20,7 @@ from genagent_rollout.vllm_config import VllmConfig
 from genagent_rollout.vllm_conversation import VllmConversation
 from genagent_rollout.vllm_returns import MAX_RETURNS, Returns
 from genagent_rollout.vllm_server import VllmServer
-from genagent_rollout.vllm_turn import SampledTokens, TurnQuestion, VllmCounts
+from genagent_rollout.vllm_turn import ServedTurn, TurnQuestion, VllmCounts
 from genagent_rollout.vllm_wire import PATH, Choice, Prompt, request_body
 
 logger = logging.getLogger("genagent_rollout")
@@ -124,7 +124,7 @@ class VllmEngine:
 
     async def sample(
         self, prompt: Prompt, *, max_tokens: int, seed: int, session: Session
-    ) -> SampledTokens:
+    ) -> ServedTurn:
         """One turn, by preference of the server that had the one before.
 
         Raises:
@@ -143,7 +143,7 @@ class VllmEngine:
 
     async def _sample(
         self, prompt: Prompt, max_tokens: int, seed: int, session: Session
-    ) -> SampledTokens:
+    ) -> ServedTurn:
         """Raises EndpointError."""
         version, model = self.version, None
         if version is not None and self._publication is not None:

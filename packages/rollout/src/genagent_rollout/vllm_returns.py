@@ -19,7 +19,7 @@ class Returns:
 
     async def of(self, version: str, servers: Iterable[VllmServer]) -> dict[str, str | None]:
         """By URL: None where a server samples with this version now, else why it cannot; "" where
-        it is not given it."""
+        the server was not given this version."""
         tasks = {server.url: self._task(version, server) for server in servers}
         # Whoever gives up waiting leaves it to the others.
         found = await asyncio.gather(*(asyncio.shield(task) for task in tasks.values()))

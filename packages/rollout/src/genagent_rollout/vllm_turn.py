@@ -15,7 +15,7 @@ class PromptMismatch(Refused):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SampledTokens:
+class ServedTurn:
     """What a server sampled."""
 
     url: str
@@ -67,7 +67,7 @@ class TurnQuestion:
     async def body(self) -> Mapping[str, object]:
         return await asyncio.to_thread(self._compose)
 
-    async def read(self, answer: Answer, exchange: Exchange) -> SampledTokens:
+    async def read(self, answer: Answer, exchange: Exchange) -> ServedTurn:
         """
         Raises:
             Lost: not a whole turn, or another model's.
@@ -97,12 +97,12 @@ class TurnQuestion:
         if not all(0 <= token < self._vocabulary for token in choice.token_ids):
             raise Lost(f"a token that is none of the {self._vocabulary}")
         if self._model is not None:
-            return SampledTokens(url=server, choice=self._named(generated, choice))
+            return ServedTurn(url=server, choice=self._named(generated, choice))
         spans = choice.weight_versions or []
         if old := [span.version for span in spans if not self._is_current(span.version)]:
             self.stale[server] = old[0]
             raise TurnedAway(f"{server}: samples with weights of version {old[0]!r}")
-        return SampledTokens(url=server, choice=choice)
+        return ServedTurn(url=server, choice=choice)
 
     def _named(self, generated: Generated, choice: Choice) -> Choice:
         """The turn with its version; the server knows that of the base only."""

@@ -6,8 +6,6 @@ the first pad again and answers 200 with the log-probs of another prompt. So its
 prompt is asked for every time and compared.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, Field, model_validator
 
 from genagent_rewards import Picture
+from genagent_rewards.chat_wire import data_url
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.record import TokenRecord
 
@@ -185,16 +184,10 @@ def request_body(
         body["model"] = model
     if prompt.pictures:
         body["content_parts"] = [
-            {"type": "image_url", "url": _data_url(picture), "uuid": picture.name}
+            {"type": "image_url", "url": data_url(picture.image), "uuid": picture.name}
             for picture in prompt.pictures
         ]
     return body
-
-
-def _data_url(picture: Picture) -> str:
-    png = io.BytesIO()
-    picture.image.save(png, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
 
 
 def _token(token: int | None) -> str:

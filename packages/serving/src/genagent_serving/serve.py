@@ -1,8 +1,6 @@
 """Serve an agent until it is told to stop."""
 
-import gc
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,15 +51,7 @@ def serve_agent(
     agents = AgentLoop(engine, drawing, config.agents)
     served = served_agent(config.name, size=picture_size(tool), max_prompt=config.max_prompt)
     app = build_agent_app(agents, served, config.listening(), book=book, problem=problem)
-    # As in the image server: passes of the model let the interpreter go at every kernel, and get
-    # it back from a busy web server after 5 ms by default.
-    sys.setswitchinterval(0.0005)
-    gc.collect()
-    gc.freeze()
-    try:
-        at_rest = serve_app(app, listener, on_ready)
-    finally:
-        gc.unfreeze()
+    at_rest = serve_app(app, listener, on_ready)
     return Served(figures=app.state.service.metrics.figures(), at_rest=at_rest)
 
 

@@ -53,7 +53,7 @@ class Pattern:
 
     @property
     def chance(self) -> str:
-        """What would have to be true for it to be chance: a sentence."""
+        """How often chance alone would give it: a sentence."""
         measured, n = self.measured, self.measured.n
         if n < 2:
             return "One seed cannot tell it from chance."
@@ -66,11 +66,11 @@ class Pattern:
             )
             return hidden if high > 0 else ""
         side = 1 if measured.value > 0 else -1
-        how = [f"{n} seeds average that much or more to one side (p = {_p(measured.p_value)})"]
+        how = f"would average this much or more to one side with p = {_p(measured.p_value)}"
         if measured.agreeing(side) == n:
             whole = "both" if n == 2 else f"all {n}"
-            how.append(f"{whole} of them lie on it (p = {_p(measured.sign_p_value)})")
-        return f"To be chance, there is no difference at all, and yet {', and '.join(how)}."
+            how += f", and {whole} lie on one side with p = {_p(measured.sign_p_value)}"
+        return f"If there were no difference, {n} seeds {how}."
 
     @property
     def requests(self) -> str:

@@ -39,7 +39,7 @@ class Answers:
     @property
     def rounds(self) -> float:
         """Pictures an attempt, of those that no failed tool has ended."""
-        drawn = [len(one.passed) for one in self.outcomes.values() if not one.tool_failed]
+        drawn = [len(one.passed) for one in self.outcomes.values() if not one.service_failed]
         return sum(drawn) / max(len(drawn), 1)
 
 
@@ -136,7 +136,7 @@ class Result:
             score = row["score"]
             # "missing": nothing was drawn, which is no success unless the tool is to blame. A tool
             # that fails after a picture leaves the end unknown, as in a training's evaluation.
-            known = None if one.tool_failed or isinstance(score, str) else score >= 0.5
+            known = None if one.service_failed or isinstance(score, str) else score >= 0.5
             success[row["id"]] = one.success if known is None else known
         return Answers(outcomes=outcomes, success=success)
 

@@ -3,7 +3,6 @@
 Bad input ends with one line and exit code 2, a failure with one line and exit code 1.
 """
 
-import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -150,13 +149,6 @@ def _serve(options: Serve) -> None:
     )
     config = replace(config, batching=replace(config.batching, max_batch=profile.max_batch))
     devices = ", ".join(str(tool.pipeline.device) for tool in tools)
-    # The pipeline's thread lets the interpreter go at every kernel, and by default waits up to 5 ms
-    # to have it back from a busy event loop: 1.7 times the seconds a picture; at 0.5 ms, 1.35.
-    sys.setswitchinterval(0.0005)
-    # What is loaded by now stays. Going through it for garbage stops everything for 0.3 s, every
-    # thousand requests.
-    gc.collect()
-    gc.freeze()
     at_rest = serve(
         tools,
         served,

@@ -16,6 +16,9 @@ _EXTENSIONS = frozenset(
     ("seed", "negative_prompt", "num_inference_steps", "guidance_scale", "true_cfg_scale")
 )
 
+_ALWAYS_BASE64 = ("gpt-image", "chatgpt-image")
+"""OpenAI's models that answer with the picture itself, and refuse to be told so (400)."""
+
 DIALECTS: Mapping[Dialect, frozenset[str]] = {
     "genagent": _EXTENSIONS,
     # Knows no seed: the same prompt does not give the same picture twice.
@@ -51,7 +54,9 @@ def request_body(
         "guidance_scale": settings.guidance,
         "true_cfg_scale": true_cfg,
     }
-    body: dict[str, object] = {"prompt": prompt, "n": 1, "response_format": "b64_json"}
+    body: dict[str, object] = {"prompt": prompt, "n": 1}
+    if not (dialect == "openai" and (model or "").startswith(_ALWAYS_BASE64)):
+        body["response_format"] = "b64_json"
     body |= {name: value for name, value in optional.items() if value is not None}
     return body | dict(extra or {})
 

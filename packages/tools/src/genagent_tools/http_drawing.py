@@ -20,7 +20,7 @@ _URL_SIGNS = "%/:?#[]@!$&'()*+,;="
 """What a URL may hold beside letters, digits and ``-._~`` (RFC 3986, section 2)."""
 
 
-class Drawing:
+class PictureQuestion:
     """A ``genagent_endpoints.Question`` for the picture of one prompt."""
 
     def __init__(self, config: HttpToolConfig, prompt: str, seed: int) -> None:

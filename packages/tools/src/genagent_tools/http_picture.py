@@ -17,6 +17,7 @@ _BROKEN = (
     ValueError,
     SyntaxError,
     EOFError,
+    AssertionError,  # a palette picture without its palette
     LookupError,
     struct.error,
     zlib.error,

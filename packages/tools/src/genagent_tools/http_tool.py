@@ -14,7 +14,7 @@ from PIL import Image
 from genagent_endpoints import EndpointError, Endpoints, Lost, Trouble, together
 from genagent_tools.http_config import HttpToolConfig
 from genagent_tools.http_dialects import model_served, words_read
-from genagent_tools.http_drawing import GENERATIONS, Drawing
+from genagent_tools.http_drawing import GENERATIONS, PictureQuestion
 from genagent_tools.tool import PartialFailure, ToolError
 
 MODELS = "/v1/models"
@@ -126,9 +126,9 @@ class HttpImageTool:
 
     async def _draw(self, prompt: str, seed: int) -> Image.Image | ToolError:
         """The picture, or why it is not to be had."""
-        drawing = Drawing(self.config, prompt, seed)
+        question = PictureQuestion(self.config, prompt, seed)
         try:
-            picture = await self._endpoints.ask(GENERATIONS, drawing)
+            picture = await self._endpoints.ask(GENERATIONS, question)
         except EndpointError as error:
             return ToolError(str(error))
         self._pictures += 1

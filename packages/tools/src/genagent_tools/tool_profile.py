@@ -47,8 +47,8 @@ _DRAWN_BY = (
     *("pipeline", "steps", "guidance_scale", "true_cfg_scale", "negative_prompt"),
     *("width", "height", "supersampling", "text_tokens", "dtype"),
 )
-"""What pictures depend on, besides weights; of these a field that comes later is no part by itself,
-or all that was kept would be another model's."""
+"""What pictures depend on, besides weights. A field added later joins this list only if pictures of
+old profiles change: otherwise every kept picture would count as another model's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,8 +62,8 @@ def run_experiment(
 
     With ``--resume`` it goes on with the latest run of the same configuration, where there is one;
     one that has finished goes on where more steps are wanted, and else there is nothing to do.
-    With ``--check`` options and files are looked at and nothing is run: for who starts servers
-    first.
+    With ``--check`` options and files are looked at and nothing is run: useful before servers are
+    started.
 
     Of several processes that a launcher has started, the first keeps and says everything.
 
@@ -102,7 +102,7 @@ def run_experiment(
             return
         if checks:
             refuse([] if check is None else check(config))
-            print_line("every option is one, with a value that it takes")
+            print_line("all options are valid; nothing was run")
             return
     except ExceptionGroup as group:
         stop(group.exceptions, 2)

@@ -38,7 +38,7 @@ def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
     # Room for two pictures at least, so that a long request fits above a single one.
     width, height = _SLOT[0] * max(columns, 2) + 0.5, _SLOT[1] * len(rows) + 0.6
     figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
-    title = _wrapped(f"“{rows[0][1].request.prompt}”", width=26 * max(columns, 2), lines=2)
+    title = wrapped(f"“{rows[0][1].request.prompt}”", width=26 * max(columns, 2), lines=2)
     figure.text(0.5, 1 - 0.2 / height, title, ha="center", va="top", fontsize=14, weight="bold")
     for row, (name, outcome) in enumerate(rows):
         top = height - 0.55 - row * _SLOT[1]
@@ -56,17 +56,18 @@ def draw_outcomes(path: Path, outcomes: Mapping[str, Outcome]) -> None:
             axis.set_yticks([])
             for spine in axis.spines.values():
                 spine.set(color=color, linewidth=4)
-            asked = _wrapped(f"agent to tool: “{round.tool_prompt}”")
+            asked = wrapped(f"agent to tool: “{round.tool_prompt}”")
             axis.set_title(asked, fontsize=9, color="#0550ae", pad=9)
             verdict = f"{outcome.source}: {mark}"
-            said = _wrapped(f"agent: “{round.judgement}”" if round.judgement else "agent: nothing")
+            said = wrapped(f"agent: “{round.judgement}”" if round.judgement else "agent: nothing")
             below = {"transform": axis.transAxes, "ha": "center", "va": "top"}
             axis.text(0.5, -0.04, verdict, color=color, fontsize=11, weight="bold", **below)
             axis.text(0.5, -0.14, said, color="#0550ae", fontsize=9, **below)
     figure.savefig(path)
 
 
-def _wrapped(text: str, *, width: int = 48, lines: int = 4) -> str:
+def wrapped(text: str, *, width: int = 48, lines: int = 4) -> str:
+    """So many lines of it at most, as matplotlib writes them."""
     # A dollar sign would open mathematics.
-    wrapped = textwrap.wrap(text.replace("$", r"\$"), width)
-    return "\n".join(wrapped[:lines]) + (" …" if len(wrapped) > lines else "")
+    parts = textwrap.wrap(text.replace("$", r"\$"), width)
+    return "\n".join(parts[:lines]) + (" …" if len(parts) > lines else "")

@@ -1,14 +1,14 @@
 """A run in another process than the first: it takes every step, and writes and says nothing."""
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from genagent_data import Request
-from genagent_tracking.run import Run
+from genagent_tracking.run import Evaluation, Run
 from genagent_tracking.states import Learner, read_notes
 from genagent_worlds import GroupRecord, Outcome, World, read_outcomes
 
@@ -74,7 +74,7 @@ class FollowingRun(Run):
         step: int,
         world: World,
         requests: Sequence[Request],
-        evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
+        evaluation: Evaluation,
     ) -> list[Outcome]:
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if self._first(path.exists):

@@ -4,14 +4,13 @@ A column is an attempt, the best to the left, with its advantage, its reward and
 top to bottom, each with what the agent asked the tool for. What was not kept is grey, and says why.
 """
 
-import statistics
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from genagent_tracking.figure import wrapped
 from genagent_tracking.pictures import presentable
 from genagent_worlds import AttemptRecord, GroupRecord
 
@@ -35,7 +34,7 @@ _WHY = {
 def telling_group(groups: Sequence[GroupRecord]) -> GroupRecord | None:
     """The group whose rewards differ most, by their standard deviation: most is learnt from it. Of
     equals the first; None of no groups."""
-    return max(groups, key=lambda group: statistics.pstdev(group.rewards or [0.0]), default=None)
+    return max(groups, key=lambda group: group.spread, default=None)
 
 
 def draw_group(group: GroupRecord) -> Image.Image:
@@ -48,7 +47,7 @@ def draw_group(group: GroupRecord) -> Image.Image:
     columns = max(len(attempts), 4)
     width, height = _SLOT[0] * columns + 0.2, 0.9 + _HEAD + _SLOT[1] * rows
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
-    title = _wrapped(f"“{group.request.prompt}”", width=15 * columns, lines=2)
+    title = wrapped(f"“{group.request.prompt}”", width=15 * columns, lines=2)
     figure.text(0.15 / width, 1 - 0.12 / height, title, va="top", fontsize=13, weight="bold")
     figure.text(
         0.15 / width, 0.1 / height, _legend(group), va="bottom", fontsize=8.5, color="#57606a"
@@ -61,7 +60,7 @@ def draw_group(group: GroupRecord) -> Image.Image:
             last = row == len(one.trajectory.rounds) - 1
             _draw_round(figure, one, round, left, top, last=last)
         if not one.trajectory.rounds:
-            text = _wrapped(f"no picture: {one.trajectory.error or 'none was asked for'}", width=24)
+            text = wrapped(f"no picture: {one.trajectory.error or 'none was asked for'}", width=24)
             place = ((left + _SLOT[0] / 2) / width, (height - 0.6 - _HEAD - 0.6) / height)
             figure.text(*place, text, ha="center", va="top", fontsize=8, color=_GREY)
     canvas = FigureCanvasAgg(figure)
@@ -156,7 +155,7 @@ def _draw_round(
             alpha=1.0 if one.is_kept else 0.35,
         )
     below = {"transform": axis.transAxes, "ha": "center", "va": "top"}
-    asked = _wrapped(f"“{round.tool_prompt}”", width=29, lines=4)
+    asked = wrapped(f"“{round.tool_prompt}”", width=29, lines=4)
     drop = 0.0
     if last and passed is not None and one.true_success is not None:
         drop = 0.11
@@ -166,9 +165,3 @@ def _draw_round(
         axis.text(0.5, -0.04, said, fontsize=7.5, weight="bold", color=mark, **below)
     ink = _BLUE if one.is_kept else _GREY
     axis.text(0.5, -0.05 - drop, asked, fontsize=6.8, color=ink, **below)
-
-
-def _wrapped(text: str, *, width: int, lines: int = 4) -> str:
-    # A dollar sign would open mathematics.
-    wrapped = textwrap.wrap(text.replace("$", r"\$"), width)
-    return "\n".join(wrapped[:lines]) + (" …" if len(wrapped) > lines else "")

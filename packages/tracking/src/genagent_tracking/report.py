@@ -10,7 +10,8 @@ from genagent_tracking.failure import error_line, write_failure
 from genagent_tracking.pages import Pages
 from genagent_tracking.report_failures import broken_turns, failure_groups
 from genagent_tracking.report_groups import telling_groups
-from genagent_tracking.report_held_out import CHANGES, CHANGES_ALONE, held_out_view
+from genagent_tracking.report_held_out import CHANGES_ALONE, held_out_view
+from genagent_tracking.results import CHANGES
 from genagent_tracking.run_folder import config_leaves
 from genagent_tracking.run_record import RunRecord, read_run
 from genagent_tracking.thumbnails import Thumbnails

@@ -84,7 +84,7 @@ def _of_outcomes(step: int, outcomes: Sequence[Outcome]) -> Iterator[FailureView
         error = one.trajectory.error or ""
         if one.trajectory.ending == "format_error":
             yield FailureView(kind="broken", error=error, words="", **about)
-        if one.tool_failed:
+        if one.service_failed:
             yield FailureView(kind="tool", error=error, words=_asked(one.trajectory), **about)
         if None in one.passed:
             why = one.why_absent or "the judge did not say why"

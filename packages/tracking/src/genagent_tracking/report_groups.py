@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from genagent_tracking.group_figure import telling_group
 from genagent_tracking.report_rounds import RoundView, attempt_rounds
 from genagent_tracking.thumbnails import Thumbnails
 from genagent_worlds import AttemptRecord, Dropped, GroupRecord
@@ -70,19 +71,10 @@ def telling_groups(
     steps = list(groups)
     chosen = sorted({steps[0], steps[(len(steps) - 1) // 2], steps[-1]}) if steps else []
     return [
-        _view(step, max(groups[step], key=_spread), groups[step], thumbnails)
+        _view(step, group, groups[step], thumbnails)
         for step in chosen
-        if groups[step]
+        if (group := telling_group(groups[step])) is not None
     ]
-
-
-def _spread(group: GroupRecord) -> float:
-    """Standard deviation of the kept ones' rewards, of n as ``group_advantages`` has it."""
-    rewards = group.rewards
-    if len(rewards) < 2:
-        return 0.0
-    mean = math.fsum(rewards) / len(rewards)
-    return math.sqrt(math.fsum((reward - mean) ** 2 for reward in rewards) / len(rewards))
 
 
 def _view(
@@ -99,7 +91,7 @@ def _view(
         kept=len(rewards),
         resampled=sum(one.dropped == "resampled" for one in group.attempts),
         mean=math.fsum(rewards) / max(len(rewards), 1),
-        spread=_spread(group),
+        spread=group.spread,
         teaching=sum(one.teaches for one in all_groups),
         groups=len(all_groups),
     )

@@ -1,24 +1,17 @@
 """Held-out requests before and after as a report shows them, those that changed first."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genagent_tracking.held_out import words_of
 from genagent_tracking.report_rounds import RoundView, attempt_rounds
+from genagent_tracking.results import CHANGES, change
 from genagent_tracking.thumbnails import Thumbnails
 from genagent_worlds import Outcome
 
-CHANGES = {
-    "won": "won",
-    "lost": "lost",
-    "wrong": "wrong both times",
-    "right": "right both times",
-    "unknown": "not known",
-}
-"""By the name of the class, in the order shown, the words on the button."""
 CHANGES_ALONE = {"wrong": "wrong", "right": "right", "unknown": "not known"}
-"""Likewise where there is one evaluation only."""
+"""``CHANGES`` where there is one evaluation only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,19 +97,6 @@ def held_out_view(
         changes=[(name, words, found[name]) for name, words in named.items() if found[name]],
         tasks=[(task, of_task[task]) for task in tasks],
     )
-
-
-_OF_PAIR: Mapping[tuple[bool | None, bool | None], str] = {
-    (False, True): "won",
-    (True, False): "lost",
-    (False, False): "wrong",
-    (True, True): "right",
-}
-
-
-def change(before: Outcome, after: Outcome) -> str:
-    """The class of a pair. Example: ``"won"``"""
-    return _OF_PAIR.get((before.success, after.success), "unknown")
 
 
 def _side(title: str, outcome: Outcome, thumbnails: Thumbnails) -> AttemptCard:

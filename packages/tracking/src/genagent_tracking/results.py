@@ -11,6 +11,15 @@ from genagent_tracking.console import print_line, print_table
 from genagent_tracking.figure import draw_outcomes
 from genagent_worlds import Outcome, paired_p_value, rate, result_rows, success_name, telling_pair
 
+CHANGES = {
+    "won": "won",
+    "lost": "lost",
+    "wrong": "wrong both times",
+    "right": "right both times",
+    "unknown": "not known",
+}
+"""What may become of a request, in words, in the order shown."""
+
 
 def show_results(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[dict[str, str]]:
     """Print the table by task type and the paired test; returns the table's rows."""
@@ -70,9 +79,9 @@ def headline(before: Sequence[Outcome], after: Sequence[Outcome]) -> str:
     """Example: ``"success 72.5 % → 85.0 % of 40 held-out requests (paired test: p = 0.12)"``"""
     name = success_name(before[0].source).replace("_", " ")
     first, last = (rate([one.success for one in outcomes]) for outcomes in (before, after))
-    change = f"{100 * first.value:.1f} % → {100 * last.value:.1f} %"
+    shift = f"{100 * first.value:.1f} % → {100 * last.value:.1f} %"
     p = paired_p_value(before, after)
-    return f"{name} {change} of {len(after)} held-out requests (paired test: p = {p:.2g})"
+    return f"{name} {shift} of {len(after)} held-out requests (paired test: p = {p:.2g})"
 
 
 def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
@@ -82,7 +91,7 @@ def unknown_lines(outcomes: Sequence[Outcome]) -> list[str]:
     count neither as success nor as failure"]``
     """
     lines = []
-    failed = [outcome for outcome in outcomes if outcome.tool_failed]
+    failed = [outcome for outcome in outcomes if outcome.service_failed]
     if failed:
         tool_only = all(outcome.trajectory.ending == "tool_failure" for outcome in failed)
         who = "the tool" if tool_only else "the tool or a model that was asked"
@@ -111,8 +120,7 @@ def draw_example(path: Path, before: Sequence[Outcome], after: Sequence[Outcome]
 
 
 def change(before: Outcome, after: Outcome) -> str:
-    """What became of a request: ``won``, ``lost``, ``right`` or ``wrong`` both times, or
-    ``unknown``."""
+    """What became of a request, one of ``CHANGES``."""
     if before.success is None or after.success is None:
         return "unknown"
     return {
@@ -134,7 +142,7 @@ def held_out_grid(
         cells = [_cell((one,)) for one in outcomes[:most]]
         return captioned_grid(cells, title=success_line(outcomes))
     pairs = list(zip(before, outcomes, strict=True))
-    order = ("won", "lost", "wrong", "right", "unknown")
+    order = list(CHANGES)
     shown = sorted(pairs, key=lambda pair: order.index(change(*pair)))[:most]
     cells = [_cell(pair, change(*pair)) for pair in shown]
     return captioned_grid(cells, title=f"before → after: {headline(before, outcomes)}")

@@ -74,6 +74,9 @@ from genagent_worlds import (
 )
 
 Value = TypeVar("Value")
+Evaluation = Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]]
+"""Answers requests; its second argument is to be told how many of them, and of how many, have been
+answered."""
 
 
 class Ranks(Protocol):
@@ -149,8 +152,9 @@ class Run:
     @cached_property
     def memory(self) -> Path:
         """Folder of the databases of what was drawn and judged. SQLite's processes share memory, so
-        that each machine but the first has its own, by torchrun's number of it."""
-        machine = os.environ.get("GROUP_RANK", "0") if self._ranks is not None else "0"
+        that each machine but the first has its own, by torchrun's or DeepSpeed's number of it."""
+        number = os.environ.get("GROUP_RANK") or os.environ.get("CROSS_RANK") or "0"
+        machine = number if self._ranks is not None else "0"
         folder = self.folder if machine == "0" else self.folder / f"machine-{machine}"
         folder.mkdir(exist_ok=True)
         return folder
@@ -295,14 +299,10 @@ class Run:
         step: int,
         world: World,
         requests: Sequence[Request],
-        evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
+        evaluation: Evaluation,
     ) -> list[Outcome]:
         """The outcomes of the evaluation after so many steps, from the run's folder where it was
         made before; the judge is asked again about pictures that it gave no verdict on.
-
-        Args:
-            evaluation: is given the requests and what is to be told how many of them, and of how
-                many, have been answered.
 
         Raises:
             ValueError: what was kept of it is damaged, or gone, so that it cannot be made again.
@@ -331,7 +331,7 @@ class Run:
         step: int,
         world: World,
         requests: Sequence[Request],
-        evaluation: Callable[[Sequence[Request], Callable[[int, int], None]], list[Outcome]],
+        evaluation: Evaluation,
     ) -> list[Outcome]:
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:

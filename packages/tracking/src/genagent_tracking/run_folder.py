@@ -93,7 +93,7 @@ def same_run(runs: Path, name: str, document: str) -> Earlier | None:
 
 
 def find_earlier(runs: Path, name: str, document: str) -> Earlier | None:
-    """As ``same_run``, for who asked for one to go on with.
+    """As ``same_run``, for ``--resume``.
 
     Raises:
         ValueError: there is none, but an unfinished run of other options; names the first that

@@ -29,7 +29,7 @@ def with_judge(world: World, outcomes: Sequence[Outcome]) -> list[Outcome]:
             picture=outcome.trajectory.pictures[-1],
         )
         for place, outcome in enumerate(outcomes)
-        if outcome.passed and not outcome.tool_failed
+        if outcome.passed and not outcome.service_failed
     }
     judge = world.judges.point
     verdicts = judge.judge(list(asked.values())) if asked else []

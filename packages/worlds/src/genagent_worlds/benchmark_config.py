@@ -82,17 +82,19 @@ class BenchmarkConfig:
                 )
 
     def open(self, world: World | None) -> Benchmark | TaskBenchmark:
-        """The benchmark. Raises ValueError for a file that cannot be used.
+        """All of the benchmark. Raises ValueError for a file that cannot be used.
 
         Args:
             world: where its own requests are asked.
         """
         if self.bench == "miniature":
             assert world is not None
-            found = TaskBenchmark(name="miniature", requests=world.held_out, source="truth")
-        else:
-            found = self._open()
-        return found if self.held_out is None else found.part(self.held_out)
+            return TaskBenchmark(name="miniature", requests=world.held_out, source="truth")
+        return self._open()
+
+    def part(self, whole: Benchmark | TaskBenchmark) -> Benchmark | TaskBenchmark:
+        """What is answered of it."""
+        return whole if self.held_out is None else whole.part(self.held_out)
 
     def scorer(
         self,

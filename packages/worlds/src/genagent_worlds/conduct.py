@@ -88,7 +88,7 @@ def turns_said(outcome: Outcome) -> int:
     the number of pictures was fixed: that is no agent's."""
     if outcome.trajectory.ending == "fixed":
         return 0
-    return len(outcome.trajectory.rounds) + (not outcome.tool_failed)
+    return len(outcome.trajectory.rounds) + (not outcome.service_failed)
 
 
 def word_distance(one: str, other: str) -> int:

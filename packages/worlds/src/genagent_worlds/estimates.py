@@ -8,7 +8,8 @@ import numpy as np
 from genagent_worlds.rates import Rate
 
 DRAWS = 2000
-"""Bootstrap samples: the limits of a 95 % interval are then good to a fiftieth of its width."""
+"""Bootstrap samples: the standard error of either limit of a 95 % interval is 1.5 % of its width
+where means are normal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

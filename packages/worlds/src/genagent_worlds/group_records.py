@@ -4,6 +4,7 @@ What GRPO learns from is the difference inside a group. Attempts that were not k
 either: no verdict is paid for that nothing is learnt from, and their rewards are not known.
 """
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -95,6 +96,12 @@ class GroupRecord:
     def teaches(self) -> bool:
         """Rewards differ: something is learnt from it."""
         return any(advantage != 0.0 for one in self.attempts for advantage in one.advantages)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the kept ones' rewards, of n as ``group_advantages`` has it; 0 of
+        none."""
+        return statistics.pstdev(self.rewards or [0.0])
 
 
 def with_truth(world: World, groups: Sequence[GroupRecord]) -> list[GroupRecord]:

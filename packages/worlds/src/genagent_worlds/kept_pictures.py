@@ -1,7 +1,8 @@
-"""A tool whose pictures are kept by prompt and seed: ``drawn.sqlite`` in a run's folder.
+"""A tool whose pictures are kept by prompt and seed: ``drawn.sqlite`` in the folder of a run or of
+an evaluation's cell.
 
-A step that is begun again after a kill asks for the pictures of the first time, and those that came
-are not paid for again.
+What is begun again after a kill asks for the pictures of the first time, and those that came are
+not paid for again.
 """
 
 import asyncio
@@ -41,12 +42,19 @@ def with_kept_pictures(world: World, store: PictureStore, memory: Path) -> World
             model now than when this run began, or one of them does not answer.
         OSError: it cannot be read or written.
     """
-    kept = KeptAnswers(memory / DRAWN)
+    drawn = KeptAnswers(memory / DRAWN)
     if (now := served_by(world.tool)) is not None:
-        _same_model(kept, now, memory / DRAWN)
-    if isinstance(world.tool, AsyncImageTool):
-        return replace(world, tool=KeptServedPictures(world.tool, store, kept))
-    return replace(world, tool=KeptPictures(world.tool, store, kept))
+        _same_model(drawn, now, memory / DRAWN)
+    return replace(world, tool=kept_tool(world.tool, store, drawn))
+
+
+def kept_tool(
+    tool: ImageTool | AsyncImageTool, store: PictureStore, drawn: KeptAnswers
+) -> "KeptPictures | KeptServedPictures":
+    """The same tool, which draws no picture twice; ``drawn`` is of its pictures alone."""
+    if isinstance(tool, AsyncImageTool):
+        return KeptServedPictures(tool, store, drawn)
+    return KeptPictures(tool, store, drawn)
 
 
 def served_by(tool: ImageTool | AsyncImageTool) -> str | None:
@@ -131,21 +139,36 @@ class KeptPictures:
     """An ``ImageTool`` in this process, or of the user's own, in front of which pictures are looked
     for.
 
-    A pipeline draws a batch again unless it has all of it: its pictures depend on one another to
-    the last bit, and a resumed run shall end with the weights of an unbroken one.
+    A pipeline's pictures are kept batch by batch, as it draws them, and a batch is drawn again
+    unless all of it is there: its pictures depend on one another to the last bit, and a resumed run
+    shall end with the weights of an unbroken one.
     """
 
     def __init__(self, tool: ImageTool, store: PictureStore, kept: KeptAnswers) -> None:
         self.tool = tool
         self._drawn = _Drawn(store, kept)
-        self._is_pipeline = isinstance(getattr(tool, "profile", None), ToolProfile)
+        profile = getattr(tool, "profile", None)
+        self._batch = profile.max_batch if isinstance(profile, ToolProfile) else None
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """As ``ImageTool.generate``. Raises OSError where a picture cannot be kept."""
         pairs = list(zip(prompts, seeds, strict=True))
+        size = self._batch or max(1, len(pairs))
+        results: list[Image.Image | ToolError] = []
+        for start in range(0, len(pairs), size):
+            results += self._results(pairs[start : start + size])
+        images = [result for result in results if isinstance(result, Image.Image)]
+        if len(images) < len(results):
+            if len(results) == 1 and isinstance(results[0], ToolError):
+                raise results[0]
+            raise PartialFailure(results)
+        return images
+
+    def _results(self, pairs: Sequence[tuple[str, int]]) -> list[Image.Image | ToolError]:
+        """Found, or drawn and kept."""
         results: list[Image.Image | ToolError | None] = [self._drawn.find(*pair) for pair in pairs]
         missing = [place for place, found in enumerate(results) if found is None]
-        if missing and self._is_pipeline:
+        if missing and self._batch:
             missing = list(range(len(pairs)))
         self._drawn.count(drawn=len(missing), found=len(pairs) - len(missing))
         if missing:
@@ -161,13 +184,7 @@ class KeptPictures:
             self._drawn.keep(
                 [p for p, _, _ in good], [s for _, s, _ in good], [i for *_, i in good]
             )
-        images = [result for result in results if isinstance(result, Image.Image)]
-        if len(images) < len(results):
-            known = [result for result in results if result is not None]
-            if len(known) == 1 and isinstance(known[0], ToolError):
-                raise known[0]
-            raise PartialFailure(known)
-        return images
+        return [result for result in results if result is not None]
 
     def take_counts(self) -> dict[str, int]:
         """Pictures drawn and pictures found, since the last call of this method."""

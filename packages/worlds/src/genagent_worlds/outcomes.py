@@ -70,7 +70,7 @@ class Outcome:
         return self.trajectory.request
 
     @property
-    def tool_failed(self) -> bool:
+    def service_failed(self) -> bool:
         """The tool ended it, or a model that gave no words; not the agent."""
         return self.trajectory.ending in SERVICE_FAILURES
 
@@ -78,7 +78,7 @@ class Outcome:
     def success(self) -> bool | None:
         """By the last picture; without one there is none. None where that is not known, or where
         the tool failed to draw what would have been the last."""
-        if self.tool_failed:
+        if self.service_failed:
             return None
         return self.passed[-1] if self.passed else False
 
@@ -88,7 +88,7 @@ class Outcome:
         would leave out those that the agent took for wrong."""
         if self.passed:
             return self.passed[0]
-        return None if self.tool_failed else False
+        return None if self.service_failed else False
 
     @property
     def agreements(self) -> list[bool]:

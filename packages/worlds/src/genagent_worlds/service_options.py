@@ -1,10 +1,10 @@
 """Which tool and which judge, and how they are asked, as options."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from genagent_rewards import OpenAIChatConfig
 from genagent_tools import HttpToolConfig
+from genagent_tools.http_dialects import Dialect
 from genagent_worlds.service_names import body_fields, default_key_env, is_url, urls_of
 
 
@@ -17,7 +17,7 @@ class ServiceOptions:
     genagent-tools profiles lists, or module:callable."""
     tool_device: str = "cuda"
     """Where a profile's pipeline runs."""
-    tool_dialect: Literal["genagent", "openai", "vllm-omni", "sglang"] = "genagent"
+    tool_dialect: Dialect = "genagent"
     """Whose protocol image servers speak."""
     tool_model: str = ""
     """Name by which image servers know their model; without it they take what they have."""
@@ -50,7 +50,7 @@ class ServiceOptions:
     for a verdict, what is asked again included."""
     judge_body: str = ""
     """Further fields of each question to an endpoint, as a JSON object
-    ({"chat_template_kwargs": {"enable_thinking": false}})."""
+    ({"chat_template_kwargs": {"enable_thinking": false}}); null leaves a field out."""
     judge_key_env: str | None = None
     """Environment variable with the key of the judge's endpoints; OPENAI_API_KEY by default where
     all of them are https."""

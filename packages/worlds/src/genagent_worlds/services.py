@@ -62,11 +62,11 @@ class Services(ServiceOptions):
         return [*lines, *(look(probes) if ask_servers else ())]
 
     def tool_problems(self) -> list[str]:
-        """The same of the tool alone, for who judges nothing."""
+        """The same of the tool alone, for callers that judge nothing."""
         return list(self._tool_problems()) or look(self._tool_probes())
 
     def judge_problems(self) -> list[str]:
-        """The same of the judge alone, for who judges what has been drawn."""
+        """The same of the judge alone, for callers that judge what has been drawn."""
         return list(self._judge_problems()) or look(self._judge_probes())
 
     def open_tool(self) -> ImageTool:
@@ -128,7 +128,7 @@ class Services(ServiceOptions):
         return chat_judges(chat, cache=cache)
 
     def unjudged(self, requests: Sequence[Request], *, source: Path) -> Iterator[str]:
-        """A line where the judge cannot judge such requests, which no model is known to refuse.
+        """Lines for requests that the judge cannot judge; a chat model judges all.
 
         Args:
             source: their file, to be named.

@@ -55,7 +55,7 @@ class TeacherEndpoints:
     """For one reply."""
     body: str = ""
     """Further fields of each question, as a JSON object
-    ({"chat_template_kwargs": {"enable_thinking": false}})."""
+    ({"chat_template_kwargs": {"enable_thinking": false}}); null leaves a field out."""
 
     def over(self, base: "TeacherEndpoints", *, plain: "TeacherEndpoints") -> "TeacherEndpoints":
         """``base`` in all that this one has no other than ``plain``. A key and further fields that

@@ -1,6 +1,6 @@
 """Which of the trajectories are kept, so that no data type and no ending outweighs the others.
 
-Ids alone are held, some hundred bytes each; who is kept follows from them and the seed.
+Ids alone are held, some hundred bytes each; which are kept follows from them and the seed.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from genagent_data.synthesis.draft import Draft
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Balance:
-    """Who is one too many, and what is missing.
+    """Which are surplus, and what is missing.
 
     Example: ``Balance(dropped={"train-7": "surplus_task"}, short={"count": 3})``
     """

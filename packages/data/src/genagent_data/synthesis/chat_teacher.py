@@ -13,13 +13,12 @@ from typing import TypeVar
 from genagent_data.prompt_files import PromptFile, read_prompt
 from genagent_data.request import Request
 from genagent_data.synthesis.teacher import Attempt, Call, Failure, Judgement, Why
-from genagent_rewards import ChatModel, ChatReply, ChatRequest
+from genagent_rewards import NO_HINTS, ChatModel, ChatReply, ChatRequest
 
 WORDS = 350
 """Of a prompt, where the tool does not say how much it reads: FLUX's T5 takes 512 tokens."""
 REFERENCE = "The second picture above satisfies the request; it is for your eyes only."
 LIST = "Conditions that the next picture must meet, for your eyes only:"
-NO_LIST = "everything that the request asks for, with the right number, place, color and size"
 
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:no|')t|won't|will not|must decline)|"
@@ -171,4 +170,4 @@ def _why(reply: ChatReply) -> Why:
 
 
 def _lines(hints: Sequence[str]) -> str:
-    return "\n".join(f"- {hint}" for hint in hints or (NO_LIST,))
+    return "\n".join(f"- {hint}" for hint in hints or (NO_HINTS,))

@@ -1,14 +1,14 @@
 """A trajectory in the making, as the stages hand it on, and what ends one early."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from genagent_data.pictures import PictureStore
-from genagent_data.protocol import TOOL_NAME, parse_turn
+from genagent_data.protocol import parse_turn
 from genagent_data.record import Record
 from genagent_data.request import Request
 from genagent_data.synthesis.teacher import Attempt, Call, Judgement
+from genagent_data.tool_syntax import write_call
 
 ANSWER = "done"
 """What an answer says: the picture is the answer."""
@@ -65,7 +65,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drop:
-    """A request that is not gone on with. Example: ``Drop(id="7", reason="second_loses")``"""
+    """A request that is dropped, and why. Example: ``Drop(id="7", reason="second_loses")``"""
 
     id: str
     reason: str
@@ -81,7 +81,7 @@ def turn_text(*, judgement: Judgement | None = None, call: Call | None = None) -
     said = "" if judgement is None else f"<judge>{judgement.words}</judge>"
     if call is None:
         return f"{said}<answer>{ANSWER}</answer>"
-    body = json.dumps({"name": TOOL_NAME, "arguments": {"prompt": call.prompt}}, ensure_ascii=False)
+    body = write_call(call.prompt, "hermes")
     return f"{said}<think>{call.thinking}</think><tool_call>{body}</tool_call>"
 
 

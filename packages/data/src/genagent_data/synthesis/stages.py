@@ -45,7 +45,7 @@ Stage = Callable[[Bench, Sequence[Draft], Meter], list[Fate]]
 def hard(bench: Bench, drafts: Sequence[Draft], meter: Meter) -> list[Fate]:
     """Kept where every plain picture of the request itself fails.
 
-    One picture after another: who has been solved by the first needs no second.
+    One picture after another: a request that the first solves needs no second.
     """
     fates: list[Fate] = list(drafts)
     for number in range(bench.plain):

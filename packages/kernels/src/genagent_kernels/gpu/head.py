@@ -12,9 +12,9 @@ class TritonHead:
     """``Head`` whose log-probs never see logits in memory, and whose rows are one kernel each."""
 
     def logprob(
-        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, entropy: bool
+        self, hidden: Tensor, weight: Tensor, target: Tensor, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        return head_logprob(hidden, weight, target, temperature, entropy)
+        return head_logprob(hidden, weight, target, temperature, with_entropy)
 
     def logprob_gradient(
         self,

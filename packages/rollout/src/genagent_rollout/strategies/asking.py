@@ -39,7 +39,11 @@ class Asking(Protocol):
 
 
 def asking_by(
-    chat: ChatModel | AsyncChatModel, *, kept: KeptAnswers | None = None, sampled: bool = True
+    chat: ChatModel | AsyncChatModel,
+    *,
+    kept: KeptAnswers | None = None,
+    sampled: bool = True,
+    max_tokens: int | None = None,
 ) -> Asking:
     """The way of the model: one by one where it is asked so, else in batches.
 
@@ -47,9 +51,11 @@ def asking_by(
         kept: where the words of endpoints are kept as they come.
         sampled: whether another seed is to hear other words; at temperature 0 it would pay for the
             same ones again.
+        max_tokens: of a reply; what was refused under another limit, which may have cut it off, is
+            asked for again.
     """
     if isinstance(chat, AsyncChatModel):
-        return ServedAsking(chat, kept=kept, sampled=sampled)
+        return ServedAsking(chat, kept=kept, sampled=sampled, max_tokens=max_tokens)
     return BatchedAsking(chat)
 
 
@@ -57,12 +63,18 @@ class ServedAsking:
     """By endpoints, one by one."""
 
     def __init__(
-        self, chat: AsyncChatModel, *, kept: KeptAnswers | None = None, sampled: bool = True
+        self,
+        chat: AsyncChatModel,
+        *,
+        kept: KeptAnswers | None = None,
+        sampled: bool = True,
+        max_tokens: int | None = None,
     ) -> None:
         """See ``asking_by``."""
         self._chat = chat
         self._kept = kept
         self._sampled = sampled
+        self._limit = {"max_tokens": max_tokens}
 
     @property
     def name(self) -> str:
@@ -72,13 +84,18 @@ class ServedAsking:
         """See ``Asking``. Raises OSError where the words cannot be kept."""
         if self._kept is None:
             return await self._chat.reply_one(request, accept=accept)
-        key = chat_key(self.name, request, *([seed] if self._sampled else []))
-        found = self._kept.find([key])
-        if key in found:
-            return read_reply(found[key])
+        seeds = [seed] if self._sampled else []
+        key = chat_key(self.name, request, *seeds)
+        refused = chat_key(self.name, request, *seeds, self._limit)
+        there = {place: read_reply(text) for place, text in self._kept.find([key, refused]).items()}
+        if key in there and there[key].text is not None:
+            return there[key]
+        if refused in there:
+            return there[refused]
         reply = await self._chat.reply_one(request, accept=accept)
         if worth_keeping(reply):
-            self._kept.store([(key, write_reply(reply))])
+            where = refused if reply.text is None else key
+            self._kept.store([(where, write_reply(reply))])
         return reply
 
 

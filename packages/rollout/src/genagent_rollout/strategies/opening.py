@@ -107,6 +107,11 @@ class Opening:
         known = next((asking for used, asking in self._clients if used == config), None)
         if known is None:
             sampled = endpoints.temperature > 0
-            known = ServedAsking(OpenAIChat(config), kept=self._kept, sampled=sampled)
+            known = ServedAsking(
+                OpenAIChat(config),
+                kept=self._kept,
+                sampled=sampled,
+                max_tokens=config.max_tokens,
+            )
             self._clients.append((config, known))
         return known

@@ -1,9 +1,8 @@
 """Cases, chosen by rule, and how differently the agent goes about different tasks."""
 
-import io
 from collections.abc import Callable, Sequence
 
-from genagent_rewards import Picture
+from genagent_data.pictures import png_bytes
 from genagent_study.cell import Cell
 from genagent_study.over_seeds import OverSeeds, over_seeds
 from genagent_study.result import Answers, Result
@@ -81,7 +80,7 @@ def shown(outcome: Outcome, *, why: str = "") -> Example:
     said = []
     for place, one in enumerate(outcome.trajectory.rounds, 1):
         words = f"{one.tool_prompt} — {one.judgement}" if one.judgement else one.tool_prompt
-        png = None if one.picture is None else _png(one.picture)
+        png = None if one.picture is None else png_bytes(one.picture)
         said.append(Said(who=f"picture {place}", words=words, png=png))
     title = f"{why}: {outcome.request.prompt}" if why else outcome.request.prompt
     return Example(title=title, said=said, right=outcome.success)
@@ -123,12 +122,6 @@ def _words(outcome: Outcome) -> int | None:
 
 def _repair(outcome: Outcome) -> bool | None:
     return outcome.success if outcome.passed[:1] == (False,) else None
-
-
-def _png(picture: Picture) -> bytes:
-    file = io.BytesIO()
-    picture.image.save(file, format="png")
-    return file.getvalue()
 
 
 CASES = Section(

@@ -54,6 +54,6 @@ class PictureMaker(Protocol):
         ...
 
     def stop(self, seconds: float) -> bool:
-        """Take no more work and wait so long for what is in hand; whether all is at rest. Stopping
-        twice is stopping."""
+        """Take no more work and wait so long for what is in hand; whether all is at rest.
+        Idempotent."""
         ...

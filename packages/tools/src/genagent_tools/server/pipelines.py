@@ -69,7 +69,7 @@ class Pipelines:
 
 
 def queue_full(message: str, *, waiting: int, speed: float) -> ApiError:
-    """The answer to who finds no room.
+    """The answer to a request that finds no room.
 
     Args:
         waiting: pictures whose turn has not come.

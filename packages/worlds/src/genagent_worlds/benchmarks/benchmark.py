@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
-from genagent_data import Request
+from genagent_data import Request, evenly_by_task
 from genagent_rewards import ChatRequest, OpenAIChatConfig, Picture
 
 if TYPE_CHECKING:
@@ -155,20 +155,11 @@ def part_of(benchmark: Given, n: int) -> Given:
     their order."""
     if n < 1:
         raise ValueError(f"a part of {n} requests; wants 1 or more")
-    ranks: dict[str, int] = {}
-    ranked: list[tuple[int, int]] = []
-    for place, request in enumerate(benchmark.requests):
-        rank = ranks[request.task] = ranks.get(request.task, -1) + 1
-        ranked.append((rank, place))
-    places = sorted(place for _, place in sorted(ranked)[:n])
-    total = len(benchmark.requests)
-    if len(places) == total:
+    requests, total = tuple(evenly_by_task(benchmark.requests, n)), len(benchmark.requests)
+    if len(requests) == total:
         return benchmark
-    return replace(
-        cast(Any, benchmark),
-        requests=tuple(benchmark.requests[place] for place in places),
-        notes=(*benchmark.notes, part_note(total, len(places))),
-    )
+    notes = (*benchmark.notes, part_note(total, len(requests)))
+    return replace(cast(Any, benchmark), requests=requests, notes=notes)
 
 
 def part_note(total: int, n: int) -> str:

@@ -26,7 +26,7 @@ def read_pictures(
         tell: hears in a line what cannot be used (the first few of them), and how many are missing.
 
     Raises:
-        ValueError: the folder is none, or has not one of the pictures.
+        ValueError: the folder is none, or has not one of the pictures that can be used.
     """
     if not folder.is_dir():
         raise ValueError(
@@ -43,10 +43,12 @@ def read_pictures(
             else:
                 found[request.id] = Picture(picture_file(path).name, path=path)
         except RecordError as error:
-            refused.append(f"counts as missing: {error}")
+            refused.append(str(error))
     first = benchmark.requests[0].id
     named = " or ".join(first + suffix for suffix in benchmark.suffixes)
-    if not found and not refused:
+    if not found and refused:
+        raise ValueError(f"none of {len(refused)} pictures in {folder} can be used: {refused[0]}")
+    if not found:
         raise ValueError(
             f"{folder} has no picture of {benchmark.name}; name them by their requests, {named}"
         )
@@ -59,7 +61,7 @@ def read_pictures(
 def _lines(
     folder: Path, benchmark: Tabled, without: Sequence[str], refused: Sequence[str]
 ) -> Iterator[str]:
-    yield from refused[:_TOLD]
+    yield from (f"counts as missing: {line}" for line in refused[:_TOLD])
     if len(refused) > _TOLD:
         yield f"{len(refused) - _TOLD} more pictures in {folder} count as missing"
     if without:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genagent_worlds.benchmarks.benchmark import ABSENCES, Absence, Result, Score, Tabled
+from genagent_worlds.estimates import DRAWS
 from genagent_worlds.rates import Rate
 
 OVERALL = "overall"
-DRAWS = 2000
-"""Resamples of the bootstrap: the limits of a repeated one differ by some 3 % of their width."""
 ZERO: Mapping[Absence, float | None] = {"missing": 0.0, "unparsed": 0.0, "failed": 0.0}
 LEFT_OUT: Mapping[Absence, float | None] = {"missing": None, "unparsed": None, "failed": None}
 
