@@ -9,7 +9,7 @@ from tests.rollout.painting import Painter, requests
 
 from genagent_data import PictureStore
 from genagent_rollout import BestOfN, ScoringAhead, answer_all, score_cell
-from genagent_worlds import Cell, NamedScorer, Score, TaskBenchmark, paired_gain
+from genagent_worlds import Cell, NamedScorer, Result, Score, TaskBenchmark, paired_gain
 
 CELL = Cell(policy=None, tool="painter", strategy="best-of", rounds=3, depends={"tool": "painter"})
 
@@ -22,7 +22,7 @@ class ByNumber:
         self.known: dict[str, bool] = {}
         self.lock = threading.Lock()
 
-    def score(self, items, *, arrived=None):
+    def score(self, items, *, arrived=None) -> list[Result]:
         with self.lock:
             for _, picture in items:
                 self.known.setdefault(picture.name, len(self.known) in self.passing)
@@ -51,6 +51,20 @@ def test_the_last_picture_counts_or_the_best_one_as_an_upper_bound(tmp_path: Pat
     assert [one.chosen for one in best.attempts] == [1, 2]
     assert best.table.overall is not None and best.table.overall.value == 1.0
     assert (last.select, best.select) == ("last", "best, upper bound")
+
+
+def test_rewrites_that_could_not_be_read_are_shown_where_there_are_some(tmp_path: Path):
+    one, other = answers(tmp_path)
+    benchmark = TaskBenchmark(name="miniature", requests=tuple(requests(2)), source="truth")
+    named = NamedScorer(name="by number", scores=ByNumber(0), at_once=False)
+
+    def shown(*answers):
+        cell = score_cell(CELL, answers, benchmark, named, how="last", seed=0)
+        return cell.diagnostics.get("fallbacks")
+
+    found = shown(one, replace(other, fallbacks=1))
+    assert found is not None and (found.value, found.n) == (0.5, 2)
+    assert shown(one, other) is None
 
 
 def test_another_judge_may_choose_and_be_wrong(tmp_path: Path):

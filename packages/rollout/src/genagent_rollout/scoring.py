@@ -99,6 +99,7 @@ def score_cell(
                 seconds=answer.seconds,
                 results=tuple(reported[own]),
                 chosen=select([_value(one) for one in choosing[own]], how) if count else None,
+                fallbacks=answer.fallbacks,
             )
         )
     return ScoredCell(

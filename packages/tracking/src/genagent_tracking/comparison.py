@@ -72,6 +72,12 @@ def show_cells(
         _show(run, "comparison", f"{table.title}, [95 %]", [*(c.row() for c in cells), *earlier])
         if gains := list(_gain_rows(cells)):
             _show(run, "gains", f"against {cells[0].title}, same requests and seeds, [95 %]", gains)
+    for one in cells:
+        if (unread := one.diagnostics.get("fallbacks")) is not None:
+            run.say(
+                f"{one.cell.tool}, {one.title}: {unread.value:.0%} of {unread.n} requests were "
+                "drawn in their own words, for no prompt could be read in the model's"
+            )
     run.say(f"scored by {cells[0].judge}")
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
         run.say(note)

@@ -27,6 +27,8 @@ class ScoredAttempt:
     """Of each picture, in order."""
     chosen: int | None
     """Which picture counts; None where there is none."""
+    fallbacks: int = 0
+    """Rewrites in whose words no prompt could be read: the request's own was drawn."""
 
     @property
     def result(self) -> Result:
@@ -56,12 +58,14 @@ def diagnose(attempts: Sequence[ScoredAttempt], *, seed: int = 0) -> dict[str, E
     - ``words_changed``: words to insert, delete or replace between the request and the last prompt;
     - ``agreement``: share of pictures on which the agent, by what it did next, agrees with the
       benchmark, where that says right or wrong;
+    - ``fallbacks``: share of attempts with a rewrite that could not be read, where there is one;
     - ``pictures``, ``turns`` and ``seconds`` an attempt.
 
     Args:
         seed: of the bootstrap.
     """
     spoken = [attempt for attempt in attempts if attempt.turns]
+    fallbacks = [float(attempt.fallbacks > 0) for attempt in attempts]
     values: dict[str, list[float]] = {
         "first": [known for one in attempts if (known := _first(one)) is not None],
         "reflection_gain": [gain for one in attempts if (gain := _gain(one)) is not None],
@@ -86,6 +90,7 @@ def diagnose(attempts: Sequence[ScoredAttempt], *, seed: int = 0) -> dict[str, E
             for said, passed in zip(one.trajectory.taken_for_right, one.passed, strict=True)
             if said is not None and passed is not None
         ],
+        "fallbacks": fallbacks if any(fallbacks) else [],
         "pictures": [float(len(one.trajectory.pictures)) for one in attempts],
         "turns": [float(len(one.turns)) for one in spoken],
         "seconds": [one.seconds for one in attempts],
