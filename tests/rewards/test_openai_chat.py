@@ -249,7 +249,7 @@ def test_one_reply_is_awaited_on_any_event_loop_and_counted():
             assert [reply.text for reply in asyncio.run(two(chat))] == [YES.words] * 2
         assert chat.counts.requests == len(server.requests) == 4
     with (
-        serving(Answer(status=403, words="no")) as server,
+        serving(Answer(status=401, words="no")) as server,
         pytest.raises(ValueError, match="no endpoint accepts requests for model 'judge'"),
     ):
         asyncio.run(two(chat_for(server.url)))

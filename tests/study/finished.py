@@ -113,6 +113,7 @@ def keep_evaluation(
             score = float(counts) if one.passed else "missing"
             scores = ", ".join("1" if right else "0" for right in one.passed)
             rows.append({"id": one.request.id, "score": score, "all scores": scores})
+        (out / "cells" / digest / "drawn.sqlite").write_bytes(b"which pictures were drawn")
         (out / "cells" / digest / "answers.jsonl").write_text("\n".join(answers) + "\n")
         (out / "cells" / f"{digest}-judge.json").write_text(json.dumps({"requests": rows}))
         about = {"policy": policy, "tool": tool, "strategy": strategy, "rounds": rounds}

@@ -67,7 +67,9 @@ def test_a_check_says_what_else_is_wrong_with_a_line_each(tmp_path, capsys):
         launch(tmp_path, main, "--rate", "0.5", "--check", check=check)
     assert ended.value.code == 2
     said = capsys.readouterr()
-    assert said.out == "all options are valid; nothing was run\n"
+    assert said.out == (
+        "all options are valid and the files that they name can be used; nothing was run\n"
+    )
     assert said.err == "error: rate is 0.5\nerror: nor is the file there\n"
     assert not (tmp_path / "runs").exists()
 

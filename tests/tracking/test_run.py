@@ -334,6 +334,9 @@ def test_an_evaluation_that_is_gone_is_not_made_of_a_later_policy(tmp_path):
         with pytest.raises(ValueError, match=message), again.recording(Learner()):
             again.evaluate(0, world(), REQUESTS, lambda *_: pytest.fail("asked again"))
     path.write_text(whole)
+    again = make_run(tmp_path, resumed=run.folder)
+    with pytest.raises(ValueError, match="of other held-out requests"), again.recording(Learner()):
+        again.evaluate(0, world(), REQUESTS[:3], lambda *_: pytest.fail("asked again"))
 
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):

@@ -37,6 +37,9 @@ class EndpointsConfig:
     """Requests in a row that a server fails before it rests."""
     quarantine_seconds: float = 10.0
     """Its rest, after which it gets one request; the others follow if that one is answered."""
+    refusals: tuple[int, ...] = ()
+    """Statuses that turn away the one request, and not all of ours: 403 of a gateway that filters
+    what it is shown."""
     max_answer_bytes: int = 128 * 1024 * 1024
     """Of one answer, as it comes and as it is unpacked."""
 

@@ -131,5 +131,10 @@ class _Plain:
 async def _connect(
     config: EndpointsConfig, key: str | None, proxies: dict[str, str], counts: Counts
 ) -> Line:
-    exchange = Exchange(key=key, proxies=proxies, max_bytes=config.max_answer_bytes)
+    exchange = Exchange(
+        key=key,
+        proxies=proxies,
+        max_bytes=config.max_answer_bytes,
+        refusals=config.refusals,
+    )
     return Line(config, exchange, counts)

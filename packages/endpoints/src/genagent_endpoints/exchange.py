@@ -51,13 +51,22 @@ class Exchange:
 
     Args:
         key: the Authorization header, sent to the servers and struck from what they say.
+        refusals: see ``EndpointsConfig``.
     """
 
-    def __init__(self, *, key: str | None, proxies: Mapping[str, str], max_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        key: str | None,
+        proxies: Mapping[str, str],
+        max_bytes: int,
+        refusals: Sequence[int] = (),
+    ) -> None:
         self._key = key
         self._secret = (key or "").split(" ")[-1]
         self._proxies = proxies
         self._max_bytes = max_bytes
+        self._rejecting = set(_REJECTING) - set(refusals)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             # The caller's own covers everything; this one starts again with each byte.
@@ -137,7 +146,7 @@ class Exchange:
         if status == 401 and self._key is None:
             message += "; name the variable that holds the token as api_key_env"
         message = f"{URL(answer.url, encoded=True).with_user(None).with_query(None)}: {message}"
-        raise TurnedAway(message) if status in _REJECTING else Refused(message)
+        raise TurnedAway(message) if status in self._rejecting else Refused(message)
 
     def strike(self, text: str) -> str:
         """The text without the key, which servers echo, on one line."""

@@ -57,6 +57,7 @@ class OpenAIChatConfig(EndpointsConfig):
     temperature: float = 0.0
     retry_temperature: float = 0.7
     """Once a reply was refused; at 0 the same words would come again."""
+    refusals: tuple[int, ...] = (403,)
     max_tokens: int = 2048
     """A judge that reasons needs room: a verdict that is cut off is lost."""
     extra_body: dict[str, object] = field(default_factory=dict)
@@ -111,9 +112,7 @@ class OpenAIChat:
     """Batches of requests with ``max_concurrency`` in flight until the tail.
 
     ``reply`` may be called from any thread, also from one that runs an event loop; the bound holds
-    for calls that overlap together. Where every endpoint turns the first questions away, nothing
-    is configured rightly; once there has been an answer, a question that is turned away is one
-    without words.
+    for calls that overlap together.
 
     Raises:
         ValueError: the environment's proxy is none for HTTP.
@@ -123,7 +122,6 @@ class OpenAIChat:
         self.config = config
         self.counts = ChatCounts()
         self._endpoints = Endpoints(config, optional_key=True)
-        self._has_answered = False
 
     @property
     def name(self) -> str:
@@ -175,12 +173,9 @@ class OpenAIChat:
         try:
             text, attempts = await self._endpoints.ask(_PATH, question)
             raw = text
-            self._has_answered = True
+        except Rejected:
+            raise
         except EndpointError as failure:
-            # After an answer it is no wrong key or model that is turned away, but this question, by
-            # a gateway's filter for example.
-            if isinstance(failure, Rejected) and not self._has_answered:
-                raise
             attempts, error = failure.attempts, str(failure)
             # Words that were refused before a server failed are no last word: it may be asked
             # again, and what has words is kept as final.

@@ -11,8 +11,9 @@ the requests themselves."""
 
 @contextmanager
 def judging_threads() -> Iterator[ThreadPoolExecutor]:
-    """Where what is inside fails, what is queued is not asked any more, and nobody waits for what
-    is: a judge that hangs may take minutes for each."""
+    """Where what is inside fails, what is queued is not asked any more, and whoever called hears of
+    the failure at once: a judge that hangs may take minutes for each question. The process itself
+    ends when those that were being asked have."""
     threads = ThreadPoolExecutor(JUDGED_AT_ONCE, thread_name_prefix="judging")
     has_ended = False
     try:

@@ -19,7 +19,7 @@ from genagent_data import Picture, PictureStore
 RECORD = "cell.json"
 ENDING = ".tar.xz"
 _OF_A_RUN = ("summary.json", "metrics.jsonl", "evaluation-*.jsonl")
-_OF_A_CELL = (RECORD, "out/cells/*.json", "out/cells/*/*")
+_OF_A_CELL = (RECORD, "out/cells/*.json", "out/cells/*/*.json*")
 
 
 class NamedPictures(PictureStore):

@@ -102,7 +102,8 @@ def run_experiment(
             return
         if checks:
             refuse([] if check is None else check(config))
-            print_line("all options are valid; nothing was run")
+            files = "" if check is None else " and the files that they name can be used"
+            print_line(f"all options are valid{files}; nothing was run")
             return
     except ExceptionGroup as group:
         stop(group.exceptions, 2)

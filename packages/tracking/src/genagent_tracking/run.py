@@ -305,11 +305,16 @@ class Run:
         made before; the judge is asked again about pictures that it gave no verdict on.
 
         Raises:
-            ValueError: what was kept of it is damaged, or gone, so that it cannot be made again.
+            ValueError: what was kept of it is damaged, of other requests, or gone, so that it
+                cannot be made again.
         """
         path = self.folder / f"evaluation-{step:06d}.jsonl"
         if self._first(path.exists):
             outcomes = read_outcomes(path, self.pictures)
+            if [one.request.id for one in outcomes] != [request.id for request in requests]:
+                raise ValueError(
+                    f"{path} is of other held-out requests than are asked for now; begin a new run"
+                )
             if any(None in one.passed for one in outcomes):
                 outcomes = judged_again(world, outcomes)
                 write_outcomes(path, outcomes)
