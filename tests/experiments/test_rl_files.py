@@ -26,12 +26,14 @@ SECRETS = {"PICTURES": "secret-of-the-painter-5161", "VERDICTS": "secret-of-the-
 TRAIN = ("two cats on a red sofa", "three red circles", "a blue square above a green triangle")
 HELD_OUT = (
     {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "A photo of two dogs"},
+    {"tag": "counting", "include": [{"class": "cup", "count": 3}], "prompt": "A photo of 3 cups"},
     {
         "tag": "color_attr",
         "include": [{"class": "bus", "count": 1, "color": "green"}],
         "prompt": "a green bus",
     },
 )
+"""Sorted by kind, as the benchmark's file is; two of them are asked."""
 
 
 def is_right(*pictures: Image.Image) -> bool:
@@ -59,7 +61,7 @@ def world(folder: Path, tool: str, judge: str) -> list[str]:
         *("--world.train", "train.txt", "--world.held-out", "geneval.jsonl"),
         *("--world.tool", tool, "--world.judge", judge, "--world.judge-model", "judge"),
         *("--requests-per-step", "2", "--samples", "6", "--keep", "4"),
-        *("--sampling.max-turn-tokens", "96", "--grpo.learning-rate", "1e-4"),
+        *("--sampling.max-turn-tokens", "96", "--grpo.learning-rate", "1e-4", "--held-out", "2"),
         *("--trajectories-every", "1", "--checkpoint-every", "1"),
     ]
 
@@ -91,6 +93,8 @@ def test_two_steps_with_servers_and_no_truth_resumed_after_a_kill(
     assert (summary["status"], summary["steps"], summary["held_out"]) == ("finished", 2, 2)
     assert "judged_success" in summary["before"] and "success" not in summary["before"]
     assert "judged_success_after_95" in summary
+    asked_of = read_outcomes(folder / "evaluation-000000.jsonl", PictureStore(folder / "pictures"))
+    assert {one.request.task for one in asked_of} == {"counting", "color_attr"}
     shares = [rightly_passed(folder, step) for step in (0, 2)]
     assert [summary[when]["judged_success"] for when in ("before", "after")] == shares
 
