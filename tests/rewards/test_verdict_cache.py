@@ -1,5 +1,6 @@
 """Verdicts on disk: keys, durability, sharing, damage."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -251,6 +252,20 @@ def test_another_programs_database_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match=r"other.sqlite is another program's database"):
         VerdictCache(path)
     assert path.read_bytes() == before
+
+
+def test_a_write_that_a_file_system_refuses_is_one_line_with_a_remedy(tmp_path):
+    verdict = Verdict(choice="yes", reason="r", judge="j", raw="x" * 100_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with VerdictCache(tmp_path / "verdicts.sqlite") as cache:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            with pytest.raises(OSError, match=r"disk I/O error; on a network .* a local disk$"):
+                cache.store("k", verdict)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        cache.store("k", verdict)
+        assert cache.find(["k"]) == {"k": verdict}
 
 
 def test_a_folder_is_no_cache(tmp_path):

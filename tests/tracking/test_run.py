@@ -1,5 +1,7 @@
 """A run: what it keeps, what it goes on from, and how it ends."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -112,6 +114,15 @@ def test_two_processes_do_not_run_in_one_folder(tmp_path):
         _ = make_run(tmp_path, resumed=run.folder).folder
     run.close()
     assert make_run(tmp_path, resumed=run.folder).folder == run.folder
+
+
+def test_a_file_system_without_locks_is_one_line_with_a_remedy(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))  # as Lustre mounted without flock
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ValueError, match=r"cannot be locked \(Function not .* a local disk$"):
+        _ = make_run(tmp_path).folder
 
 
 def test_a_policy_that_is_kept_twice_takes_its_room_once(tmp_path):

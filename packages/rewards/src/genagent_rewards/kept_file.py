@@ -11,6 +11,20 @@ _PATIENCE_SECONDS = 60.0
 """How long another process that writes is waited for."""
 
 
+_LOCKED = "; another process writes to it: wait for that, or stop it"
+_NO_LOCKS = (
+    "; on a network file system SQLite needs its locks and shared memory: "
+    "give a folder on a local disk"
+)
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_IOERR: _NO_LOCKS,
+    sqlite3.SQLITE_PROTOCOL: _NO_LOCKS,
+}
+"""By SQLite's primary error code."""
+
+
 class KeptFile:
     """One table, written ahead: a process killed at any moment has lost nothing. Close it."""
 
@@ -116,11 +130,7 @@ class KeptFile:
             if "UTF-8" in str(error):
                 raise self._damaged(error) from error
             code = getattr(error, "sqlite_errorcode", None)
-            locked = code is not None and code & 0xFF in (
-                sqlite3.SQLITE_BUSY,
-                sqlite3.SQLITE_LOCKED,
-            )
-            remedy = "; another process writes to it: wait for that, or stop it" if locked else ""
+            remedy = "" if code is None else _REMEDIES.get(code & 0xFF, "")
             raise OSError(f"{self._name}: {error}{remedy}") from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error

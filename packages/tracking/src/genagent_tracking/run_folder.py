@@ -45,7 +45,7 @@ def lock_folder(folder: Path) -> IO[str]:
     """Hold a run's folder for this process, until the file that is returned is closed.
 
     Raises:
-        ValueError: another process runs it.
+        ValueError: another process runs it, or its file system knows no locks.
     """
     file = (folder / "lock").open("a+", encoding="utf-8")
     if sys.platform == "win32":
@@ -60,6 +60,12 @@ def lock_folder(folder: Path) -> IO[str]:
         file.close()
         raise ValueError(
             f"{folder} is still running (process {holder}); wait, or stop it"
+        ) from error
+    except OSError as error:  # Lustre mounted without flock says ENOSYS, NFS without lockd ENOLCK
+        file.close()
+        raise ValueError(
+            f"{folder} cannot be locked ({error.strerror}), as two processes in it would undo each "
+            "other's work; give a folder on a file system with locks, such as a local disk"
         ) from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
