@@ -1,9 +1,11 @@
 """What became of attempts, out of an evaluation's files."""
 
 from tests.study.cells import store
-from tests.study.finished import MENDED, RIGHT, keep_evaluation
+from tests.study.finished import MENDED, RIGHT, WRONG, keep_evaluation, outcomes
 
+from genagent_data import PictureStore
 from genagent_study import Cell
+from genagent_study.result import Answers
 
 
 def test_without_a_picture_it_has_failed_and_by_a_failed_tool_nothing_is_known(tmp_path):
@@ -17,3 +19,9 @@ def test_without_a_picture_it_has_failed_and_by_a_failed_tool_nothing_is_known(t
     assert list(found.success.values()) == [True, False, None, None]
     assert list(found.first.values()) == [False, False, True, None]
     assert found.rounds == 1.0  # two pictures and none; what the tool ended is left out
+
+
+def test_a_request_without_a_picture_has_no_first_one_that_failed(tmp_path):
+    found = Answers.of(outcomes(PictureStore(tmp_path), [RIGHT, MENDED, WRONG, ()], seed=0))
+    assert found.failed_first == ["held-out-0-1", "held-out-0-2"]
+    assert found.repair == 0.5

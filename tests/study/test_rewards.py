@@ -5,13 +5,6 @@ from tests.study.finished import MENDED, RIGHT, WRONG, outcomes
 from genagent_data import PictureStore
 from genagent_study.result import Answers
 from genagent_study.sections.rewards import both_failed
-from genagent_study.sections.withholding import repair
-
-
-def test_a_request_without_a_picture_has_no_first_one_that_failed(tmp_path):
-    found = Answers.of(outcomes(PictureStore(tmp_path), [RIGHT, MENDED, WRONG, ()], seed=0))
-    assert found.failed_first == ["held-out-0-1", "held-out-0-2"]
-    assert repair(found) == 0.5
 
 
 def test_repair_is_compared_where_both_first_pictures_failed(tmp_path):

@@ -76,3 +76,13 @@ class OverSeeds:
 def over_seeds(values: Sequence[float]) -> OverSeeds:
     """Raises ValueError where there is none."""
     return OverSeeds(values=tuple(values))
+
+
+def minus(one: OverSeeds, other: OverSeeds) -> OverSeeds:
+    """Seed by seed. Raises ValueError where they have not the same number of seeds."""
+    return over_seeds([a - b for a, b in zip(one.values, other.values, strict=True)])
+
+
+def in_percent(figure: OverSeeds) -> OverSeeds:
+    """Of shares, seed by seed."""
+    return over_seeds([100 * one for one in figure.values])

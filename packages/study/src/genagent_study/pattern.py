@@ -1,10 +1,12 @@
 """Whether a pattern of the paper shows here, in a sentence, and what it would take to be chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from genagent_study.over_seeds import OverSeeds
-from genagent_study.paired import Difference
+from genagent_study.paired import Difference, difference
+from genagent_study.result import Answers
 
 Verdict = Literal["shows", "shows weakly", "does not show", "shows the opposite"]
 
@@ -39,8 +41,8 @@ class Pattern:
         measured = self.measured
         if measured.p_value < 0.05:
             return "shows" if measured.value > 0 else "shows the opposite"
-        against = measured.n - measured.agreeing(1)
-        is_weak = measured.n > 1 and measured.value > 0 and against <= (measured.n > 3)
+        opposing = measured.n - measured.agreeing(1)
+        is_weak = measured.n > 1 and measured.value > 0 and opposing <= (measured.n > 3)
         return "shows weakly" if is_weak else "does not show"
 
     @property
@@ -94,6 +96,18 @@ class Pattern:
 
     def _number(self, value: float) -> str:
         return f"{100 * value:+.1f}" if self.in_percent else f"{value:+.3g}"
+
+
+def against(
+    one: Sequence[Answers], other: Sequence[Answers], claim: str, known: str = ""
+) -> Pattern:
+    """That the other's success is above the one's, on the same requests.
+
+    Args:
+        known: what the paper has.
+    """
+    pairs = difference([(a.success, b.success) for a, b in zip(one, other, strict=True)])
+    return Pattern(claim=claim, measured=pairs.by_seed, pairs=pairs, paper=known)
 
 
 def _p(value: float) -> str:

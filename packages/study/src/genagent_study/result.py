@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genagent_study.archive import NamedPictures
 from genagent_study.cell import Made
+from genagent_study.paired import share
 from genagent_tracking.step_figures import read_figures
 from genagent_worlds import Outcome, read_outcomes
 
@@ -35,6 +36,16 @@ class Answers:
     def failed_first(self) -> list[str]:
         """Requests whose first picture is wrong; a request without any is none of them."""
         return [id for id, one in self.outcomes.items() if one.passed[:1] == (False,)]
+
+    @property
+    def gain(self) -> float:
+        """By reflection: success by the picture that counts minus success by the first."""
+        return share(self.success) - share(self.first)
+
+    @property
+    def repair(self) -> float:
+        """Success on the requests whose first picture failed; 0 where none did."""
+        return share({id: self.success[id] for id in self.failed_first})
 
     @property
     def rounds(self) -> float:

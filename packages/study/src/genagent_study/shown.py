@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from genagent_study.cell import Cell
-from genagent_study.over_seeds import OverSeeds
+from genagent_study.over_seeds import OverSeeds, in_percent
 from genagent_study.pattern import Pattern
 from genagent_study.result import Result
 from genagent_study.study import Study
@@ -96,7 +96,7 @@ def percent(figure: OverSeeds | None) -> str:
 
 def points(figure: OverSeeds) -> str:
     """Of differences of shares. Example: ``+12.3 [+8.0, +16.6]``"""
-    return number(OverSeeds(values=tuple(100 * v for v in figure.values)), digits=1, sign="+")
+    return number(in_percent(figure), digits=1, sign="+")
 
 
 def number(figure: OverSeeds | None, *, digits: int = 2, sign: str = "-") -> str:

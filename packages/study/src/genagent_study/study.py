@@ -71,6 +71,16 @@ class Study:
         """The one that is studied: RL with the pair reward."""
         return self.trained("rl", *self.reward, seed=seed)
 
+    def base(self, seed: int) -> Cell:
+        """The policy that has learnt nothing of this."""
+        name = self.subject.base
+        return self.evaluated(name, policies=(name,), seed=seed)
+
+    def plain(self, seed: int) -> Cell:
+        """Every tool alone."""
+        tools = self.subject.tools
+        return self.evaluated("plain", strategies=("plain",), tools=tools, seed=seed)
+
     def trained(self, name: str, *options: str, seed: int, tool: str = "") -> Cell:
         """RL of the cold start, with an evaluation before and one after.
 

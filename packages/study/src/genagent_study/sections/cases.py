@@ -1,12 +1,12 @@
 """Cases, chosen by rule, and how differently the agent goes about different tasks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from genagent_data.pictures import png_bytes
 from genagent_study.cell import Cell
+from genagent_study.examples import example, with_pictures
 from genagent_study.over_seeds import OverSeeds, over_seeds
-from genagent_study.result import Answers, Result
-from genagent_study.shown import Example, Results, Said, Section, Shown, Table, number, percent
+from genagent_study.result import Answers
+from genagent_study.shown import Example, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 from genagent_worlds import Outcome
 from genagent_worlds.conduct import spoils, word_distance
@@ -61,31 +61,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     )
 
 
-def with_pictures(seeds: Sequence[int], result_of: Callable[[int], Result]) -> list[int]:
-    """The first of the seeds whose pictures are here, if any; an archive has none."""
-    return [seed for seed in seeds if result_of(seed).has_pictures][:1]
-
-
-def examples(answers: Answers, number: int) -> list[Example]:
-    """The first attempts, whatever became of them."""
-    return [shown(one) for one in list(answers.outcomes.values())[:number]]
-
-
-def shown(outcome: Outcome, *, why: str = "") -> Example:
-    """Each picture of an attempt with its prompt and what the agent said of it.
-
-    Args:
-        why: it was chosen.
-    """
-    said = []
-    for place, one in enumerate(outcome.trajectory.rounds, 1):
-        words = f"{one.tool_prompt} — {one.judgement}" if one.judgement else one.tool_prompt
-        png = None if one.picture is None else png_bytes(one.picture)
-        said.append(Said(who=f"picture {place}", words=words, png=png))
-    title = f"{why}: {outcome.request.prompt}" if why else outcome.request.prompt
-    return Example(title=title, said=said, right=outcome.success)
-
-
 def _cases(answers: Answers) -> list[Example]:
     found: dict[str, Outcome] = {}
     mended = [
@@ -98,7 +73,7 @@ def _cases(answers: Answers) -> list[Example]:
     for one in answers.outcomes.values():
         if spoils(one) and not one.success:
             found.setdefault("over-reflection", one)
-    return [shown(one, why=why) for why, one in found.items()]
+    return [example(one, why=why) for why, one in found.items()]
 
 
 def _edit(outcome: Outcome) -> int:

@@ -4,13 +4,11 @@ first."""
 from collections.abc import Mapping, Sequence
 
 from genagent_study.cell import Cell
-from genagent_study.over_seeds import over_seeds
+from genagent_study.curve_ends import ends, rise
+from genagent_study.over_seeds import minus, over_seeds
 from genagent_study.paired import share
-from genagent_study.pattern import Pattern
+from genagent_study.pattern import Pattern, against
 from genagent_study.plots import Panel, draw_curves
-from genagent_study.sections.figure6 import ends, rise
-from genagent_study.sections.strategies import against
-from genagent_study.sections.table5 import minus
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 from genagent_tracking.curves import MEAN_OF, trailing_means

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from genagent_study import paper
 from genagent_study.cell import Cell, Made
-from genagent_study.over_seeds import over_seeds
+from genagent_study.over_seeds import in_percent, minus, over_seeds
 from genagent_study.paired import share
+from genagent_study.pattern import against
 from genagent_study.plots import draw_points
 from genagent_study.result import Answers
-from genagent_study.sections.strategies import against, in_percent, plain
-from genagent_study.sections.table5 import minus
 from genagent_study.shown import Plot, Results, Section, Shown, Table, percent, points
 from genagent_study.study import Study
 
@@ -31,7 +30,7 @@ def elsewhere(study: Study, seed: int) -> Cell:
 
 def cells(study: Study, seed: int) -> list[Cell]:
     new = [elsewhere(study, seed)] if study.subject.other_tools else []
-    return [plain(study, seed), study.agent(seed), *new]
+    return [study.plain(seed), study.agent(seed), *new]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
@@ -46,7 +45,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
 
     alone = {
         tool: [
-            results[plain(study, s)].answers(tool=tool, strategy="plain", rounds=1) for s in seeds
+            results[study.plain(s)].answers(tool=tool, strategy="plain", rounds=1) for s in seeds
         ]
         for tool in subject.tools
     }

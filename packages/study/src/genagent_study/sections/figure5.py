@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from genagent_study.cell import Cell, Made
-from genagent_study.over_seeds import over_seeds
+from genagent_study.over_seeds import in_percent, over_seeds
 from genagent_study.paired import share
+from genagent_study.pattern import against
 from genagent_study.plots import draw_points
 from genagent_study.result import Answers
-from genagent_study.sections.strategies import against, in_percent
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 

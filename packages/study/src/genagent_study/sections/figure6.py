@@ -1,9 +1,10 @@
 """Figure 6: reward and rounds while the agent learns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from genagent_study.cell import Cell
-from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_study.curve_ends import ends, rise
+from genagent_study.over_seeds import over_seeds
 from genagent_study.pattern import Pattern
 from genagent_study.plots import Panel, draw_curves
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number
@@ -71,24 +72,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             )
         ],
     )
-
-
-def ends(curves: Sequence[Mapping[int, float]]) -> tuple[OverSeeds, OverSeeds]:
-    """Means of the first and of the last fifth of the steps."""
-    pairs = [_ends(by_step) for by_step in curves]
-    return over_seeds([first for first, _ in pairs]), over_seeds([last for _, last in pairs])
-
-
-def rise(by_step: Mapping[int, float]) -> float:
-    """Mean of the last fifth of the steps minus mean of the first."""
-    first, last = _ends(by_step)
-    return last - first
-
-
-def _ends(by_step: Mapping[int, float]) -> tuple[float, float]:
-    values = list(by_step.values())
-    fifth = max(1, len(values) // 5)
-    return sum(values[:fifth]) / fifth, sum(values[-fifth:]) / fifth
 
 
 FIGURE6 = Section(name="figure6", title="Figure 6: training", cells=cells, show=show)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from genagent_study.cell import Cell, Made
+from genagent_study.examples import first_examples, with_pictures
 from genagent_study.over_seeds import over_seeds
 from genagent_study.paired import share
-from genagent_study.sections.cases import examples, with_pictures
-from genagent_study.sections.strategies import against
-from genagent_study.sections.table5 import gain
+from genagent_study.pattern import against
 from genagent_study.shown import Results, Section, Shown, Table, number, percent, points
 from genagent_study.study import Study
 
@@ -67,7 +66,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                         "who": name,
                         "last picture": percent(over_seeds([share(a.success) for a in found])),
                         "first picture": percent(over_seeds([share(a.first) for a in found])),
-                        "gain": points(over_seeds(list(map(gain, found)))),
+                        "gain": points(over_seeds([a.gain for a in found])),
                         "pictures": number(over_seeds([a.rounds for a in found])),
                     }
                     for name, found in ways.items()
@@ -77,7 +76,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
         examples=[
             one
             for seed in with_pictures(seeds, lambda seed: results[asked(study, seed)])
-            for one in examples(answers("agent", 2, "rl", seed), EXAMPLES)
+            for one in first_examples(answers("agent", 2, "rl", seed), EXAMPLES)
         ],
         notes=[
             f"The first {EXAMPLES} requests, as the agent after RL answered them under the first "

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 from genagent_study.cell import Cell
-from genagent_study.over_seeds import over_seeds
+from genagent_study.over_seeds import in_percent, minus, over_seeds
 from genagent_study.paired import Marks, difference, share
-from genagent_study.pattern import Pattern
+from genagent_study.pattern import Pattern, against
 from genagent_study.plots import draw_points
 from genagent_study.result import Answers
-from genagent_study.sections.strategies import against, in_percent
-from genagent_study.sections.table5 import minus
-from genagent_study.sections.withholding import repair
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 from genagent_worlds import conduct, rate
@@ -42,7 +39,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
         study.subject.cold_start: [results[trained[s][usual]].before for s in seeds],
         **after,
     }
-    mended = {name: over_seeds(list(map(repair, found))) for name, found in answers.items()}
+    mended = {name: over_seeds([a.repair for a in found]) for name, found in answers.items()}
     patterns = []
     for name in others:
         firsts = difference(

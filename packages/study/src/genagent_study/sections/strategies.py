@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from genagent_study import paper
 from genagent_study.cell import Cell
-from genagent_study.over_seeds import OverSeeds, over_seeds
-from genagent_study.paired import difference, share
-from genagent_study.pattern import Pattern
+from genagent_study.over_seeds import OverSeeds, in_percent, over_seeds
+from genagent_study.paired import share
+from genagent_study.pattern import Pattern, against
 from genagent_study.plots import draw_points
-from genagent_study.result import Answers
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent
 from genagent_study.study import Study
 
@@ -21,12 +20,6 @@ REWRITE, WORKFLOW, BEST = "rewrite, without looking", "static workflow, 2 rounds
 PLAIN = "plain: the request's own words"
 
 
-def plain(study: Study, seed: int) -> Cell:
-    """Every tool alone."""
-    tools = study.subject.tools
-    return study.evaluated("plain", strategies=("plain",), tools=tools, seed=seed)
-
-
 def others(study: Study, seed: int) -> Cell:
     """What else gives out pictures of the trained tool."""
     strategies = ("rewrite", "workflow", "best-of")
@@ -34,14 +27,14 @@ def others(study: Study, seed: int) -> Cell:
 
 
 def cells(study: Study, seed: int) -> list[Cell]:
-    return [plain(study, seed), others(study, seed), study.agent(seed)]
+    return [study.plain(seed), others(study, seed), study.agent(seed)]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     tool = study.subject.tool
     ways = {
         PLAIN: [
-            results[plain(study, s)].answers(tool=tool, strategy="plain", rounds=1) for s in seeds
+            results[study.plain(s)].answers(tool=tool, strategy="plain", rounds=1) for s in seeds
         ],
         **{
             name: [
@@ -91,14 +84,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     )
 
 
-def against(
-    one: Sequence[Answers], other: Sequence[Answers], claim: str, known: str = ""
-) -> Pattern:
-    """That the other's success is above the one's, on the same requests."""
-    pairs = difference([(a.success, b.success) for a, b in zip(one, other, strict=True)])
-    return Pattern(claim=claim, measured=pairs.by_seed, pairs=pairs, paper=known)
-
-
 def _drawn(
     last: dict[str, OverSeeds], first: dict[str, OverSeeds], pictures: dict[str, OverSeeds]
 ) -> bytes:
@@ -108,10 +93,6 @@ def _drawn(
         for name in last
     }
     return draw_points(rows, unit="success, %")
-
-
-def in_percent(figure: OverSeeds) -> OverSeeds:
-    return over_seeds([100 * one for one in figure.values])
 
 
 STRATEGIES = Section(name="strategies", title="Tables 2 and 3: strategies", cells=cells, show=show)

@@ -16,21 +16,15 @@ ABOUT = (
 )
 
 
-def base(study: Study, seed: int) -> Cell:
-    """The policy that has learnt nothing of this."""
-    policies = (study.subject.base,)
-    return study.evaluated(study.subject.base, policies=policies, seed=seed)
-
-
 def cells(study: Study, seed: int) -> list[Cell]:
-    return [base(study, seed), study.agent(seed)]
+    return [study.base(seed), study.agent(seed)]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     subject = study.subject
     asked = {"tool": subject.tool, "strategy": "agent", "rounds": 2, "policy": subject.base}
     found = {
-        subject.base: [results[base(study, seed)].answers(**asked) for seed in seeds],
+        subject.base: [results[study.base(seed)].answers(**asked) for seed in seeds],
         subject.cold_start: [results[study.agent(seed)].before for seed in seeds],
         "rl": [results[study.agent(seed)].after for seed in seeds],
     }

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from genagent_study import paper
 from genagent_study.cell import Cell
 from genagent_study.option_words import without
-from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_study.over_seeds import in_percent, minus, over_seeds
 from genagent_study.paired import difference, share
-from genagent_study.pattern import Pattern
+from genagent_study.pattern import Pattern, against
 from genagent_study.plots import draw_points
-from genagent_study.result import Answers
-from genagent_study.sections.strategies import against, in_percent
-from genagent_study.sections.table1 import base
 from genagent_study.shown import Plot, Results, Section, Shown, Table, number, percent, points
 from genagent_study.study import Study
 
@@ -30,7 +27,7 @@ def without_pairs(study: Study, seed: int) -> Cell:
 
 
 def cells(study: Study, seed: int) -> list[Cell]:
-    return [base(study, seed), study.agent(seed), without_pairs(study, seed)]
+    return [study.base(seed), study.agent(seed), without_pairs(study, seed)]
 
 
 def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
@@ -38,14 +35,14 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     asked = {"tool": subject.tool, "strategy": "agent", "rounds": 2, "policy": subject.base}
     without, trained = "rl without the pair reward", "rl"
     found = {
-        subject.base: [results[base(study, s)].answers(**asked) for s in seeds],
+        subject.base: [results[study.base(s)].answers(**asked) for s in seeds],
         subject.cold_start: [results[study.agent(s)].before for s in seeds],
         without: [results[without_pairs(study, s)].after for s in seeds],
         trained: [results[study.agent(s)].after for s in seeds],
     }
     last = {name: over_seeds([share(a.success) for a in ways]) for name, ways in found.items()}
     first = {name: over_seeds([share(a.first) for a in ways]) for name, ways in found.items()}
-    gains = {name: over_seeds(list(map(gain, ways))) for name, ways in found.items()}
+    gains = {name: over_seeds([a.gain for a in ways]) for name, ways in found.items()}
     pictures = {name: over_seeds([a.rounds for a in ways]) for name, ways in found.items()}
     firsts = difference(
         [(b.first, a.first) for a, b in zip(found[without], found[trained], strict=True)]
@@ -112,16 +109,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             ),
         ],
     )
-
-
-def gain(answers: Answers) -> float:
-    """Success by the picture that counts minus success by the first."""
-    return share(answers.success) - share(answers.first)
-
-
-def minus(one: OverSeeds, other: OverSeeds) -> OverSeeds:
-    """Seed by seed."""
-    return over_seeds([a - b for a, b in zip(one.values, other.values, strict=True)])
 
 
 TABLE5 = Section(

@@ -5,11 +5,11 @@ from itertools import permutations
 
 from genagent_study.cell import Cell, Made
 from genagent_study.dropped_words import lost_word, share_with
-from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_study.over_seeds import OverSeeds, in_percent, over_seeds
 from genagent_study.paired import share
+from genagent_study.pattern import against
 from genagent_study.plots import draw_points
 from genagent_study.result import Answers
-from genagent_study.sections.strategies import against, in_percent
 from genagent_study.shown import Plot, Results, Section, Shown, Table, percent
 from genagent_study.study import Study
 from genagent_worlds import Outcome

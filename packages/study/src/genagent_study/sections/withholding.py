@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from genagent_study import paper
 from genagent_study.cell import Cell
+from genagent_study.curve_ends import ends
 from genagent_study.dropped_words import dropped_words
-from genagent_study.over_seeds import OverSeeds, over_seeds
+from genagent_study.over_seeds import OverSeeds, in_percent, minus, over_seeds
 from genagent_study.paired import difference, share
 from genagent_study.pattern import Pattern
 from genagent_study.plots import Panel, draw_curves, draw_points
 from genagent_study.result import Answers, Result
-from genagent_study.sections.figure6 import ends
-from genagent_study.sections.strategies import in_percent
-from genagent_study.sections.table5 import gain, minus
 from genagent_study.shown import (
     Example,
     Plot,
@@ -68,7 +66,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
     answers = {study.subject.cold_start: before, **after}
     first = {name: over_seeds([share(a.first) for a in ways]) for name, ways in answers.items()}
     last = {name: over_seeds([share(a.success) for a in ways]) for name, ways in answers.items()}
-    mended = {name: over_seeds(list(map(repair, ways))) for name, ways in answers.items()}
+    mended = {name: over_seeds([a.repair for a in ways]) for name, ways in answers.items()}
     second = {name: over_seeds(list(map(second_try, ways))) for name, ways in answers.items()}
     bonus = {name: (_late(found, FAILED), _late(found, PASSED)) for name, found in runs.items()}
     words = [row for name, ways in answers.items() for row in _words(name, ways)]
@@ -82,7 +80,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             _fallen(before, after["zero"], "Paid by zero, they are worse than before learning"),
             Pattern(
                 claim="Paid by zero, reflection gains more than unpaid",
-                measured=minus(*(over_seeds(list(map(gain, after[r]))) for r in ("zero", "none"))),
+                measured=minus(*(over_seeds([a.gain for a in after[r]]) for r in ("zero", "none"))),
             ),
             Pattern(
                 claim="Paid by zero, more of failed first pictures are mended than unpaid",
@@ -125,7 +123,7 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
                         "last picture": percent(last[name]),
                         "first picture": percent(first[name]),
                         "second, after a failure": percent(second[name]),
-                        "gain": points(over_seeds(list(map(gain, answers[name])))),
+                        "gain": points(over_seeds([a.gain for a in answers[name]])),
                         "repair": percent(mended[name]),
                         "pictures": number(over_seeds([a.rounds for a in answers[name]])),
                         "bonus, first failed": number(bonus[name][0], digits=3)
@@ -150,11 +148,6 @@ def show(study: Study, results: Results, seeds: Sequence[int]) -> Shown:
             "them. none asks for no comparison, and pays none.",
         ],
     )
-
-
-def repair(answers: Answers) -> float:
-    """Success on the requests whose first picture failed; 0 where none did."""
-    return share({id: answers.success[id] for id in answers.failed_first})
 
 
 def second_try(answers: Answers) -> float:

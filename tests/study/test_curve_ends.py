@@ -1,6 +1,6 @@
 """Where curves begin and end, and how far they rise between."""
 
-from genagent_study.sections.figure6 import ends, rise
+from genagent_study.curve_ends import ends, rise
 
 
 def test_ends_are_means_of_a_fifth_of_the_steps():
