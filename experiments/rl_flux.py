@@ -265,7 +265,7 @@ def plan(config: RLConfig, words: Sequence[str]) -> None:
         grpo=config.grpo,
         run=config.run,
         distributed=config.distributed,
-        both_orders=config.reward.both_orders,
+        reward=config.reward,
         truth=is_miniature,
         default=planning.MINIATURE if is_miniature else None,
     )

@@ -10,7 +10,8 @@
 
 The miniature runs out of the box: ``uv run experiments/synthesize.py``. ``qwen-teachers`` takes
 models behind endpoints and requests from a file. The output folder holds all that was paid for, and
-the same command goes on with it, however it was ended.
+the same command goes on with it, however it was ended. ``--plan`` says what a synthesis would take,
+and asks nobody (``--plan --help``).
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -18,13 +19,15 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from genagent_data import SynthesisConfig, synthesize, write_requests
+import genagent_planning as planning  # what loads torch is taken from it when it is needed
+from genagent_data import SynthesisConfig, funnel_so_far, synthesize, write_requests
 from genagent_miniworld import Miniature, ScriptedTeacher
 from genagent_tracking import (
     Flat,
@@ -36,7 +39,7 @@ from genagent_tracking import (
     refuse,
     run_experiment,
 )
-from genagent_worlds import ChatTeachers, FilesAndEndpoints, RequestSource
+from genagent_worlds import ChatTeachers, FileRequests, FilesAndEndpoints, RequestSource
 
 WORK = "work"
 """Folder in the output of what was paid for."""
@@ -119,5 +122,35 @@ def main(config: SynthesizeConfig, run: Run) -> None:
             run.conclude_funnel(funnel, config.out)
 
 
+def plan(config: SynthesizeConfig, words: Sequence[str]) -> None:
+    """What a synthesis would take, on the terminal."""
+    source, teacher, seed = config.source, config.teacher, config.run.seed
+    is_miniature = isinstance(config.world, Miniature)
+    default = planning.MINIATURE_SYNTHESIS if is_miniature else planning.SynthesisPlanConfig()
+    default = replace(default, image_gpus=len(config.world.tool.split(",")))
+    missing = [path for path in source.files if not path.exists()]
+    requests: int | Path = missing[0] if missing else 0
+    if not missing:
+        # A world's own requests are counted and not sampled; hard ones are still to be written.
+        known = replace(source, hard_each=0)
+        asked = known.ask(FileRequests(()), teacher, config.out / WORK, seed=seed)
+        requests = asked.count
+        if source.files and requests:
+            shown = sum(request.reference is not None for request in asked.requests)
+            default = replace(default, references=round(shown / requests, 4))
+    if source.hard_each:
+        print_line(f"what --hard-each {source.hard_each} writes is not counted")
+    is_model = isinstance(teacher, ChatTeachers)
+    planning.plan_synthesis(
+        words,
+        requests=requests,
+        plain=config.synthesis.plain,
+        teacher_concurrency=teacher.open.concurrency if is_model else None,
+        judge_concurrency=None if is_miniature else config.world.judge_concurrency,
+        counted=funnel_so_far(config.out, config.synthesis, seed=seed),
+        default=default,
+    )
+
+
 if __name__ == "__main__":
-    run_experiment("synthesize", main, SynthesizeConfig, PRESETS, keeps_its_work=True)
+    run_experiment("synthesize", main, SynthesizeConfig, PRESETS, keeps_its_work=True, plan=plan)

@@ -215,6 +215,11 @@ def test_the_miniature_makes_records_and_shows_why_others_are_none(tmp_path: Pat
     _, logged = only_run(tmp_path, "synthesize")
     assert logged.data.metrics["funnel/balance/kept"] == summary["records"]
     assert undocumented(logged.data.metrics) == set()
+    planned = run(SCRIPT, tmp_path, "smoke", "--requests", "48", "--out", "made", "--plan")
+    assert planned.returncode == 0, planned.stderr
+    hard = logged.data.metrics["funnel/hard/kept"] / 24
+    assert "counted in --out, of 24 requests:\n" in planned.stdout
+    assert f"--plan.hard {round(hard, 4):g}\n" in planned.stdout
     other = run(SCRIPT, tmp_path, "smoke", "--requests", "24", "--out", "made", "--seed", "1")
     assert other.returncode != 0
     assert other.stderr.startswith("error: made was begun with seed '0', now it is '1'")
@@ -236,6 +241,32 @@ def test_bad_input_is_one_line(tmp_path: Path, given: tuple[str, ...], line: str
     assert done.returncode == 2
     assert done.stderr.count(line) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_counts_the_requests_and_asks_no_server(tmp_path: Path):
+    rows = [{"prompt": f"thing number {n}", "task": "ab"[n % 2]} for n in range(40)]
+    rows += rows[:8]
+    rows += [{"prompt": f"a jar with owl {n}", "reference": "seen.png"} for n in range(10)]
+    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Image.new("RGB", (8, 8)).save(tmp_path / "seen.png")
+    real = [
+        *("qwen-teachers", "--requests", "asked.jsonl", "--plan", "--plan.hard", "1"),
+        *("--world.tool", "http://127.0.0.1:9,http://127.0.0.1:9/b"),
+        *("--world.judge", "http://127.0.0.1:9/v1", "--world.judge-model", "judge"),
+        *("--teacher.open.urls", "http://127.0.0.1:9/v1", "--teacher.open.model", "teacher"),
+    ]
+    done = run(SCRIPT, tmp_path, *real)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("50 requests come to 37 records\n")
+    assert "--plan.references 0.2\n" in done.stdout and "--plan.image-gpus 2\n" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"asked.jsonl", "seen.png"}
+    (tmp_path / "asked.jsonl").unlink()
+    done = run(SCRIPT, tmp_path, *real)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: asked.jsonl is not there; give a file of requests or their number "
+        "(--requests 10000), or the number of records that are wanted (--plan.records 3500)\n"
+    )
 
 
 def test_the_requests_that_are_read_are_not_written_over(tmp_path: Path):

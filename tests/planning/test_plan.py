@@ -18,6 +18,7 @@ from genagent_planning import (
 )
 from genagent_planning.memory import MemoryModel
 from genagent_policy import DistributedConfig, GRPOConfig, SFTConfig, TrainedPolicyConfig
+from genagent_rewards import RewardConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig
 
@@ -30,7 +31,6 @@ TRAFFIC = StepTraffic(
     prompt_tokens=350,
     turn_tokens=300,
     picture_tokens=1369,
-    both_orders=False,
     held_out=280,
     evaluation_rounds=2.0,
     truth=False,
@@ -49,7 +49,7 @@ def plan(*words: str, **changes) -> None:
         "engine": EngineConfig(),
         "grpo": GRPOConfig(learning_rate=1e-6, micro_batch_tokens=16384),
         "run": RunConfig(),
-        "both_orders": False,
+        "reward": RewardConfig(),
         "distributed": DistributedConfig(),
         "truth": False,
     }
@@ -70,6 +70,27 @@ def test_a_step_of_the_preset_asks_for_so_much():
     assert TRAFFIC.sampled_tokens == 384 * 3 * 300
     assert TRAFFIC.attempt_tokens == 350 + 900 + 2 * (1369 + 12)
     assert (TRAFFIC.evaluation_pictures, TRAFFIC.evaluation_questions) == (560, 560)
+
+
+@pytest.mark.parametrize(
+    ("reward", "points", "pairs", "pictures"),
+    [
+        (RewardConfig(), 256, 256, 768),
+        (RewardConfig(both_orders=True), 256, 512, 768),
+        (RewardConfig(anchored=True), 256, 512, 800),
+        (RewardConfig(peak=0.1), 512, 256, 768),
+        (RewardConfig(single_round="none"), 256, 0, 768),
+    ],
+)
+def test_a_reward_asks_for_so_much(
+    reward: RewardConfig, points: float, pairs: float, pictures: float
+):
+    found = replace(TRAFFIC, reward=reward)
+    assert (found.point_questions, found.pair_questions, found.pictures) == (
+        points,
+        pairs,
+        pictures,
+    )
 
 
 def test_what_cannot_fit_is_refused_with_what_makes_it_fit():
@@ -113,13 +134,21 @@ def test_a_plan_that_fits_shows_memory_calls_places_and_disk(capsys):
         assert words in shown, words
     assert "weights to sample with  15.4" in shown
     assert "(200 steps, 2 evaluations)" in shown and "to go back to" not in shown
+    # 256 questions about one picture and 256 about two, of 200 tokens and 1,024 a picture; in the
+    # run 200 times as many, and two evaluations of 560 pictures.
+    assert "tokens the judge reads                   888,832" in shown
+    assert "tokens the judge writes                  153,600" in shown
+    assert "questions about one picture       52,320" in shown
+    assert "tokens the judge reads       179,137,280" in shown
     plan(policy=policy, distributed=sharing(3), evaluate_every=25, run=RunConfig(keep_every=50))
     shown = capsys.readouterr().out
     # Before, after 25, 50, … 175, and after all of them; 8.29e9 weights in bfloat16 each.
     assert "(200 steps, 9 evaluations)" in shown
     assert re.search(r"4 policies to go back to +62", shown)
-    plan(policy=policy, distributed=sharing(3), engine=EngineConfig(urls="http://gpu1:8000"))
+    served = EngineConfig(urls="http://gpu1:8000")
+    plan(policy=policy, distributed=sharing(3), engine=served, truth=True)
     shown = capsys.readouterr().out
+    assert "questions about two" in shown and "the judge reads" not in shown
     assert "rollouts " in shown and "KV cache" not in shown and "sample with" not in shown
 
 

@@ -7,6 +7,8 @@ Sources of the defaults, for an H100 of 80 GB:
 - a picture in 2.2 s: 12e9 weights of FLUX.1-dev, 2 operations each, for 4,608 tokens in 8 steps are
   0.88e15; at 40 % of 989e12 a second.
 - 2,000 tokens a second and judge: assumed for a 30B-A3B on two GPUs.
+- 200 tokens of a question: our own words are 140, a request with five hints 60.
+- 1,024 tokens of a picture: Qwen3-VL's, of 1024x1024; other judges count otherwise.
 - 34 GiB for FLUX.1-dev at 1024x1024: vLLM-Omni's table (33.9).
 """
 
@@ -35,6 +37,10 @@ class PlanConfig:
     """Mean pictures of an attempt, at most those that are allowed."""
     record_tokens: int = 3500
     """Mean of a record of fine-tuning, pictures included."""
+    question_tokens: int = 200
+    """Mean of a question to the judge, without its pictures."""
+    judge_picture_tokens: int = 1024
+    """That the judge reads a picture as."""
     verdict_tokens: int = 300
     """Mean of a verdict of the judge."""
     decode_per_second: float = 1600.0

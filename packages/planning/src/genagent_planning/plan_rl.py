@@ -23,6 +23,7 @@ from genagent_planning.report import (
 )
 from genagent_planning.traffic import ROUND_TOKENS, StepTraffic, picture_bytes
 from genagent_policy import DistributedConfig, GRPOConfig, TrainedPolicyConfig
+from genagent_rewards import RewardConfig
 from genagent_rollout import EngineConfig, EvaluationConfig, GroupConfig, SamplingConfig
 from genagent_tracking import RunConfig, parse
 
@@ -43,7 +44,7 @@ def plan_rl(
     engine: EngineConfig,
     grpo: GRPOConfig,
     run: RunConfig,
-    both_orders: bool,
+    reward: RewardConfig,
     truth: bool,
     distributed: DistributedConfig,
     default: PlanConfig | None = None,
@@ -75,10 +76,10 @@ def plan_rl(
         prompt_tokens=given.prompt_tokens,
         turn_tokens=min(given.turn_tokens, sampling.max_turn_tokens),
         picture_tokens=seen,
-        both_orders=both_orders,
         held_out=evaluation.held_out,
         evaluation_rounds=min(rounds, evaluation.evaluation_rounds),
         truth=truth,
+        reward=reward,
     )
     turns = (groups.max_rounds + 1) * sampling.max_turn_tokens
     answer = min(sampling.max_response_tokens, turns + groups.max_rounds * (seen + ROUND_TOKENS))
@@ -109,7 +110,7 @@ def plan_rl(
         _place(memory, traffic, given, longest=longest, served=bool(engine.urls))
     show_passes(memory, (longest, tokens, 2 * tokens))
     evaluations = 2 + (0 if evaluate_every is None else (steps - 1) // evaluate_every)
-    _show_step(traffic, steps, evaluations)
+    _show_step(traffic, steps, evaluations, given)
     show_disk(
         memory,
         run,
@@ -119,6 +120,7 @@ def plan_rl(
     )
     names = ["prompt_tokens", "turn_tokens", "rounds", "picture_side"]
     if training.device == "cuda":
+        names += ["question_tokens", "judge_picture_tokens"]
         names += ["verdict_tokens", "decode_per_second", "pictures_per_second"]
         names += ["verdict_tokens_per_second", "tflops", "used", "tool_gib", "judge_gpus"]
     show_assumptions(given, names)
@@ -232,22 +234,31 @@ def _place(
     show_places(places, given)
 
 
-def _show_step(traffic: StepTraffic, steps: int, evaluations: int) -> None:
-    asked = traffic.point_questions + traffic.pair_questions
+def _show_step(traffic: StepTraffic, steps: int, evaluations: int, given: PlanConfig) -> None:
+    def judged(points: float, pairs: float) -> dict[str, float]:
+        questions = {"questions about one picture": points, "questions about two": pairs}
+        if traffic.truth:
+            return questions
+        asked, shown = points + pairs, points + 2 * pairs
+        read = asked * given.question_tokens + shown * given.judge_picture_tokens
+        written = asked * given.verdict_tokens
+        return questions | {"tokens the judge reads": read, "tokens the judge writes": written}
+
+    points, pairs = traffic.point_questions, traffic.pair_questions
     show_counts(
         f"a step ({traffic.requests} requests, {traffic.samples} attempts, {traffic.keep} kept)",
         {
             "tokens sampled": traffic.sampled_tokens,
             "tokens learnt from, pictures included": traffic.learnt_tokens,
             "pictures drawn": traffic.pictures,
-            "questions about one picture": traffic.point_questions,
-            "questions about two": traffic.pair_questions,
+            **judged(points, pairs),
         },
     )
+    evaluated = evaluations * traffic.evaluation_questions
     show_counts(
         f"the whole run ({steps} steps, {evaluations} evaluations)",
         {
-            "pictures": traffic.pictures * steps + evaluations * traffic.evaluation_pictures,
-            "verdicts": asked * steps + evaluations * traffic.evaluation_questions,
+            "pictures drawn": traffic.pictures * steps + evaluations * traffic.evaluation_pictures,
+            **judged(points * steps + evaluated, pairs * steps),
         },
     )

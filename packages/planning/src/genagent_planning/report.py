@@ -7,6 +7,7 @@ from genagent_planning.assumptions import GIB, PlanConfig
 from genagent_planning.memory import Memory, MemoryModel
 from genagent_planning.placement import Placement
 from genagent_planning.planned_model import PlannedModel
+from genagent_planning.synthesis_traffic import SynthesisPlanConfig
 from genagent_tracking import print_line, print_table
 
 
@@ -86,9 +87,13 @@ def show_places(found: dict[int, Placement | None], given: PlanConfig) -> None:
             print_line(f"  of {gpus}, machine {number}: {line}")
 
 
-def show_assumptions(given: PlanConfig, names: Sequence[str]) -> None:
+def show_assumptions(
+    given: PlanConfig | SynthesisPlanConfig,
+    names: Sequence[str],
+    title: str = "taken for granted; measured figures are given as options:",
+) -> None:
     """What was taken for granted, as the options that say otherwise."""
-    print_line("taken for granted; measured figures are given as options:")
+    print_line(title)
     for name in names:
         print_line(f"  --plan.{name.replace('_', '-')} {getattr(given, name):g}")
 

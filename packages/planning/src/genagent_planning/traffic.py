@@ -1,6 +1,8 @@
 """What a step asks for: tokens, pictures, verdicts, and what of it stays on the disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from genagent_rewards import RewardConfig
 
 BYTES_OF_A_PIXEL = 1.5
 """Of a PNG; a photograph-like picture of 1024x1024 has 1 to 2 MB."""
@@ -23,11 +25,11 @@ class StepTraffic:
     prompt_tokens: int
     turn_tokens: int
     picture_tokens: int
-    both_orders: bool
     held_out: int
     evaluation_rounds: float
     truth: bool
     """Evaluations ask no judge about every picture: the truth is known."""
+    reward: RewardConfig = field(default_factory=RewardConfig)
 
     @property
     def attempts(self) -> int:
@@ -35,7 +37,8 @@ class StepTraffic:
 
     @property
     def pictures(self) -> float:
-        return self.attempts * self.rounds
+        anchors = self.requests if self.reward.anchored else 0
+        return self.attempts * self.rounds + anchors
 
     @property
     def sampled_tokens(self) -> float:
@@ -54,12 +57,16 @@ class StepTraffic:
 
     @property
     def point_questions(self) -> float:
-        return float(self.requests * self.keep)
+        asked = self.rounds if self.reward.asks_about_every_picture else 1.0
+        return self.requests * self.keep * asked
 
     @property
     def pair_questions(self) -> float:
-        orders = 2 if self.both_orders else 1
-        return self.requests * self.keep * max(0.0, self.rounds - 1) * orders
+        if self.reward.single_round == "none":
+            return 0.0
+        orders = 2 if self.reward.both_orders else 1
+        pairs = max(0.0, self.rounds - 1) + self.reward.anchored
+        return self.requests * self.keep * pairs * orders
 
     @property
     def evaluation_pictures(self) -> float:

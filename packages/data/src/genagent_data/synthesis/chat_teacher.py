@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from genagent_data.prompt_files import PromptFile, read_prompt
 from genagent_data.request import Request
-from genagent_data.synthesis.teacher import Attempt, Call, Failure, Judgement, Why
+from genagent_data.synthesis.teacher import Call, Failure, Judgement, PartialTrajectory, Why
 from genagent_rewards import NO_HINTS, ChatModel, ChatReply, ChatRequest
 
 WORDS = 350
@@ -75,15 +75,15 @@ class ChatTeacher:
         ]
         return _heard(self._models["open"], questions, read_call)
 
-    def judge(self, attempts: Sequence[Attempt]) -> list[Judgement | Failure]:
+    def judge(self, attempts: Sequence[PartialTrajectory]) -> list[Judgement | Failure]:
         """As ``Teacher.judge``. Raises ValueError where no endpoint takes requests of ours."""
         return _heard(self._models["judge"], [self._look(one) for one in attempts], read_judgement)
 
-    def reflect(self, attempts: Sequence[Attempt]) -> list[Call | Failure]:
+    def reflect(self, attempts: Sequence[PartialTrajectory]) -> list[Call | Failure]:
         """As ``Teacher.reflect``. Raises ValueError where no endpoint takes requests of ours."""
         return _heard(self._models["reflect"], [self._think(one) for one in attempts], read_call)
 
-    def _look(self, attempt: Attempt) -> ChatRequest:
+    def _look(self, attempt: PartialTrajectory) -> ChatRequest:
         text = self._judge.ask(
             request=attempt.request.prompt,
             prompt=attempt.calls[-1].prompt,
@@ -91,7 +91,7 @@ class ChatTeacher:
         )
         return ChatRequest(system=self._judge.system, parts=(attempt.pictures[-1].image, text))
 
-    def _think(self, attempt: Attempt) -> ChatRequest:
+    def _think(self, attempt: PartialTrajectory) -> ChatRequest:
         hint = REFERENCE if attempt.reference else f"{LIST}\n{_lines(attempt.request.hints)}"
         text = self._reflect.ask(
             request=attempt.request.prompt,

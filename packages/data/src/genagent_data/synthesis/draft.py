@@ -7,7 +7,7 @@ from genagent_data.pictures import PictureStore
 from genagent_data.protocol import parse_turn
 from genagent_data.record import Record
 from genagent_data.request import Request
-from genagent_data.synthesis.teacher import Attempt, Call, Judgement
+from genagent_data.synthesis.teacher import Call, Judgement, PartialTrajectory
 from genagent_data.tool_syntax import write_call
 
 ANSWER = "done"
@@ -47,9 +47,9 @@ class Draft:
                 turns.append(turn_text(judgement=judgement, call=self.calls[number]))
         return tuple(turns)
 
-    def attempt(self, store: PictureStore) -> Attempt:
+    def attempt(self, store: PictureStore) -> PartialTrajectory:
         """As the teacher is asked about it."""
-        return Attempt(
+        return PartialTrajectory(
             request=self.request,
             calls=self.calls,
             pictures=tuple(store.get(name) for name in self.pictures),

@@ -39,7 +39,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class PartialTrajectory:
     """Where a trajectory stands: as many calls as pictures, and a judgement on each but perhaps the
     last."""
 
@@ -63,10 +63,10 @@ class Teacher(Protocol):
         """A first thought and prompt for each, in order."""
         ...
 
-    def judge(self, attempts: Sequence[Attempt]) -> list[Judgement | Failure]:
+    def judge(self, attempts: Sequence[PartialTrajectory]) -> list[Judgement | Failure]:
         """A judgement on the last picture of each, in order."""
         ...
 
-    def reflect(self, attempts: Sequence[Attempt]) -> list[Call | Failure]:
+    def reflect(self, attempts: Sequence[PartialTrajectory]) -> list[Call | Failure]:
         """For each, whose last picture was judged wrong, a thought and a better prompt."""
         ...
