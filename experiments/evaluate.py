@@ -45,7 +45,7 @@ from genagent_tracking import (
 )
 from genagent_worlds import (
     BenchmarkConfig,
-    Cell,
+    EvaluationCell,
     FilesAndEndpoints,
     ScoredByJudge,
     ScoredCell,
@@ -173,7 +173,7 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
         scorer = config.benchmark.scorer(benchmark, services, config.out, world=own)
     selector = None if own is None else ScoredByJudge(judge=own.judges.point)
     for policy_name, strategy, name, rounds in ways(config, run, words):
-        cell = Cell(
+        cell = EvaluationCell(
             policy=policy_name,
             tool=tool_name,
             strategy=name,
@@ -189,8 +189,8 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 **({"served": drawn_by} if drawn_by else {}),
             },
         )
-        ahead = rollout.ScoringAhead(scorer.scores) if scorer.at_once else None
-        with answer_progress(f"{tool_name}, {cell.title}") as progress, ahead or nullcontext():
+        ahead = rollout.scoring_ahead(scorer.scores) if scorer.at_once else nullcontext()
+        with answer_progress(f"{tool_name}, {cell.title}") as progress, ahead as ended:
             answers = rollout.answer_kept(
                 strategy,
                 tool,
@@ -201,8 +201,9 @@ def answered(config: EvaluateConfig, run: Run, tool_name: str) -> Iterator[Score
                 ),
                 about=dict(cell.depends),
                 seed=seed,
-                progress=progress,
-                ended=None if ahead is None else ahead.ended,
+                progress=progress.answered,
+                drawn=progress.drawn,
+                ended=ended,
             )
         for how in ("best",) if name == "best-of" else config.select:
             with waiting(f"scoring {tool_name}, {cell.title}", at_once=False):
@@ -225,7 +226,9 @@ def given(config: EvaluateConfig, run: Run, folder: Path) -> ScoredCell:
     store = PictureStore(config.out / "pictures")
     answers = rollout.given_answers(benchmark.requests, pictures, store)
     depends = {"pictures": str(folder), "requests": benchmark.version}
-    cell = Cell(policy=None, tool=folder.name, strategy="pictures", rounds=1, depends=depends)
+    cell = EvaluationCell(
+        policy=None, tool=folder.name, strategy="pictures", rounds=1, depends=depends
+    )
     with waiting(f"scoring {len(answers)} pictures", at_once=False):
         seed = config.run.seed
         scored = rollout.score_cell(cell, answers, benchmark, scorer, how="last", seed=seed)
@@ -247,17 +250,19 @@ def ways(
     for options in config.all_policies:
         assert of_policy is not None
         with waiting(f"loading {options.policy}"):
-            policy = options.load(config.world.policies, words=words)
+            engine = config.engine.load(
+                options, config.world.policies, config.sampling, run.folder, words=words
+            )
         opened = of_policy.open(
             config.out,
-            engine=config.engine.open(policy, config.sampling, run.folder),
+            engine=engine,
             policy=f"{options.name(config.world.policies)} {config.sampling.name}",
         )
         yield from (
             (options.policy, strategy, name, rounds)
             for strategy, (name, rounds) in zip(opened, of_policy.ways, strict=True)
         )
-        del policy, opened  # before the next one is loaded
+        del engine, opened  # before the next one is loaded
 
 
 if __name__ == "__main__":

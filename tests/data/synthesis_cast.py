@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from genagent_data import Request, SynthesisConfig, SynthesisServices
-from genagent_data.synthesis import Attempt, Call, Failure, Judgement
+from genagent_data.synthesis import Call, Failure, Judgement, PartialTrajectory
 from genagent_rewards import PairQuestion, PointQuestion, Verdict
 from genagent_tools import PartialFailure, ToolError
 
@@ -107,13 +107,13 @@ class Script:
     def open(self, requests: Sequence[Request]) -> list[Call | Failure]:
         return [self._said(r.id, 0, lambda: call(20)) for r in requests]
 
-    def judge(self, attempts: Sequence[Attempt]) -> list[Judgement | Failure]:
+    def judge(self, attempts: Sequence[PartialTrajectory]) -> list[Judgement | Failure]:
         return [
             self._said(a.request.id, 2 * len(a.pictures) - 1, lambda a=a: _true(a))
             for a in attempts
         ]
 
-    def reflect(self, attempts: Sequence[Attempt]) -> list[Call | Failure]:
+    def reflect(self, attempts: Sequence[PartialTrajectory]) -> list[Call | Failure]:
         return [
             self._said(a.request.id, 2 * len(a.pictures), lambda a=a: call(200 + len(a.pictures)))
             for a in attempts
@@ -125,7 +125,7 @@ class Script:
         return lines[place] if place < len(lines) and lines[place] else default()
 
 
-def _true(attempt: Attempt) -> Judgement:
+def _true(attempt: PartialTrajectory) -> Judgement:
     right = quality(attempt.pictures[-1]) >= ENOUGH
     return Judgement(words="looks good" if right else "looks bad", right=right)
 

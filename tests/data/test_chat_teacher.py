@@ -9,14 +9,14 @@ from tests.judge_server import Answer, chat_for, pictures_in, refused_url, servi
 
 from genagent_data import ChatTeacher, Request
 from genagent_data.prompt_files import read_prompt
-from genagent_data.synthesis import Attempt, Call, Failure, Judgement
+from genagent_data.synthesis import Call, Failure, Judgement, PartialTrajectory
 from genagent_data.synthesis.chat_teacher import read_call, read_judgement, read_teacher_prompts
 from genagent_rewards import KeptAnswers, KeptChat, Picture
 
 CATS = Request(id="1", prompt="two cats for $5", hints=("exactly 2 cats", "a price tag"))
 CALL = "<thought>Two of them.</thought>\n<prompt>two grey cats, a tag that says 5</prompt>"
 RED, BLUE = (Picture.of(Image.new("RGB", (64, 64), color)) for color in ("red", "blue"))
-TRIED = Attempt(
+TRIED = PartialTrajectory(
     request=CATS,
     calls=(Call(thinking="t", prompt="first prompt"),),
     pictures=(RED,),
@@ -44,7 +44,7 @@ def test_each_part_asks_its_own_model_with_what_it_needs():
         assert models.open([CATS]) == [call]
         assert models.judge([TRIED]) == [Judgement(words="One cat.", right=False)]
         assert models.reflect([TRIED]) == [call]
-        shown = Attempt(
+        shown = PartialTrajectory(
             request=CATS,
             calls=TRIED.calls,
             pictures=TRIED.pictures,
@@ -153,7 +153,7 @@ def test_words_are_kept_as_each_comes_not_when_all_have_come(tmp_path: Path):
 
 
 def test_in_the_second_round_it_is_asked_about_the_last_picture_and_what_led_to_it():
-    again = Attempt(
+    again = PartialTrajectory(
         request=CATS,
         calls=(*TRIED.calls, Call(thinking="t", prompt="second prompt")),
         pictures=(RED, BLUE),

@@ -128,6 +128,9 @@ def test_a_benchmark_without_an_overall_figure_ends_as_others_do(tmp_path: Path)
     """One file of WISE's three: scores by category, and none over all."""
     write_wise(tmp_path)
     [file] = tmp_path.glob("natural*.json")
+    chart = tmp_path / "evaluated" / "comparison.png"
+    chart.parent.mkdir()
+    chart.write_bytes(b"of an earlier command's cells")
     with answering(drawn) as painter, serving(Answer(words=GRADES)) as judge:
         asked = ("--bench", "wise", "--file", file.name, "--strategy", "plain", "--held-out", "4")
         served = ("--world.tool", painter.url, "--world.judge", judge.url)
@@ -136,7 +139,7 @@ def test_a_benchmark_without_an_overall_figure_ends_as_others_do(tmp_path: Path)
     summary, _ = summary_of(done.stdout, tmp_path)
     assert summary["cells"][0]["table"]["categories"]["Biology"]["value"] == pytest.approx(1)
     assert "overall" not in summary["cells"][0]["table"]["categories"]
-    assert not (tmp_path / "evaluated" / "comparison.png").exists()
+    assert not chart.exists()
 
 
 def test_bad_input_is_a_line_each_before_anything_loads(tmp_path: Path):

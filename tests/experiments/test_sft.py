@@ -5,14 +5,16 @@ import random
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.experiments.running import history, only_run, run, start, summary_of, wait_for
 
-from genagent_data import Picture, Record, Turn, render_turn, write_records
+from genagent_data import Picture, PictureStore, Record, Turn, render_turn, write_records
 from genagent_miniworld import Teacher, parse_hints, render, sample_requests, solve, weights
 from genagent_policy import Policy
+from genagent_worlds import read_outcomes
 
 SCRIPT = "sft.py"
 CALL = Turn(thinking="one cat", tool_prompt="a cat")
@@ -78,6 +80,23 @@ def test_a_short_run_learns_measures_and_leaves_a_policy(tmp_path, records):
     assert "conduct.json" in [
         artifact.path for artifact in client.list_artifacts(logged.info.run_id)
     ]
+
+
+@pytest.mark.slow
+def test_held_out_requests_are_of_all_kinds_though_their_file_is_sorted(tmp_path, records):
+    every = sample_requests(100, seed=9, split="held-out")
+    kinds = [[one for one in every if one.task == task][:7] for task in ("color", "count")]
+    rows = [json.dumps(asdict(one)) for kind in kinds for one in kind]
+    assert len(rows) == 14
+    (tmp_path / "sorted.jsonl").write_text("\n".join(rows))
+    process = start(SCRIPT, tmp_path, *options(records), "--world.held-out", "sorted.jsonl")
+    wait_for("runs/*/evaluation-000000.jsonl", tmp_path, process)
+    process.kill()
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    [path] = tmp_path.glob("runs/*/evaluation-000000.jsonl")
+    asked_of = read_outcomes(path, PictureStore(path.parent / "pictures"))
+    assert [one.request.task for one in asked_of] == ["color"] * 3 + ["count"] * 3
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genagent_data import Request
-from genagent_data.synthesis import Attempt, Call
+from genagent_data.synthesis import Call, PartialTrajectory
 from genagent_miniworld import Item, ScriptedTeacher, render, sample_requests
 from genagent_miniworld.scripted import ENDING, WORDS
 from genagent_rewards import Picture
@@ -56,12 +56,12 @@ def test_a_later_prompt_is_another_one_and_the_judgement_is_true():
     teacher = ScriptedTeacher(explicit_first=0.0, explicit_later=0.0)
     calls: tuple[Call, ...] = ()
     for _ in range(3):
-        attempt = Attempt(request=request, calls=calls, pictures=(drawn(1),))
+        attempt = PartialTrajectory(request=request, calls=calls, pictures=(drawn(1),))
         [call] = teacher.reflect([attempt]) if calls else teacher.open([request])
         assert isinstance(call, Call) and call.prompt not in [c.prompt for c in calls]
         calls = (*calls, call)
     one, two = teacher.judge(
-        [Attempt(request=request, calls=calls[:1], pictures=(drawn(n),)) for n in (1, 2)]
+        [PartialTrajectory(request=request, calls=calls[:1], pictures=(drawn(n),)) for n in (1, 2)]
     )
     assert (one.right, two.right) == (False, True)  # pyright: ignore[reportAttributeAccessIssue]
 

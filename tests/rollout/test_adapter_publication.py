@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,17 +39,20 @@ def test_each_version_is_a_model_of_its_own_and_the_former_is_unloaded(
 ) -> None:
     server = serve()
     engine = adapted(tiny_policy, tmp_path, server)
-    for version in (1, 2):
+    for version in (1, 2, 3):
+        if version == 3:  # somebody made room: nobody needs it any more
+            shutil.rmtree(tmp_path / "adapter-2")
         asyncio.run(engine.publish(version))
         tokens = asyncio.run(talk(engine))
         assert tokens.ids.tolist() == expected(tiny_policy, f"adapter-{version}")
-    assert [body["model"] for body in server.bodies] == ["adapter-1"] * 2 + ["adapter-2"] * 2
-    assert [body["cache_salt"] for body in server.bodies] == ["1", "1", "2", "2"]
-    assert server.adapters == {"adapter-2": tmp_path / "adapter-2"}
-    assert [path.name for path in tmp_path.iterdir()] == ["adapter-2"]
+    versions = [version for version in "123" for _ in range(2)]
+    assert [body["model"] for body in server.bodies] == [f"adapter-{one}" for one in versions]
+    assert [body["cache_salt"] for body in server.bodies] == versions
+    assert server.adapters == {"adapter-3": tmp_path / "adapter-3"}
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter-3"]
     # Nobody waits: turns and other adapters do not meet.
     loading, unloading = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
-    assert server.calls == [loading, loading, unloading]
+    assert server.calls == [loading, *[loading, unloading] * 2]
 
 
 def test_tokens_are_of_the_adapter_s_version_whatever_the_base_is_called(

@@ -202,7 +202,7 @@ def test_a_conversation_that_could_outgrow_the_cache_is_refused_at_once(
 def test_it_is_said_what_is_waited_for_when_nothing_moves(caplog: pytest.LogCaptureFixture):
     activity = Activity()
     with caplog.at_level(logging.WARNING, logger="genagent_rollout"):
-        waits = activity.turns.one(), activity.pictures.one(), activity.pictures.one()
+        waits = activity.turns.one(), activity.picture(), activity.picture()
         with activity.watched(0.05), waits[0], waits[1], waits[2]:
             deadline = time.monotonic() + 10
             while not caplog.records and time.monotonic() < deadline:
@@ -212,11 +212,14 @@ def test_it_is_said_what_is_waited_for_when_nothing_moves(caplog: pytest.LogCapt
             "no turn and no picture has come for 0.05 s; 1 turns and 2 pictures are waited for"
         )
         caplog.clear()
-        # While something moves, nothing is said.
+        # While something moves, nothing is said: turns, or pictures of a batch under way.
         with activity.watched(0.2):
             for _ in range(30):
                 with activity.turns.one():
                     time.sleep(0.01)
+            for _ in range(30):
+                activity.count_pictures(1)
+                time.sleep(0.01)
         assert caplog.records == []
 
 

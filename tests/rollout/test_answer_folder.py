@@ -9,7 +9,7 @@ from tests.rollout.painting import Painter, painted, requests
 
 from genagent_data import PictureStore, Request, derive_seed
 from genagent_rollout import AnswerFolder, BestOfN, Plain, answer_kept
-from genagent_tools import ToolError
+from genagent_tools import ToolError, ToolProfile
 
 WORDS = {"a": "unlucky", "b": "lucky", "c": "unlucky"}
 
@@ -56,6 +56,40 @@ def test_a_line_that_was_being_written_is_asked_for_again(tmp_path: Path):
     assert tool.calls == []  # its picture had been drawn
     assert [one.trajectory.pictures for one in again] == [one.trajectory.pictures for one in first]
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_pictures_are_counted_batch_by_batch_long_before_the_first_answer(tmp_path: Path):
+    class Pipeline(Painter):
+        profile = ToolProfile(
+            name="p",
+            pipeline="FluxPipeline",
+            repository="r",
+            steps=1,
+            guidance_scale=1.0,
+            words=9,
+            max_batch=3,
+        )
+
+    def told(count: int, tool: Painter) -> list[tuple[str, int, int]]:
+        heard: list[tuple[str, int, int]] = []
+        answer_kept(
+            BestOfN(2),
+            tool,
+            requests(count),
+            AnswerFolder(folder=tmp_path / "cell", pictures=PictureStore(tmp_path / "pictures")),
+            about={},
+            seed=7,
+            progress=lambda done, total: heard.append(("answered", done, total)),
+            drawn=lambda come, asked: heard.append(("drawn", come, asked)),
+        )
+        return heard
+
+    pictures = [("drawn", 3, 8), ("drawn", 6, 8), ("drawn", 8, 8)]
+    answers = [("answered", done, 4) for done in range(1, 5)]
+    assert told(4, Pipeline()) == [("answered", 0, 4), *pictures, *answers]
+    # One that does not say how many it draws together is told of once.
+    more = [("answered", 4, 5), ("drawn", 2, 2), ("answered", 5, 5)]
+    assert told(5, Painter()) == more
 
 
 def test_what_a_failed_tool_ended_is_asked_for_again(tmp_path: Path):

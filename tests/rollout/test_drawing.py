@@ -217,14 +217,18 @@ def test_servers_are_asked_as_soon_as_an_agent_asks(tmp_path: Path):
             return painted(prompt, seed)
 
     async def run() -> None:
-        activity = Activity()
+        come: list[tuple[int, int]] = []
+        activity = Activity(lambda *told: come.append(told))
         drawing = drawing_by(Served(), PictureStore(tmp_path), activity)
         with activity.turn():  # someone else is still speaking
             first = asyncio.ensure_future(drawing.draw("a", seed=1))
             await asyncio.sleep(0)
             assert asked == ["a"]
             assert activity.pictures.now == 1
+            second = asyncio.ensure_future(drawing.draw("b", seed=2))
             assert await first == Picture.of(painted("a", 1))
+            await second
         assert activity.pictures.now == 0
+        assert come == [(1, 2), (2, 2)]
 
     asyncio.run(run())

@@ -2,15 +2,22 @@
 
 import asyncio
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from tests.rollout.vllm_talk import Serve, expected, serve
 
-from genagent_policy import Policy
+from genagent_policy import Policy, PolicyConfig
 from genagent_policy.adapter import LoRA
-from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, ServedPolicy
+from genagent_rollout import (
+    EngineConfig,
+    LocalEngine,
+    SamplingConfig,
+    ServedPolicy,
+    StartedPolicy,
+)
 
 __all__ = ["serve"]
 
@@ -21,7 +28,7 @@ def opened(policy: Policy, folder: Path, **options: object) -> ServedPolicy:
     return engine
 
 
-def first_turn(engine: ServedPolicy) -> list[int]:
+def first_turn(engine: ServedPolicy | StartedPolicy) -> list[int]:
     conversation = engine.open("red", seed=3)
     asyncio.run(conversation.turn())
     return conversation.tokens().ids.tolist()
@@ -69,10 +76,41 @@ def test_servers_that_were_started_with_the_policy_are_sent_no_weights(
     server = serve(dev_mode=False)
     config = EngineConfig(urls=server.url, publish=None)
     assert config.problems(SamplingConfig()) == []
-    engine = opened(tiny_policy, tmp_path, urls=server.url, publish=None)
+    engine = config.open(tiny_policy, SamplingConfig(), tmp_path)
+    assert isinstance(engine, StartedPolicy)
     assert first_turn(engine) == expected(tiny_policy, "default", rounds=1)
     assert server.calls == []  # of those that tell a server what to do
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="publish is None: the servers keep the policy"):
+        engine.publish()
+
+
+def test_a_policy_that_servers_were_started_with_is_read_without_its_weights(
+    serve: Serve, tiny_policy: Policy, tiny_policy_path: Path, tmp_path: Path
+):
+    shutil.copytree(tiny_policy_path, tmp_path / "bare", ignore=lambda *_: ["model.safetensors"])
+    server, run = serve(), tmp_path / "run"
+    served = PolicyConfig(policy="bare")
+    shipped = {"bare": tmp_path / "bare"}
+    config = EngineConfig(urls=server.url, publish=None)
+    engine = config.load(served, shipped, SamplingConfig(), run)
+    assert isinstance(engine, StartedPolicy)
+    assert first_turn(engine) == expected(tiny_policy, "default", rounds=1)
+    # Whoever samples here, or gives the servers weights, has to have them.
+    for other in (EngineConfig(), EngineConfig(urls=server.url)):
+        with pytest.raises(ValueError, match=r"bare: holds no \.safetensors file"):
+            other.load(served, shipped, SamplingConfig(), run)
+
+
+def test_weights_are_loaded_for_an_engine_that_takes_them(
+    serve: Serve, tiny_policy: Policy, tiny_policy_path: Path, tmp_path: Path
+):
+    server, policy = serve(), PolicyConfig(policy=str(tiny_policy_path))
+    told = EngineConfig(urls=server.url).load(policy, {}, SamplingConfig(), tmp_path, words=77)
+    assert isinstance(told, ServedPolicy)
+    assert "77 words" in tiny_policy.chat.decode(told.engine.chat.prompt_ids("red"))
+    here = EngineConfig(cache_gib=0.01).load(policy, {}, SamplingConfig(), tmp_path)
+    assert isinstance(here, LocalEngine)
 
 
 def test_weights_that_change_want_a_way_to_the_servers():

@@ -8,10 +8,12 @@ import pytest
 from tests.rollout.painting import Painter, requests
 
 from genagent_data import PictureStore
-from genagent_rollout import BestOfN, ScoringAhead, answer_all, score_cell
-from genagent_worlds import Cell, NamedScorer, Result, Score, TaskBenchmark, paired_gain
+from genagent_rollout import BestOfN, answer_all, score_cell, scoring_ahead
+from genagent_worlds import EvaluationCell, NamedScorer, Result, Score, TaskBenchmark, paired_gain
 
-CELL = Cell(policy=None, tool="painter", strategy="best-of", rounds=3, depends={"tool": "painter"})
+CELL = EvaluationCell(
+    policy=None, tool="painter", strategy="best-of", rounds=3, depends={"tool": "painter"}
+)
 
 
 class ByNumber:
@@ -89,8 +91,8 @@ def test_what_goes_wrong_while_others_run_is_said_at_the_end(tmp_path: Path):
             raise ValueError("no endpoint accepts requests")
 
     [one] = answers(tmp_path, 1)
-    with pytest.raises(ValueError, match="no endpoint accepts"), ScoringAhead(Away()) as ahead:
-        ahead.ended(one)
+    with pytest.raises(ValueError, match="no endpoint accepts"), scoring_ahead(Away()) as ended:
+        ended(one)
 
 
 def test_a_pair_differs_by_the_way_alone_and_no_picture_is_worth_nothing(tmp_path: Path):

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.judge_server import YES, Answer, ask, chat_for, serving
 from tests.rollout.painting import FIRST, painted, requests
+from tests.waiting import until
 
 from genagent_data import PictureStore
 from genagent_policy import Policy, TokenTrajectory
 from genagent_rollout import EngineConfig, LocalEngine, SamplingConfig, StepSamples, run_agents
 from genagent_rollout.copied_engine import CopiedEngine
+from genagent_rollout.judging import judging_threads
 
 CACHE = EngineConfig(cache_gib=0.1)
 SHORT = SamplingConfig(max_turn_tokens=6)
@@ -220,3 +223,30 @@ def test_what_waits_for_a_picture_is_given_up_at_once_and_quietly(
     assert time.monotonic() - stopped < 5
     assert caplog.records == []
     assert not [one for one in threading.enumerate() if one.name.startswith("sampling-ahead")]
+
+
+def test_a_judge_that_hangs_is_not_waited_for_where_the_run_ends():
+    go_on = threading.Event()
+
+    def hangs(body, number: int) -> Answer:
+        go_on.wait(60)
+        return YES
+
+    with serving(hangs) as server:
+        chat, stopped = chat_for(server.url), 0.0
+
+        def make(engine, step: int) -> int:
+            with judging_threads() as threads:
+                return len(threads.submit(ask, chat).result())
+
+        with (
+            pytest.raises(KeyboardInterrupt),
+            StepSamples(make, Forgetful(), steps=2, ahead=True) as samples,
+            samples.learning(-1),
+        ):
+            until(lambda: server.requests)
+            stopped = time.monotonic()
+            raise KeyboardInterrupt
+        # An attempt has 20 s.
+        assert time.monotonic() - stopped < 10
+        go_on.set()

@@ -81,14 +81,34 @@ def test_a_file_has_a_line_at_once_and_others_after_quiet_seconds(
         progress.time.sleep(2.5)
         assert re.match(r"loading  0:0[12]\n", capsys.readouterr().out)
         # The inner one speaks, not both.
-        with answer_progress("answering", 4) as answered:
-            answered(3, 4)
+        with answer_progress("answering", 4) as answers:
+            answers.answered(3, 4)
             progress.time.sleep(2.5)
-            answered(4, 4)
+            answers.answered(4, 4)
     said = capsys.readouterr().out
     assert said.startswith("answering\n") and said.endswith("answering: 4 answers, 0:02\n")
     assert re.search(r"answering  3/4  0:0[12], 0:00 left", said)
     assert "loading" not in said
+
+
+def test_pictures_are_counted_until_all_that_were_asked_for_have_come(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_QUIET", 1.0)
+    with answer_progress("answering", 553) as answers:
+        answers.answered(0, 553)
+        answers.drawn(24, 553)
+        progress.time.sleep(2.5)
+        answers.drawn(553, 553)
+        answers.answered(7, 553)
+        answers.drawn(554, 560)
+        answers.answered(8, 553)
+        progress.time.sleep(2.5)
+        answers.drawn(560, 560)
+        progress.time.sleep(3)
+    first, *_, last = re.findall("(answering  .*)\n", capsys.readouterr().out)
+    assert re.fullmatch(r"answering  0/553  0:0\d  pictures 24/553", first)
+    assert re.fullmatch(r"answering  8/553  0:0\d, \d+:\d\d left", last)
 
 
 def test_what_ends_soon_says_nothing_where_it_is_asked_to(
@@ -126,8 +146,8 @@ title = "http://gpu1:8000,http://gpu2:8000, agent, 3 rounds"
 with step_progress(2) as bar:
     metrics = {"agent/reward": 0.5, "agent/judged_success": 0.5, "agent/first_success": 0.5}
     bar.advance(metrics | {"agent/rounds": 1.5})
-    with answer_progress(title, 20) as answered:
-        answered(7, 20)
+    with answer_progress(title, 20) as answers:
+        answers.answered(7, 20)
         time.sleep(0.3)
     bar.advance(metrics | {"agent/rounds": 1.5})
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from genagent_worlds import BenchmarkTable, Cell, ScoredCell, earlier_rows
+from genagent_worlds import BenchmarkTable, EvaluationCell, ScoredCell, earlier_rows
 
 
 def scored(
@@ -17,7 +17,7 @@ def scored(
     judge: str = "qwen",
 ) -> ScoredCell:
     return ScoredCell(
-        cell=Cell(
+        cell=EvaluationCell(
             policy=None, tool="flux", strategy="plain", rounds=1, depends={"answers": answers}
         ),
         judge=judge,

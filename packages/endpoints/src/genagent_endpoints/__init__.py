@@ -2,6 +2,7 @@
 
 from genagent_endpoints.address import has_credentials, public_url
 from genagent_endpoints.answer import Answer, clean
+from genagent_endpoints.cancel_scope import CancelScope
 from genagent_endpoints.config import EndpointsConfig
 from genagent_endpoints.endpoints import Endpoints
 from genagent_endpoints.exchange import PORTS, Exchange, host_of
@@ -26,6 +27,7 @@ __all__ = [
     "Absent",
     "Answer",
     "Busy",
+    "CancelScope",
     "Counts",
     "EndpointError",
     "Endpoints",

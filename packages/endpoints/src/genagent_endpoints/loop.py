@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from genagent_endpoints.cancel_scope import in_entered_scopes
 from genagent_endpoints.line import Line
 
 Result = TypeVar("Result")
@@ -59,7 +60,9 @@ class RequestLoop:
         except ValueError:
             work.close()
             raise
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        in_entered_scopes(running)
+        return running
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work comes to, from any thread but the loop's own. Raises ValueError where the

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from genagent_data import Request, derive_seed
-from genagent_data.synthesis import Attempt, Call, Failure, Judgement
+from genagent_data.synthesis import Call, Failure, Judgement, PartialTrajectory
 from genagent_miniworld.conditions import Spec, parse_hints
 from genagent_miniworld.reading import read
 from genagent_miniworld.scene import caption
@@ -72,11 +72,11 @@ class ScriptedTeacher:
         """See ``Teacher``. Raises ValueError for hints that are none of the miniature's."""
         return [self._call(request, (), self.explicit_first) for request in requests]
 
-    def judge(self, attempts: Sequence[Attempt]) -> list[Judgement | Failure]:
+    def judge(self, attempts: Sequence[PartialTrajectory]) -> list[Judgement | Failure]:
         """See ``Teacher``."""
         return [_judgement(attempt) for attempt in attempts]
 
-    def reflect(self, attempts: Sequence[Attempt]) -> list[Call | Failure]:
+    def reflect(self, attempts: Sequence[PartialTrajectory]) -> list[Call | Failure]:
         """See ``Teacher``; the checklist is all the hint it needs."""
         return [
             self._call(attempt.request, attempt.calls, self.explicit_later) for attempt in attempts
@@ -97,7 +97,7 @@ class ScriptedTeacher:
         return Call(thinking=spec.words(), prompt=prompt)
 
 
-def _judgement(attempt: Attempt) -> Judgement:
+def _judgement(attempt: PartialTrajectory) -> Judgement:
     spec, reading = parse_hints(attempt.request.hints), read(attempt.pictures[-1].image)
     return Judgement(words=judge_words(spec, reading), right=spec.met(reading))
 

@@ -8,7 +8,7 @@ the strategy could reach with a model that never misreads a picture.
 from dataclasses import replace
 
 from genagent_data import Picture, Request, Turn, derive_seed, render_turn
-from genagent_data.synthesis import Attempt, Call, Failure, Judgement
+from genagent_data.synthesis import Call, Failure, Judgement, PartialTrajectory
 from genagent_miniworld.scripted import ScriptedTeacher
 from genagent_worlds import FrozenModels, Said, Tried
 
@@ -38,7 +38,7 @@ class ScriptedModel:
         self, request: Request, *, prompt: str, picture: Picture, seed: int
     ) -> Said[Judgement]:
         """See ``Verifies``; never wrong."""
-        attempt = Attempt(
+        attempt = PartialTrajectory(
             request=request, calls=(Call(thinking="", prompt=prompt),), pictures=(picture,)
         )
         [judgement] = self._of(seed).judge([attempt])
@@ -47,7 +47,7 @@ class ScriptedModel:
 
     async def reflect(self, request: Request, *, tried: tuple[Tried, ...], seed: int) -> Said[Call]:
         """See ``Reflects``."""
-        attempt = Attempt(
+        attempt = PartialTrajectory(
             request=request,
             calls=tuple(Call(thinking="", prompt=one.prompt) for one in tried),
             pictures=tuple(one.picture for one in tried),

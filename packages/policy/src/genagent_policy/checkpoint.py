@@ -22,17 +22,49 @@ ADAPTER = "adapter"
 """Folder of an adapter within a checkpoint's."""
 
 
-def load_checkpoint(path: Path, *, dtype: "torch.dtype | None" = None) -> "tuple[Model, Processor]":
-    """Model (on the CPU) and processor from local files.
+def load_model(path: Path, *, dtype: "torch.dtype | None" = None) -> "Model":
+    """The model, on the CPU, from local files.
 
     Raises:
         ValueError: not a readable, complete checkpoint of a supported family.
     """
-    model_class, processor_class = family_of(check_architecture(path)["model_type"]).classes()
-    model = load_whole(model_class, path, dtype="auto" if dtype is None else dtype)
+    model_class, _ = _classes(path)
+    return load_whole(model_class, path, dtype="auto" if dtype is None else dtype)
+
+
+def load_processor(path: Path, *, max_pixels: int | None = None) -> "Processor":
+    """Tokenizer and image processor from local files; no weight is read.
+
+    Args:
+        max_pixels: larger pictures are made smaller; None: as the checkpoint says.
+
+    Raises:
+        ValueError: they cannot be read, or a picture of one token is larger.
+    """
+    from genagent_policy.patches import limit_size  # which loads torch
+
+    _, processor_class = _classes(path)
     with reading(path):
         processor = processor_class.from_pretrained(path, local_files_only=True)
-    return model, processor
+    if max_pixels is not None:
+        try:
+            limit_size(processor.image_processor, max_pixels)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return processor
+
+
+def read_vocabulary(path: Path) -> int:
+    """How many ids the model has a logit for, which may be more than the tokenizer knows; no weight
+    is read.
+
+    Raises:
+        ValueError: no readable configuration of a supported family.
+    """
+    model_class, _ = _classes(path)
+    with reading(path):
+        config = model_class.config_class.from_pretrained(path, local_files_only=True)
+    return config.get_text_config().vocab_size
 
 
 def save_checkpoint(
@@ -95,3 +127,7 @@ def check_architecture(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return found
+
+
+def _classes(path: Path) -> tuple[Any, Any]:
+    return family_of(check_architecture(path)["model_type"]).classes()

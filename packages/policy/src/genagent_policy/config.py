@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genagent_data import ToolSyntax, system_message
 from genagent_data.devices import device_problem
-from genagent_policy.checkpoint import check_architecture
+from genagent_policy.checkpoint import check_architecture, load_processor, read_vocabulary
 from genagent_weights import fingerprint
 
 if TYPE_CHECKING:
+    from genagent_policy.chat import ChatFormat
     from genagent_policy.model import Policy
 
 Attention = Literal["auto", "sdpa", "flash_attention_2", "eager"]
@@ -88,14 +89,35 @@ class PolicyConfig:
         """
         return self._load(self.folder(shipped), words=words)
 
+    def load_chat(self, shipped: Mapping[str, Path], *, words: int | None = None) -> "ChatFormat":
+        """How it is talked to, without it: no weight is read.
+
+        Args:
+            words: as for ``load``.
+
+        Raises:
+            ValueError: as ``load``, but for the weights.
+        """
+        from genagent_policy.chat import ChatFormat
+
+        path = self.folder(shipped)
+        syntax = self._syntax(path)
+        return ChatFormat(
+            load_processor(path, max_pixels=self.max_pixels),
+            system=system_message(words=words, syntax=syntax),
+            tool_syntax=syntax,
+        )
+
+    def vocabulary(self, shipped: Mapping[str, Path]) -> int:
+        """Ids that it may sample, from 0; no weight is read. Raises ValueError as ``load_chat``."""
+        return read_vocabulary(self.folder(shipped))
+
     def _load(self, path: Path, *, words: int | None, **learning: Any) -> "Policy":
         import torch
 
-        from genagent_policy.families import family_of
         from genagent_policy.model import Policy
 
-        family = family_of(check_architecture(path)["model_type"])
-        syntax = self.tool_syntax or family.tool_syntax
+        syntax = self._syntax(path)
         return Policy.load(
             path,
             device=self.device,
@@ -106,6 +128,11 @@ class PolicyConfig:
             attention=self.attention,
             **learning,
         )
+
+    def _syntax(self, path: Path) -> ToolSyntax:
+        from genagent_policy.families import family_of
+
+        return self.tool_syntax or family_of(check_architecture(path)["model_type"]).tool_syntax
 
     def name(self, shipped: Mapping[str, Path]) -> str:
         """All that what it says depends on, but for sampling: its weights, how it sees and how it

@@ -24,11 +24,11 @@ from genagent_policy.adapter import Adapter, LoRA
 from genagent_policy.attention import bounds_for_kernel, choose_attention, kernels_of_parts
 from genagent_policy.batching import Batch, collate
 from genagent_policy.chat import ChatFormat
-from genagent_policy.checkpoint import load_checkpoint, save_checkpoint
+from genagent_policy.checkpoint import load_model, load_processor, save_checkpoint
 from genagent_policy.config import Attention
 from genagent_policy.families import family_of
 from genagent_policy.families.family import Embedded
-from genagent_policy.patches import limit_size, portions
+from genagent_policy.patches import portions
 from genagent_policy.ranks import ALONE, Ranks
 from genagent_policy.shared_weights import gathered, is_shared_out, whole_shape
 from genagent_policy.tokens import TokenTrajectory
@@ -125,10 +125,9 @@ class Policy:
             ValueError: the folder is missing, unreadable, damaged or of another architecture, the
                 attention does not run there, or the adapter cannot be read.
         """
-        model, processor = load_checkpoint(Path(path), dtype=dtype)
+        model = load_model(Path(path), dtype=dtype)
+        processor = load_processor(Path(path), max_pixels=max_pixels)
         try:
-            if max_pixels is not None:
-                limit_size(processor.image_processor, max_pixels)
             policy = cls(
                 model,
                 processor,

@@ -16,8 +16,8 @@ from .passes import EngineCounts
 from .resample import fill_by_rounds, resample_by_rounds
 from .rewarded import sample_step
 from .sampling import SeededSampler, TokenSampler
-from .scoring import ScoringAhead, score_answers, score_cell
-from .served_policy import ServedPolicy
+from .scoring import score_answers, score_cell, scoring_ahead
+from .served_policy import ServedPolicy, StartedPolicy
 from .side_by_side import RolloutTimings
 from .step_samples import StepSamples
 from .strategies.agent import Agent
@@ -69,10 +69,10 @@ __all__ = [
     "RolloutTimings",
     "SampledTurn",
     "SamplingConfig",
-    "ScoringAhead",
     "SeededSampler",
     "Selection",
     "ServedPolicy",
+    "StartedPolicy",
     "StepSamples",
     "Strategy",
     "StrategyConfig",
@@ -102,6 +102,7 @@ __all__ = [
     "sample_step",
     "score_answers",
     "score_cell",
+    "scoring_ahead",
     "select",
     "total_counts",
 ]

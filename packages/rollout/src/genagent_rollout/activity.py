@@ -50,9 +50,18 @@ class Waits:
 class Activity:
     """Turns and pictures that are waited for; of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawn: Callable[[int, int], None] | None = None) -> None:
+        """
+        Args:
+            drawn: told how many pictures have come, of how many that were asked for so far; also on
+                the thread that draws.
+        """
         self.turns = Waits()
         self.pictures = Waits()
+        self.pictures_asked = 0
+        self.pictures_come = 0
+        """Or failed. Those of a batch that is still under way are among them."""
+        self._drawn = drawn
         self.when_no_turn: Callable[[], None] | None = None
         """Called when no turn is waited for, after who had the last one has gone on."""
         self._looking = False
@@ -63,6 +72,26 @@ class Activity:
         with self.turns.one():
             yield
         self.look()
+
+    @contextmanager
+    def picture(self) -> Iterator[None]:
+        """Around the wait for a picture that comes by itself."""
+        self.ask_picture()
+        try:
+            with self.pictures.one():
+                yield
+        finally:
+            self.count_pictures(1)
+
+    def ask_picture(self) -> None:
+        """One more is asked for."""
+        self.pictures_asked += 1
+
+    def count_pictures(self, come: int) -> None:
+        """So many more have come, while others of their batch may still be drawn."""
+        self.pictures_come += come
+        if self._drawn is not None:
+            self._drawn(self.pictures_come, self.pictures_asked)
 
     def look(self) -> None:
         """Have ``when_no_turn`` called soon, once, if no turn is waited for."""
@@ -81,16 +110,16 @@ class Activity:
         ended = threading.Event()
 
         def watch() -> None:
-            before = self.turns.ended + self.pictures.ended
+            before = self.turns.ended + self.pictures_come
             while not ended.wait(patience):
-                now = self.turns.ended + self.pictures.ended
+                now = self.turns.ended + self.pictures_come
                 if now == before:
                     logger.warning(
                         "no turn and no picture has come for %g s; %d turns and %d pictures are "
                         "waited for",
                         patience,
                         self.turns.now,
-                        self.pictures.now,
+                        self.pictures_asked - self.pictures_come,
                     )
                 before = now
 

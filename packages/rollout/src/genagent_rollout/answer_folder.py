@@ -82,6 +82,7 @@ def answer_kept(
     about: Mapping[str, Any],
     seed: int,
     progress: Callable[[int, int], None],
+    drawn: Callable[[int, int], None] | None = None,
     ended: Callable[[Answered], None] | None = None,
 ) -> list[Answered]:
     """Each request answered once, in their order; only those are asked for that are not there yet.
@@ -91,6 +92,7 @@ def answer_kept(
     Args:
         about: what the answers depend on, kept beside them for people.
         progress: told how many answers there are, and how many there will be.
+        drawn: told of pictures as they come, see ``Activity``.
         ended: told of each fresh answer as it comes.
 
     Raises:
@@ -106,7 +108,7 @@ def answer_kept(
     progress(len(requests) - len(missing), len(requests))
     if not missing:
         return [answers[request.id] for request in requests]
-    with kept.opened() as file, KeptAnswers(kept.folder / DRAWN) as drawn:
+    with kept.opened() as file, KeptAnswers(kept.folder / DRAWN) as memory:
         write_text(kept.folder / "cell.json", json.dumps(about, indent=2))
 
         def has_ended(place: int, one: Answered) -> None:
@@ -120,11 +122,12 @@ def answer_kept(
 
         answer_all(
             strategy,
-            kept_tool(tool, kept.pictures, drawn),
+            kept_tool(tool, kept.pictures, memory),
             missing,
             seeds=[derive_seed(seed, "evaluation", request.id) for request in missing],
             store=kept.pictures,
             ended=has_ended,
+            drawn=drawn,
         )
     # Those that a tool will not draw are asked for again each time, and no outage by themselves.
     require_pictures([answers[request.id].trajectory for request in requests])

@@ -8,13 +8,14 @@ or when no turn is being sampled any more.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from genagent_data import Picture, PictureStore
 from genagent_rollout.activity import Activity
 from genagent_tools import AsyncImageTool, ImageTool, ToolError, draw_each, usable_picture
+from genagent_worlds.kept_pictures import KeptPictures
 
 Drawn = list[Picture | ToolError]
 
@@ -59,7 +60,7 @@ class ServedDrawing:
         self._store = store
 
     async def draw(self, prompt: str, *, seed: int) -> Picture:
-        with self.activity.pictures.one():
+        with self.activity.picture():
             image = await self._tool.draw_one(prompt, seed)
             return await asyncio.to_thread(self._store.put, usable_picture(image))
 
@@ -87,6 +88,7 @@ class BatchedDrawing:
     async def draw(self, prompt: str, *, seed: int) -> Picture:
         picture: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
         self._asked.append((prompt, seed, picture))
+        self.activity.ask_picture()
         if self._batch is not None and len(self._asked) >= self._batch:
             self._hand_out()
             self._begin()
@@ -114,8 +116,15 @@ class BatchedDrawing:
         asked, self._asked = self._asked, []
         prompts, seeds = [prompt for prompt, _, _ in asked], [seed for _, seed, _ in asked]
         self.activity.pictures.begin()
-        drawn = self._painter.submit(draw_and_store, self._tool, self._store, prompts, seeds)
+        drawn = self._painter.submit(self._draw, prompts, seeds)
         self._under_way = drawn, [picture for _, _, picture in asked]
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> Drawn:
+        drawn: Drawn = []
+        for part in _parts(self._tool, self._store, prompts, seeds):
+            drawn += part
+            self.activity.count_pictures(len(part))
+        return drawn
 
     def _hand_out(self) -> None:
         """Wait for the batch that is under way; its trajectories go on."""
@@ -138,6 +147,15 @@ def draw_and_store(
     tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Drawn:
     """A stored picture or a failure for each prompt. Raises OSError where one cannot be stored."""
-    results = draw_each(tool, prompts, seeds)
-    stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
-    return [one if isinstance(one, ToolError) else next(stored) for one in results]
+    return [one for part in _parts(tool, store, prompts, seeds) for one in part]
+
+
+def _parts(
+    tool: ImageTool, store: PictureStore, prompts: Sequence[str], seeds: Sequence[int]
+) -> Iterator[Drawn]:
+    """The same, a part as soon as a tool that draws in parts has drawn it."""
+    is_in_parts = isinstance(tool, KeptPictures)
+    drawn = tool.parts(prompts, seeds) if is_in_parts else [draw_each(tool, prompts, seeds)]
+    for results in drawn:
+        stored = iter(store.put_all([one for one in results if not isinstance(one, ToolError)]))
+        yield [one if isinstance(one, ToolError) else next(stored) for one in results]

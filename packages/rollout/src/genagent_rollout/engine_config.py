@@ -2,17 +2,19 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genagent_policy import ALONE, Ranks
+from genagent_policy import ALONE, PolicyConfig, Ranks
 from genagent_rollout.config import SamplingConfig
 from genagent_rollout.vllm_config import VllmConfig, Way
 
 if TYPE_CHECKING:
-    from genagent_policy import Policy
+    from genagent_policy import ChatFormat, Policy
     from genagent_rollout.conversation import Engine
+    from genagent_rollout.served_policy import StartedPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,31 @@ class EngineConfig:
 
         return vllm_problems(self._servers(), sampling)
 
+    def load(
+        self,
+        policy: PolicyConfig,
+        shipped: Mapping[str, Path],
+        sampling: SamplingConfig,
+        run_folder: Path,
+        *,
+        words: int | None = None,
+    ) -> "Engine":
+        """The engine of a policy that does not change. Weights are loaded where somebody takes
+        them: not where servers keep what they were started with, which are 16.6 GB of a 7B.
+
+        Args:
+            shipped: checkpoints by name.
+            words: of a prompt that the tool reads, as for ``PolicyConfig.load``.
+
+        Raises:
+            ValueError: the checkpoint cannot be read, or as ``open``.
+            EngineError: as ``open``.
+        """
+        if self._keep_theirs:
+            chat = policy.load_chat(shipped, words=words)
+            return self._started(chat, policy.vocabulary(shipped), sampling)
+        return self.open(policy.load(shipped, words=words), sampling, run_folder)
+
     def open(
         self,
         policy: "Policy",
@@ -104,6 +131,9 @@ class EngineConfig:
 
                 return CopiedEngine(policy, sampling, self)
             return LocalEngine(policy, sampling, self)
+        if self._keep_theirs:
+            vocabulary = policy.model.config.get_text_config().vocab_size
+            return self._started(policy.chat, vocabulary, sampling)
         from genagent_rollout.served_policy import ServedPolicy
 
         weights = self._published(run_folder.resolve())
@@ -114,6 +144,18 @@ class EngineConfig:
                 for left in weights.glob(name):
                     shutil.rmtree(left)
         return ServedPolicy(policy, sampling, self._servers(), weights, ranks)
+
+    @property
+    def _keep_theirs(self) -> bool:
+        """Servers sample, with what they were started with."""
+        return bool(self.urls) and self.publish is None
+
+    def _started(
+        self, chat: "ChatFormat", vocabulary: int, sampling: SamplingConfig
+    ) -> "StartedPolicy":
+        from genagent_rollout.served_policy import StartedPolicy
+
+        return StartedPolicy(chat, vocabulary, sampling, self._servers())
 
     def _published(self, run_folder: Path) -> Path:
         """The folder of this run's weights alone; runs of one name may lie in several folders."""

@@ -1,12 +1,14 @@
 """From answers to a scored cell: every picture scored, one of each attempt counted."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 
+from genagent_rollout.judging import judging_threads
 from genagent_rollout.strategies.selection import Selection, select
 from genagent_rollout.strategies.strategy import Answered
 from genagent_worlds import (
-    Cell,
+    EvaluationCell,
     NamedScorer,
     Result,
     Score,
@@ -17,32 +19,17 @@ from genagent_worlds import (
     diagnose,
 )
 
-AT_ONCE = 32
-"""Attempts whose pictures are being scored at a time while others still run; endpoints bound the
-questions themselves."""
 
-
-class ScoringAhead:
-    """Asks about an attempt's pictures when it has ended, while others still run, of a scorer that
-    keeps what it has paid for: whoever asks again finds it there. Use it in ``with``."""
-
-    def __init__(self, scorer: ScoresPictures) -> None:
-        self._scorer = scorer
-        self._threads = ThreadPoolExecutor(AT_ONCE)
-        self._asked: list[Future[list[Result]]] = []
-
-    def ended(self, one: Answered) -> None:
-        """An attempt has ended."""
-        self._asked.append(self._threads.submit(score_answers, [one], self._scorer))
-
-    def __enter__(self) -> "ScoringAhead":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Waits for what is being asked; raises what went wrong with it."""
-        self._threads.shutdown(wait=True, cancel_futures=kind is not None)
-        for asked in () if kind is not None else self._asked:
-            asked.result()
+@contextmanager
+def scoring_ahead(scorer: ScoresPictures) -> Iterator[Callable[[Answered], None]]:
+    """Told of an attempt that has ended, asks about its pictures while others still run, of a
+    scorer that keeps what it has paid for: whoever asks again finds it there. At the end what is
+    being asked is waited for, and what went wrong with it raised."""
+    asked: list[Future[list[Result]]] = []
+    with judging_threads() as threads:
+        yield lambda one: asked.append(threads.submit(score_answers, [one], scorer))
+        for one in asked:
+            one.result()
 
 
 def score_answers(answers: Sequence[Answered], scorer: ScoresPictures) -> list[Result]:
@@ -62,7 +49,7 @@ def score_answers(answers: Sequence[Answered], scorer: ScoresPictures) -> list[R
 
 
 def score_cell(
-    cell: Cell,
+    cell: EvaluationCell,
     answers: Sequence[Answered],
     benchmark: Tabled,
     scorer: NamedScorer,

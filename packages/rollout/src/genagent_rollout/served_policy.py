@@ -1,4 +1,4 @@
-"""A policy sampled by vLLM servers, which follow it where it is in training."""
+"""A policy sampled by vLLM servers, which follow it, or keep what they were started with."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from genagent_policy import ALONE, Policy, Ranks
+from genagent_policy import ALONE, ChatFormat, Policy, Ranks
 from genagent_policy.shared_weights import is_shared_out
 from genagent_rollout.adapter_publication import AdapterPublication
 from genagent_rollout.broadcast_publication import BroadcastPublication
@@ -26,8 +26,7 @@ logger = logging.getLogger("genagent_rollout")
 
 
 class ServedPolicy:
-    """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy, or were
-    started with it."""
+    """An ``Engine``: conversations with a ``VllmEngine`` whose servers follow this policy."""
 
     def __init__(
         self,
@@ -54,8 +53,7 @@ class ServedPolicy:
         self.engine = VllmEngine(policy.chat, sampling, config, publication, vocabulary=vocabulary)
         # No two runs give the same name to different weights, whatever a server had before.
         self._version = ranks.first(lambda: time.time_ns() // 1_000_000)
-        if publication is not None:
-            self.publish()
+        self.publish()
 
     def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> VllmConversation:
         return self.engine.open(prompt, seed=seed, first_seed=first_seed)
@@ -65,7 +63,6 @@ class ServedPolicy:
         not asked before the next ones.
 
         Raises:
-            ValueError: the servers are to keep what they were started with.
             EngineError: no server has taken them.
         """
         self._version += 1
@@ -93,14 +90,37 @@ class ServedPolicy:
             deque(self._whole, maxlen=0)
 
 
+class StartedPolicy:
+    """An ``Engine``: conversations with a ``VllmEngine`` whose servers keep the policy that they
+    were started with. None of its weights is here."""
+
+    def __init__(
+        self, chat: ChatFormat, vocabulary: int, sampling: SamplingConfig, config: VllmConfig
+    ) -> None:
+        """
+        Args:
+            chat: of the servers' policy.
+            vocabulary: of its model.
+        """
+        self.engine = VllmEngine(chat, sampling, config, vocabulary=vocabulary)
+
+    def open(self, prompt: str, *, seed: int, first_seed: int | None = None) -> VllmConversation:
+        return self.engine.open(prompt, seed=seed, first_seed=first_seed)
+
+    def publish(self) -> None:
+        """Raises ValueError: there are no weights to give."""
+        raise ValueError(
+            "publish is None: the servers keep the policy that they were started with, and its "
+            "weights are not loaded here; wants folder, lora or broadcast"
+        )
+
+
 def _publication(
     policy: Policy,
     config: VllmConfig,
     weights: Path,
     whole: Callable[[], Iterator[tuple[str, Tensor]]],
-) -> Publication | None:
-    if config.publish is None:
-        return None
+) -> Publication:
     if config.publish == "broadcast":
         return BroadcastPublication(
             whole,

@@ -70,6 +70,7 @@ def side_by_side(
     store: PictureStore,
     batch: int | None = None,
     ended: Callable[[int, Result], None] | None = None,
+    drawn: Callable[[int, int], None] | None = None,
     handed: Handed | None = None,
 ) -> SideBySide[Result]:
     """Answer each request once, all at the same time.
@@ -80,6 +81,7 @@ def side_by_side(
         batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
         ended: told of each result as it comes, by its place among the requests, while others still
             run.
+        drawn: told of pictures as they come, see ``Activity``.
         handed: the places of the requests that are answered here, as they come; None: all of them
             at once. ``ended`` is told which they were.
 
@@ -89,7 +91,7 @@ def side_by_side(
     """
     if len(seeds) != len(requests):
         raise ValueError(f"{len(requests)} requests and {len(seeds)} seeds; wants one for each")
-    activity = Activity()
+    activity = Activity(drawn)
 
     async def one(place: int, request: Request, seed: int) -> Result:
         result = await answer(request, seed, drawing)

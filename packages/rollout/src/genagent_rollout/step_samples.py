@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from genagent_endpoints import CancelScope
 from genagent_rollout.conversation import Engine
 from genagent_rollout.copied_engine import CopiedEngine
 from genagent_rollout.stoppable_engine import StoppableEngine
@@ -56,7 +57,10 @@ class StepSamples(Generic[Sample]):
         self._engine = engine
         self._steps = steps
         self._ahead = StoppableEngine(engine) if ahead else None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampling-ahead")
+        self._scope = CancelScope()
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="sampling-ahead", initializer=self._scope.enter
+        )
         self._under_way: Future[Sample] | None = None
         self.sampled_with: int | None = None
         """Updates that the engine's weights have seen; None: all that there were until now."""
@@ -133,6 +137,8 @@ class StepSamples(Generic[Sample]):
     def __exit__(self, *_: object) -> None:
         if self._ahead is not None:
             self._ahead.stop()
+        # Else a judge that hangs is waited for, where all attempts have ended.
+        self._scope.cancel()
         self._thread.shutdown()
 
 

@@ -9,7 +9,6 @@ from .interrupt import exit_code, quit_on_interrupt, raise_on_interrupt
 from .made_with import note_made_with
 from .messages import Message, chat_messages
 from .mlflow_tracker import MlflowTracker, TrackerConfig
-from .next_steps import trial_line
 from .pages import Pages
 from .pictures import picture_grid
 from .printable import one_line, printable
@@ -66,7 +65,6 @@ __all__ = [
     "show_cells",
     "step_progress",
     "stop",
-    "trial_line",
     "waiting",
     "write_report",
 ]

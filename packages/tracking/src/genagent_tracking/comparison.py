@@ -81,13 +81,15 @@ def show_cells(
     run.say(f"scored by {cells[0].judge}")
     for note in dict.fromkeys(note for one in cells for note in one.table.notes):
         run.say(note)
-    points = list(_points(cells))
+    points, chart = list(_points(cells)), out / "comparison.png"
     if points:  # one file of WISE's three has no overall figure, for example
-        chart = out / "comparison.png"
         marks = "filled: the picture that counts, with its 95 % interval; open: the first one"
         title = f"{table.name}, {len(cells[0].attempts)} requests ({marks})"
         draw_comparison(chart, points, title=title, unit=table.measure)
         run.tracker.artifact(chart)
+    else:
+        # An earlier command's is of other cells.
+        chart.unlink(missing_ok=True)
     run.say(f"{'chart, ' if points else ''}pictures and answers: {out}")
     return {
         "benchmark": table.name,

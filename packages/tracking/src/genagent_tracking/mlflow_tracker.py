@@ -80,6 +80,13 @@ class TrackerConfig:
                 f"system_seconds is {self.system_seconds}; wants seconds, or 0 for none"
             )
 
+    def check(self) -> None:
+        """Raises TrackingError where the store does not answer or cannot be written; MLflow itself,
+        which takes seconds, is not loaded."""
+        uri = resolve_uri(self.uri)
+        with one_at_a_time(uri):
+            check_store(uri)
+
 
 class MlflowTracker:
     """A running MLflow run, open from construction to ``close``.
@@ -112,8 +119,7 @@ class MlflowTracker:
         """
         parameters, document = flatten_config(run_config), config_to_json(run_config)
         self.uri = resolve_uri(config.uri)
-        with one_at_a_time(self.uri):
-            check_store(self.uri)
+        config.check()
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._dropped: set[str] = set()
         self._goes_on = run_id is not None

@@ -237,13 +237,29 @@ def counted(title: str, items: Iterable[Item]) -> Iterator[Item]:
             bar.update(number, None, f"{number:,} done")
 
 
+class AnswerProgress:
+    """The bar of answers, whose pictures may be long in coming before the first of them."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+
+    def answered(self, done: int, total: int) -> None:
+        """So many requests are answered."""
+        self._bar.update(done, total, self._bar.said)
+
+    def drawn(self, come: int, asked: int) -> None:
+        """So many pictures have come, of those that were asked for so far; from any thread."""
+        self._bar.said = f"pictures {come}/{asked}" if come < asked else ""
+
+
 @contextmanager
-def answer_progress(title: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many requests have been answered, of how many; a plain line at the end."""
+def answer_progress(title: str, total: int | None = None) -> Iterator[AnswerProgress]:
+    """Shows how many requests have been answered, of how many, and while pictures are drawn how
+    many of these have come; a plain line at the end."""
     if not TERMINAL.is_terminal:
         print_line(title)
     with _shown(title, total) as bar:
-        yield bar.update
+        yield AnswerProgress(bar)
     print_line(f"{title}: {bar.done} answers, {clock(bar.seconds)}")
 
 

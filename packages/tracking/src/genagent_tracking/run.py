@@ -197,13 +197,9 @@ class Run:
             self._loading.enter_context(waiting("loading"))
             yield
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """What fails from here on is no bad input, and Ctrl-C and SIGTERM are exceptions that clean
         up."""
-        self._begin()
-        self._loading.close()
-
-    def _begin(self) -> None:
         self.has_begun = True
         raise_on_interrupt()
 
@@ -340,7 +336,7 @@ class Run:
     ) -> list[Outcome]:
         title = f"evaluating after {step} steps"
         with answer_progress(title, len(requests)) as progress:
-            outcomes = evaluation(requests, progress)
+            outcomes = evaluation(requests, progress.answered)
         self.say(success_line(outcomes))
         for line in unknown_lines(outcomes):
             print_line(line)

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from genagent_tracking.config import config_to_json
 from genagent_tracking.run_folder import config_leaves
 
-_UNSAID = ("run.", "engine.urls", "out", "data")
+_UNSAID = ("run.", "tracker.", "engine.urls", "out", "data")
 """What changes nothing that is learnt: where a run is kept and how much of it is shown. The seed is
 said."""
 _LONGEST_VALUE = 30

@@ -78,7 +78,7 @@ from genagent_worlds.paired import PairedDifference, paired_difference
 from genagent_worlds.rates import Rate, rate
 from genagent_worlds.request_source import Asked, RequestSource
 from genagent_worlds.rewards import open_reward, reward_problems
-from genagent_worlds.scored_cell import Cell, ScoredCell, earlier_rows, paired_gain
+from genagent_worlds.scored_cell import EvaluationCell, ScoredCell, earlier_rows, paired_gain
 from genagent_worlds.services import Services, chat_judges
 from genagent_worlds.teachers import ChatTeachers, TeacherConfig, TeacherEndpoints
 from genagent_worlds.world import Judges, Requests, World, WorldConfig
@@ -94,11 +94,11 @@ __all__ = [
     "Benchmark",
     "BenchmarkConfig",
     "BenchmarkTable",
-    "Cell",
     "ChatTeachers",
     "Conduct",
     "Dropped",
     "Estimate",
+    "EvaluationCell",
     "FileRequests",
     "FilesAndEndpoints",
     "FrozenModels",

@@ -7,7 +7,7 @@ not paid for again.
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,17 +152,24 @@ class KeptPictures:
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """As ``ImageTool.generate``. Raises OSError where a picture cannot be kept."""
-        pairs = list(zip(prompts, seeds, strict=True))
-        size = self._batch or max(1, len(pairs))
-        results: list[Image.Image | ToolError] = []
-        for start in range(0, len(pairs), size):
-            results += self._results(pairs[start : start + size])
+        results = [result for part in self.parts(prompts, seeds) for result in part]
         images = [result for result in results if isinstance(result, Image.Image)]
         if len(images) < len(results):
             if len(results) == 1 and isinstance(results[0], ToolError):
                 raise results[0]
             raise PartialFailure(results)
         return images
+
+    def parts(
+        self, prompts: Sequence[str], seeds: Sequence[int]
+    ) -> Iterator[list[Image.Image | ToolError]]:
+        """The same batch by batch, each as soon as it is drawn and kept; all at once of a tool that
+        does not say how many it draws together. A failure stands in the place of its picture.
+        Raises OSError where a picture cannot be kept."""
+        pairs = list(zip(prompts, seeds, strict=True))
+        size = self._batch or max(1, len(pairs))
+        for start in range(0, len(pairs), size):
+            yield self._results(pairs[start : start + size])
 
     def _results(self, pairs: Sequence[tuple[str, int]]) -> list[Image.Image | ToolError]:
         """Found, or drawn and kept."""

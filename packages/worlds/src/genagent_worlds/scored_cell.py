@@ -13,10 +13,10 @@ from genagent_worlds.estimates import Estimate, mean_estimate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class EvaluationCell:
     """Who answers a benchmark's requests, and with what.
 
-    Example: ``Cell(policy="sft", tool="flux-mini", strategy="agent", rounds=2, depends={…})``
+    Example: ``EvaluationCell(policy="sft", tool="flux-mini", strategy="agent", rounds=2)``
     """
 
     policy: str | None
@@ -46,7 +46,7 @@ class Cell:
 class ScoredCell:
     """A cell's attempts, its table by category, and its diagnostics."""
 
-    cell: Cell
+    cell: EvaluationCell
     judge: str
     """Who scored."""
     select: str

@@ -66,6 +66,7 @@ def answer_all(
     store: PictureStore,
     batch: int | None = None,
     ended: Callable[[int, Answered], None] | None = None,
+    drawn: Callable[[int, int], None] | None = None,
 ) -> list[Answered]:
     """Answer each request once, side by side, from ordinary code.
 
@@ -73,6 +74,7 @@ def answer_all(
         seeds: one for each request.
         batch: pictures that a tool in this process draws at once, see ``BatchedDrawing``.
         ended: told of each as it ends, by its place among the requests, while others still run.
+        drawn: told of pictures as they come, see ``Activity``.
 
     Raises:
         ValueError: not one seed for each request, or as ``Strategy.answer``.
@@ -84,7 +86,9 @@ def answer_all(
         # Pixels of a cell of 1,000 requests are 3 GB and more.
         return replace(answered, trajectory=light_trajectory(answered.trajectory, store))
 
-    done = side_by_side(one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended)
+    done = side_by_side(
+        one, tool, requests, seeds=seeds, store=store, batch=batch, ended=ended, drawn=drawn
+    )
     return list(done.results)
 
 
