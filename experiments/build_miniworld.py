@@ -13,7 +13,8 @@ build goes on where it stopped:
 8. ``judge-vision``: the judge's eyes, on what all tools draw for the teacher and for ``sft``;
 9. ``judge-mini``: the judge, from ``reading`` and these eyes.
 
-It ends with a table of what each part can do on held-out requests.
+It ends with a table of what each part can do on held-out requests, which is in the run's
+``summary.json`` and in MLflow too.
 """
 
 from genagent_tracking import quit_on_interrupt
@@ -21,6 +22,7 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,9 +40,7 @@ from genagent_tracking import (
     Run,
     RunConfig,
     print_line,
-    print_table,
     run_experiment,
-    trial_line,
     waiting,
 )
 
@@ -118,26 +118,47 @@ def main(config: BuildConfig, run: Run) -> None:
     from genagent_miniworld.load import quietly
 
     quietly()
-    run.begin()
     work, seed, count = config.work, config.run.seed, config.held_out
-    tool_stages(FLUX, config.tool, work, vae="vae")
-    policy_stages(config.policy, work, seed=seed, held_out=count)
-    tool_stages(SANA, config.sana, work, vae="sana-vae")
-    tool_stages(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
-    judge_stages(config.judge, work, seed=seed, store=run.pictures)
-    with waiting(f"measuring each part on {count} held-out requests"):
-        figures = built_figures(work, count=count, seed=seed, store=run.pictures)
-    rows = [{"part": f.part, "what": f.what, "share": str(f.rate)} for f in figures]
-    if not config.run.trial:
-        print_table("held-out requests, 95 % intervals", rows, has_total=False, words=2)
-    write_text(work / "README.md", markdown(figures, _facts(config)))
-    if config.install:
-        print_line(f"installed in {install(work)}")
-    elif config.run.trial:
-        print_line(trial_line(run.name, config.tool.flow_steps))
-    else:
-        print_line(f"next: uv run experiments/{run.name}.py --install")
-    print_line(str(work / "README.md"))
+    with run.recording():
+        tool_stages(FLUX, config.tool, work, vae="vae")
+        policy_stages(config.policy, work, seed=seed, held_out=count)
+        tool_stages(SANA, config.sana, work, vae="sana-vae")
+        tool_stages(QWEN_IMAGE, config.qwen_image, work, vae="qwen-image-vae")
+        judge_stages(config.judge, work, seed=seed, store=run.pictures)
+        with waiting(f"measuring each part on {count} held-out requests"):
+            figures = built_figures(work, count=count, seed=seed, store=run.pictures)
+        rows = [
+            {"part": f.part, "what": f.what, "share": str(f.rate), "of": str(f.rate.trials)}
+            for f in figures
+        ]
+        run.say_table("held-out requests, 95 % intervals", rows, has_total=False, words=2)
+        run.tracker.table("parts", rows)
+        names = [re.sub(r"[^a-z0-9]+", "-", f.what) for f in figures]
+        run.tracker.log(
+            {f"{f.part}/{name}": f.rate.value for f, name in zip(figures, names, strict=True)}, 0
+        )
+        write_text(work / "README.md", markdown(figures, _facts(config)))
+        run.say(str(work / "README.md"))
+        if config.install:
+            print_line(f"installed in {install(work)}")
+        else:
+            run.next.append(f"uv run experiments/{run.name}.py --install")
+        run.finish(
+            {
+                "held_out": count,
+                "work": str(work),
+                "parts": [
+                    {
+                        "part": f.part,
+                        "what": f.what,
+                        "value": f.rate.value,
+                        "interval": f.rate.interval,
+                        "n": f.rate.trials,
+                    }
+                    for f in figures
+                ],
+            }
+        )
 
 
 def _facts(config: BuildConfig) -> dict[str, str]:

@@ -13,7 +13,6 @@ from genagent_tracking import quit_on_interrupt
 if __name__ == "__main__":
     quit_on_interrupt()  # the imports below take a second
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -31,6 +30,7 @@ from genagent_rollout import EngineConfig, SamplingConfig
 from genagent_serving.generation_folder import GenerationFolder
 from genagent_tracking import (
     Flat,
+    TrackerConfig,
     config_to_json,
     error_line,
     exit_code,
@@ -44,6 +44,7 @@ from genagent_tracking import (
     stop,
     waiting,
 )
+from genagent_tracking.run_name import changed_options
 from genagent_weights import fingerprint
 from genagent_worlds import FilesAndEndpoints, served_by
 
@@ -72,12 +73,15 @@ class GenerateConfig:
     """CPU threads that torch computes with; 0: as many as there are cores."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
             raise ValueError(f"max_rounds is {self.max_rounds}; wants 1 or more")
         if self.threads < 0:
             raise ValueError(f"threads is {self.threads}; wants 1 or more, or 0 for torch's own")
+        if seconds := self.tracker.system_seconds:
+            raise ValueError(f"tracker.system_seconds is {seconds:g}; wants 0, nothing is watched")
 
 
 PRESETS = {
@@ -91,7 +95,7 @@ PRESETS = {
 
 PROG = f"generate.py [{' | '.join(PRESETS)} | config.json] [--resume]"
 MAY_DIFFER = (
-    *("prompt", "file", "out", "json", "threads", "engine", "sampling.max_batch"),
+    *("prompt", "file", "out", "json", "threads", "engine", "sampling.max_batch", "tracker"),
     *("policy.device", "policy.attention", "policy.checkpoint_activations"),
     *("world.tool_device", "world.tool_concurrency", "world.tool_token_env"),
     *("world.tool_probe_seconds", "world.train", "world.held_out", "world.judge"),
@@ -142,13 +146,20 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
 
 def opened(config: GenerateConfig) -> tuple[GenerationFolder, list[Request]]:
     """The folder, made where there is none yet, and the requests."""
-    out = config.out or make_run_folder(Path("runs"), "generate")
+    sampling = config.sampling
     folder = GenerationFolder(
-        out,
+        config.out or make_run_folder(Path("runs"), "generate"),
         config_to_json(config),
         may_differ=MAY_DIFFER,
-        compared=without_addresses,
-        about=about_run(config),
+        may_move=("world.tool",),
+        about={
+            "policy": config.policy.policy,
+            "tool": config.world.tool_model or config.world.tool,
+            "rounds": f"at most {config.max_rounds}",
+            "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
+            f"top-k {sampling.top_k}",
+            "seed": str(config.seed),
+        },
     )
     return folder, serving.asked(config.prompt, config.file)
 
@@ -159,27 +170,33 @@ def main(
     requests: Sequence[Request],
     left: Sequence[Request],
 ) -> None:
-    """Answer those that are left; what is done by then is kept and linked, however it ends."""
+    """Answer those that are left; what is done by then is kept and linked, however it ends. Then
+    record all of it."""
+    words = config.world.tool_words
+    if left:
+        config.tracker.check()
+        folder.summary.unlink(missing_ok=True)
     how = "json" if config.json else "one" if config.file is None else "many"
-    with serving.shown(folder, requests, left, how=how, max_rounds=config.max_rounds) as (
-        watcher,
-        ended,
-    ):
+    with serving.shown(folder, requests, left, how=how, max_rounds=config.max_rounds) as told:
         try:
             if left:
-                answer(config, folder, left, watcher, ended)
+                words = answer(config, folder, left, *told)
         finally:
-            index = folder.write_index(requests)
-    if config.json:
-        return
-    if config.file is None:
-        page = folder.path / folder.rows[requests[0].id]["page"]
-        print_line(f"pictures and contact sheet: {page.parent}")
-        print_line(f"page: {page}")
-    else:
-        without = sum(folder.rows[request.id]["picture"] is None for request in requests)
-        print_line(f"{len(requests)} requests, {without} without a picture: {folder.path}")
-        print_line(f"page: {index}")
+            folder.write_index(requests)
+    if not config.json:
+        serving.say_where(folder, requests, is_one=config.file is None)
+    if not folder.summary.exists():
+        serving.record_generation(
+            folder,
+            requests,
+            config.tracker,
+            document=config,
+            changes=changed_options(config, PRESETS),
+            seed=config.seed,
+            words=words,
+        )
+    if not config.json:
+        print_line(str(folder.summary))
 
 
 def answer(
@@ -188,13 +205,15 @@ def answer(
     left: Sequence[Request],
     watcher: Callable[[Request], "serving.LiveRounds | None"],
     ended: Callable[["serving.Answered"], None],
-) -> None:
-    """Load what is needed, and let the agent work."""
+) -> int | None:
+    """Load what is needed, and let the agent work; how many words of a prompt the tool reads."""
     tool = config.world.open_tool()
     weights = fingerprint(config.policy.folder(config.world.policies))
     folder.made_with(policy=weights, tool=served_by(tool))
-    policy = config.policy.load(config.world.policies, words=config.world.words_of(tool))
-    engine = config.engine.open(policy, config.sampling, folder.path)
+    words = config.world.words_of(tool)
+    engine = config.engine.load(
+        config.policy, config.world.policies, config.sampling, folder.path, words=words
+    )
     # What has no room is refused before anything else is paid for.
     engine.open(max(left, key=lambda request: len(request.prompt)).prompt, seed=0).close()
     raise_on_interrupt()
@@ -212,6 +231,7 @@ def answer(
         ended=ended,
         watcher=watcher,
     )
+    return words
 
 
 def problems(config: GenerateConfig) -> list[str]:
@@ -230,27 +250,6 @@ def problems(config: GenerateConfig) -> list[str]:
     except (ValueError, OSError) as error:
         lines.append(error_line(error))
     return lines or [*config.world.tool_problems(), *config.engine.problems(config.sampling)]
-
-
-def about_run(config: GenerateConfig) -> dict[str, str]:
-    """What stands at the foot of each page."""
-    sampling, tool = config.sampling, config.world.tool_model or config.world.tool
-    return {
-        "policy": config.policy.policy,
-        "tool": tool,
-        "rounds": f"at most {config.max_rounds}",
-        "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
-        f"top-k {sampling.top_k}",
-        "seed": str(config.seed),
-    }
-
-
-def without_addresses(document: str) -> str:
-    """The options as they are compared: image servers move, and what they drew stays."""
-    values = json.loads(document)
-    if values["world"]["tool"].startswith(("http://", "https://")):
-        values["world"]["tool"] = "image servers"
-    return json.dumps(values)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,9 @@ def main(config: ServeConfig, run: Run) -> None:
     listener = bind(server.listening())
     tool = world.open_tool()
     folder, words = config.policy.folder(world.policies), world.words_of(tool)
-    policy = config.policy.load(world.policies, words=words)
-    engine = config.engine.open(policy, config.sampling, run.folder)
+    engine = config.engine.load(
+        config.policy, world.policies, config.sampling, run.folder, words=words
+    )
 
     def problem(request: Request) -> str | None:
         room = {"words": words, "turn_tokens": config.sampling.max_turn_tokens}

@@ -1,6 +1,7 @@
 """The agent at work as people call it: processes of their own, in the miniature."""
 
 import json
+import shutil
 import signal
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -10,11 +11,15 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.experiments.running import EXPERIMENTS, run, start, wait_for
+from tests.experiments.running import EXPERIMENTS, only_run, run, start, summary_of, wait_for
 from tests.http_server import Answer
 from tests.names import legible
 from tests.picture_server import answering, right
+from tests.rollout.fake_vllm import FakeVllm
 from tests.serving.test_page import Parsed
+
+from genagent_miniworld import weights
+from genagent_policy import PolicyConfig
 
 SCRIPT = "generate.py"
 PROBE = "a red circle on a white background"
@@ -42,8 +47,8 @@ def test_a_prompt_is_shown_round_by_round_and_kept(tmp_path: Path):
     labels = [line[:10].strip() for line in done.stdout.splitlines() if line[:1] != " "]
     labels = labels[labels.index("request") :]  # before it, what a slow machine waits for
     assert labels[:5] == ["request", "think", "prompt", "picture 1", "assess"]
-    assert labels[-3] == "end"
-    page = tmp_path / done.stdout.splitlines()[-1].removeprefix("page: ")
+    assert labels[-4] == "end"
+    page = tmp_path / done.stdout.splitlines()[-2].removeprefix("page: ")
     [row] = rows_of((tmp_path / "here" / "results.jsonl").read_text())
     assert row["prompt"] == "three red circles\x1b[31m"
     parsed = Parsed(page.read_text())
@@ -54,6 +59,13 @@ def test_a_prompt_is_shown_round_by_round_and_kept(tmp_path: Path):
         assert f"picture-{number}.png" in done.stdout
         assert round["prompt"] in parsed.text
     assert (page.parent / "sheet.png").is_file()
+    summary, folder = summary_of(done.stdout, tmp_path)
+    assert (folder, summary["requests"]) == (tmp_path / "here", 1)
+    assert (summary["with_picture"], summary["mean_rounds"]) == (1, len(row["rounds"]))
+    client, logged = only_run(tmp_path, "generate")
+    assert logged.info.run_id == summary["mlflow_run"]
+    [trace] = client.search_traces(locations=[logged.info.experiment_id])
+    assert trace.info.tags["ending"] == row["ending"]
 
     again = run(
         SCRIPT, tmp_path, "three red circles\x1b[31m", "--out", "here", "--json", "--resume"
@@ -62,6 +74,8 @@ def test_a_prompt_is_shown_round_by_round_and_kept(tmp_path: Path):
     [told] = rows_of(again.stdout)
     assert told["rounds"][-1]["judgement"] == row["rounds"][-1]["judgement"]
     assert (tmp_path / told["picture"]).is_file() and told["seconds"] == row["seconds"]
+    # Nothing was answered, so there is nothing to record.
+    assert only_run(tmp_path, "generate")[1].info.end_time == logged.info.end_time
 
 
 @pytest.mark.slow
@@ -148,6 +162,22 @@ def test_a_request_that_the_tool_refuses_says_why_and_is_tried_again_elsewhere(t
     assert (tmp_path / row["picture"]).is_file()
 
 
+@pytest.mark.slow
+def test_servers_that_have_the_policy_spare_this_process_its_weights(tmp_path: Path):
+    bare = tmp_path / "bare"
+    shutil.copytree(weights("sft"), bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    chat = PolicyConfig(policy=str(bare)).load_chat({})
+    with FakeVllm(chat, dev_mode=False).running() as server:
+        served = ("--policy", "bare", "--engine.urls", server.url, "--engine.publish", "None")
+        done = run(SCRIPT, tmp_path, "three red circles", *served, "--out", "out", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    # What the server says follows a formula, and breaks the protocol.
+    [row] = rows_of(done.stdout)
+    assert (row["ending"], row["picture"], len(server.bodies)) == ("format_error", None, 1)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary[f"without_picture/{row['error']}"] == 1
+
+
 BAD = {
     (): "no prompt; give one,",
     (" ",): "the prompt is empty; say what to draw",
@@ -188,6 +218,25 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     assert (end.value.code, said.out) == (2, "")
     assert BAD[options] in said.err and len(said.err.splitlines()) == 1, said.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_store_that_does_not_answer_is_a_line_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        script().run(["a red circle", "--out", "out", "--tracker.uri", "http://127.0.0.1:9"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(
+        "error: cannot use the MLflow store http://127.0.0.1:9: "
+    )
+    assert not (tmp_path / "out" / "drawn.jsonl").exists()
+
+
+def test_nothing_is_watched_before_mlflow_is_there():
+    module = script()
+    with pytest.raises(ValueError, match="system_seconds is 1; wants 0, nothing is watched"):
+        module.GenerateConfig(tracker=module.TrackerConfig(system_seconds=1.0))
 
 
 def test_no_judge_and_no_file_of_requests_are_asked_for():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_pictures_attention_and_activations_reach_the_policy(tiny_policy_path: P
     kernels = [policy.model.config._attn_implementation for policy in (plain, other)]
     assert kernels == ["sdpa", "eager"]
     assert [policy.checkpoint_activations for policy in (plain, other)] == [False, True]
+
+
+def test_the_chat_without_the_weights_is_that_of_the_policy(each_path: Path, tmp_path: Path):
+    config = PolicyConfig(policy=str(each_path), max_pixels=32 * 32)
+    policy, picture = config.load({}, words=77), [Image.new("RGB", (128, 128))]
+    shutil.copytree(each_path, tmp_path / "bare", ignore=lambda *_: ["model.safetensors"])
+    bare = replace(config, policy=str(tmp_path / "bare"))
+    chat = bare.load_chat({}, words=77)
+    assert chat.prompt_ids("a red circle") == policy.chat.prompt_ids("a red circle")
+    (levels,), grids = chat.encode_pictures(picture)
+    (same,), same_grids = policy.chat.encode_pictures(picture)
+    assert levels.equal(same) and grids.equal(same_grids) and int(grids.prod()) < 64
+    assert chat.tool_syntax == policy.chat.tool_syntax
+    assert bare.vocabulary({}) == policy.head_weight.shape[0]
+    too_small = replace(bare, max_pixels=255)
+    with pytest.raises(ValueError, match="bare: max_pixels is 255; a picture of one token has"):
+        too_small.load_chat({})
 
 
 @pytest.mark.parametrize("max_pixels", [0, -1])

@@ -43,6 +43,7 @@ def test_names_are_safe_and_each_ones_own(ids: list[str]):
         ("x" * 300, "x" * 80),
         ("CON", "CON-a3dbc4b6"),
         ("pictures", "pictures-752f502e"),
+        ("mlflow_run", "mlflow_run-de8b390f"),
     ],
 )
 def test_names_are_legible(id: str, name: str):

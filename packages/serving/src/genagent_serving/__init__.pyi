@@ -6,13 +6,14 @@ from .contact_sheet import contact_sheet
 from .feedback import FeedbackBook
 from .generation import generate
 from .generation_folder import GenerationFolder
+from .generation_record import record_generation
 from .live import LiveRounds, many_requests
 from .live_drawing import live_drawing
 from .page import index_page, request_page
 from .prompt_check import asked, prompt_problem, request_problems
 from .serve import Served, serve_agent
 from .serve_config import AgentLoopConfig, AgentServerConfig
-from .showing import shown
+from .showing import say_where, shown
 
 __all__ = [
     "AgentLoop",
@@ -33,8 +34,10 @@ __all__ = [
     "live_drawing",
     "many_requests",
     "prompt_problem",
+    "record_generation",
     "request_page",
     "request_problems",
+    "say_where",
     "serve_agent",
     "served_agent",
     "shown",

@@ -4,6 +4,8 @@
     made_with.json      weights of the policy, and what image servers say that they draw with
     results.jsonl       a line a request, appended when it has ended and all else of it is there
     index.html          all of them, linked
+    summary.json        what they come to; not there while some are being answered
+    mlflow_run          the MLflow run that they are recorded in
     pictures/           every picture drawn, by content
     weights/            with vLLM, what its servers were given
     drawn.jsonl         for which prompt and seed each was, appended as it comes
@@ -17,8 +19,9 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +48,14 @@ class GenerationFolder:
         document: str,
         *,
         may_differ: Collection[str] = (),
-        compared: Callable[[str], str] = str,
+        may_move: Collection[str] = (),
         about: Mapping[str, str],
     ) -> None:
         """
         Args:
             document: the options as JSON; those of an earlier process stand.
             may_differ: names of options that change no picture.
-            compared: what the options are compared as.
+            may_move: names of options that may name other servers.
             about: policy, tool and the like, for the foot of each page.
 
         Raises:
@@ -63,14 +66,17 @@ class GenerationFolder:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.drawn = path / "drawn.jsonl"
+        self.index = path / "index.html"
+        self.summary = path / "summary.json"
         self.store = PictureStore(path / "pictures")
         self._about = about
+        self._opened = time.perf_counter()
         self._lock = lock_folder(path)
         config = path / "config.json"
         if not config.exists():
             write_text(config, document)
         found = config.read_text(encoding="utf-8")
-        difference = first_difference(compared(found), compared(document), but=may_differ)
+        difference = first_difference(found, document, but=may_differ, servers=may_move)
         if difference is not None:
             raise ValueError(
                 f"{path} was made with another {difference}; give it the options that it had, or "
@@ -80,6 +86,11 @@ class GenerationFolder:
         self.rows: dict[str, Row] = {row["id"]: row for row in self._results.earlier}
         """Results by request; where a request was tried again, the later one."""
         self._folders = {id: row["folder"] for id, row in self.rows.items()}
+
+    @property
+    def seconds(self) -> float:
+        """Since it was opened."""
+        return time.perf_counter() - self._opened
 
     def made_with(self, **names: str | None) -> None:
         """Notes by name what answers come from: of a policy its weights, of image servers what they
@@ -146,13 +157,11 @@ class GenerationFolder:
         paths = {key: self._from_here(row[key]) for key in ("picture", "folder", "page")}
         return {**row, **paths, "rounds": rounds}
 
-    def write_index(self, requests: Iterable[Request]) -> Path:
+    def write_index(self, requests: Iterable[Request]) -> None:
         """The page that links to all, in the order of these requests; others after them."""
         order = {request.id: place for place, request in enumerate(requests)}
         rows = sorted(self.rows.values(), key=lambda row: order.get(row["id"], len(order)))
-        path = self.path / "index.html"
-        write_text(path, index_page(rows, self._about))
-        return path
+        write_text(self.index, index_page(rows, self._about))
 
     def close(self) -> None:
         self._results.close()
@@ -184,7 +193,7 @@ def folder_name(id: str, taken: Collection[str]) -> str:
     return name
 
 
-_OURS = ("pictures", "lock", "weights")
+_OURS = ("pictures", "lock", "weights", "mlflow_run")
 
 
 def _row(answered: Answered, folder: str, pictures: Sequence[str | None]) -> Row:

@@ -13,8 +13,8 @@ from genagent_serving.generation_folder import GenerationFolder
 from genagent_serving.live import LiveRounds, many_requests
 from genagent_tracking import print_line
 
-Watcher = Callable[[Request], LiveRounds | None]
-"""Who watches a request's rounds."""
+WatcherFactory = Callable[[Request], LiveRounds | None]
+"""Makes who watches a request's rounds, if anybody does."""
 Ended = Callable[[Answered], None]
 """Who hears that a request has ended."""
 
@@ -27,7 +27,7 @@ def shown(
     *,
     how: Literal["one", "many", "json"],
     max_rounds: int,
-) -> Iterator[tuple[Watcher, Ended]]:
+) -> Iterator[tuple[WatcherFactory, Ended]]:
     """Show on standard output what happens while the block runs.
 
     Args:
@@ -61,6 +61,23 @@ def shown(
     else:
         print_line("answered before")
         yield lambda request: None, lambda answered: None
+
+
+def say_where(folder: GenerationFolder, requests: Sequence[Request], *, is_one: bool) -> None:
+    """Say where the pictures and their page are, and how many requests have none.
+
+    Args:
+        is_one: there is one request, which was given as a prompt.
+    """
+    rows = [folder.rows[request.id] for request in requests]
+    if is_one:
+        page = folder.path / rows[0]["page"]
+        print_line(f"pictures and contact sheet: {page.parent}")
+    else:
+        page = folder.index
+        without = sum(row["picture"] is None for row in rows)
+        print_line(f"{len(rows)} requests, {without} without a picture: {folder.path}")
+    print_line(f"page: {page}")
 
 
 def _print_row(folder: GenerationFolder, request: Request) -> None:
