@@ -207,6 +207,10 @@ def evaluated(config: ColdStartConfig) -> Miniature | FilesAndEndpoints:
 
 def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
     """What a run would take, on the terminal."""
+    records = None
+    if config.data.is_dir():
+        split = policies.split_records(RecordFolder(config.data), held_out=config.held_out_share)
+        records = len(split.taught)
     planning.plan_sft(
         words,
         policy=config.policy,
@@ -216,6 +220,7 @@ def plan(config: ColdStartConfig, words: Sequence[str]) -> None:
         engine=config.engine,
         run=config.run,
         distributed=config.distributed,
+        records=records,
         default=planning.MINIATURE if isinstance(config.world, Miniature) else None,
     )
 

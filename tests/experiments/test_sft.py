@@ -46,6 +46,14 @@ def options(records: Path) -> list[str]:
 
 
 @pytest.mark.slow
+def test_a_plan_counts_the_steps_of_the_records_that_are_there(tmp_path, records):
+    done = run(SCRIPT, tmp_path, *options(records), "--keep-every", "2", "--plan")
+    assert done.returncode == 0, done.stderr
+    # 67 of the 80 records are learnt from: 5 steps of 16.
+    assert "2 policies to go back to" in done.stdout
+
+
+@pytest.mark.slow
 def test_a_short_run_learns_measures_and_leaves_a_policy(tmp_path, records):
     done = run(SCRIPT, tmp_path, *options(records), "--out", "learnt", "--lr", "1e-3")
     assert done.returncode == 0, done.stderr

@@ -174,10 +174,36 @@ def test_fine_tuning_has_its_plan_too(capsys):
     }
     policy = TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True)
     plan_sft([], policy=policy, distributed=sharing(3), **settings)
-    assert "memory of each of 8 GPUs (ZeRO 3)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "memory of each of 8 GPUs (ZeRO 3)" in shown and "to go back to" not in shown
     with pytest.raises(ValueError, match="training takes") as one:
         plan_sft([], policy=policy, distributed=DistributedConfig(), **settings)
     assert "--distributed.zero" in options_of(one)
+
+
+def test_fine_tuning_says_the_disk_of_policies_to_go_back_to(capsys):
+    def disk(records: int | None = None) -> str:
+        plan_sft(
+            [],
+            policy=TrainedPolicyConfig(policy="", device="cuda", checkpoint_activations=True),
+            shipped={},
+            sft=SFTConfig(micro_batch_tokens=16384),
+            evaluation=EvaluationConfig(held_out=280),
+            engine=EngineConfig(),
+            run=RunConfig(keep_every=20),
+            distributed=sharing(3),
+            records=records,
+        )
+        return capsys.readouterr().out.partition("disk, GiB")[2]
+
+    # 8.29e9 weights in bfloat16 are 15.4 GiB; 3 epochs of 3,475 records are 41 steps of 256.
+    assert re.search(r"a policy to go back to, every 20 steps +15\b", disk())
+    shown = disk(records=3475)
+    assert re.search(r"2 policies to go back to +31\b", shown)
+    assert re.search(r"2 states and one in the making +324\b", shown)
+    assert "to go back to" not in disk(records=1600)  # 19 steps
+    with pytest.raises(ValueError, match=r"sft\.batch_size is 256, and there are 255 records"):
+        disk(records=255)
 
 
 def test_the_fastest_split_takes_every_gpu_and_more_of_them_are_faster():

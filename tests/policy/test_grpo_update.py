@@ -98,7 +98,8 @@ def test_micro_batches_and_order_change_nothing(
     assert parts.loss == pytest.approx(whole.loss, abs=1e-6)
     torch.testing.assert_close(gradient_of(policy), gradient, rtol=1e-4, atol=1e-6)
     assert parts.statistics.tokens == whole.statistics.tokens
-    for name in ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy", "clip_low_fraction"):
+    names = ("ratio_mean", "ratio_max", "kl_k1", "kl_k3", "entropy", "clip_low_fraction")
+    for name in (*names, "effective_fraction"):
         assert getattr(parts.statistics, name) == pytest.approx(
             getattr(whole.statistics, name), rel=1e-4, abs=1e-6
         )
@@ -108,6 +109,7 @@ def test_shares_beyond_the_clips_and_divergences_are_those_by_hand(tiny_policy_p
     policy = Policy.load(tiny_policy_path)
     groups = sampled_groups(policy, drift=0.4, temperatures=[0.8, 1.0])
     logs: list[float] = []
+    effective = 0
     for group in groups:
         for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
             if reward == sum(group.rewards) / len(group.rewards):
@@ -118,15 +120,21 @@ def test_shares_beyond_the_clips_and_divergences_are_those_by_hand(tiny_policy_p
             for place in trajectory.policy_mask.nonzero().flatten().tolist():
                 new = scores[place - 1, trajectory.ids[place]]
                 logs.append(float(new - trajectory.logprobs[place]))
+                is_better = reward > sum(group.rewards) / len(group.rewards)
+                moved = math.exp(logs[-1])
+                effective += moved <= 1.5 if is_better else moved >= 0.9
     ratios = [math.exp(log) for log in logs]
     tokens = len(logs)
     expected = {
         "clip_low_fraction": sum(ratio < 0.9 for ratio in ratios) / tokens,
         "clip_high_fraction": sum(ratio > 1.5 for ratio in ratios) / tokens,
+        "effective_fraction": effective / tokens,
         "kl_k1": -sum(logs) / tokens,
         "kl_k3": sum(r - 1 - log for r, log in zip(ratios, logs, strict=True)) / tokens,
     }
     assert 0 < expected["clip_high_fraction"] < expected["clip_low_fraction"]
+    clipped = expected["clip_low_fraction"] + expected["clip_high_fraction"]
+    assert 1 - clipped < expected["effective_fraction"] < 1
     update = GRPOUpdate(policy, GRPOConfig(clip_low=0.1, clip_high=0.5))
     statistics = update.accumulate(groups).statistics
     found = {name: getattr(statistics, name) for name in expected}
@@ -142,6 +150,7 @@ def test_on_policy_the_ratio_is_one(each: Policy, temperatures: list[float]):
     assert statistics.ratio_mean == pytest.approx(1, abs=1e-5)
     assert statistics.ratio_max == pytest.approx(1, abs=1e-4)
     assert statistics.clip_low_fraction == statistics.clip_high_fraction == 0
+    assert statistics.effective_fraction == 1
     assert statistics.kl_k3 == pytest.approx(0, abs=1e-7)
 
 

@@ -186,8 +186,11 @@ def show_disk(
     """
     state = memory.state
     states = state * (run.keep_checkpoints + 1)
-    kept = 0 if steps is None or run.keep_every is None else steps // run.keep_every
-    policies = {f"{kept} policies to go back to": kept * memory.policy / GIB} if kept else {}
+    every, policies = run.keep_every, {}
+    if every is not None and steps is None:
+        policies = {f"a policy to go back to, every {every} steps": memory.policy / GIB}
+    elif every is not None and steps is not None and (kept := steps // every):
+        policies = {f"{kept} policies to go back to": kept * memory.policy / GIB}
     show_counts(
         "disk, GiB",
         {

@@ -38,9 +38,14 @@ def plan_sft(
     engine: EngineConfig,
     run: RunConfig,
     distributed: DistributedConfig,
+    records: int | None = None,
     default: PlanConfig | None = None,
 ) -> None:
-    """Print the plan of fine-tuning with these options. Arguments and errors as ``plan_rl``."""
+    """Print the plan of fine-tuning with these options. Arguments and errors as ``plan_rl``.
+
+    Args:
+        records: to learn from; None where they are not made yet.
+    """
     given = parse(PlanConfig, words, prog="sft.py --plan", default=default or PlanConfig())
     model = model_of(policy, shipped, distributed)
     rounds = min(given.rounds, evaluation.evaluation_rounds)
@@ -84,7 +89,8 @@ def plan_sft(
     show_passes(memory, (longest, tokens, 2 * tokens))
     show_counts(f"a step ({sft.batch_size} records)", {"tokens learnt from": learnt})
     pictures = 2 * evaluation.held_out * rounds
-    show_disk(memory, run, steps=None, pictures=pictures, given=given)
+    steps = None if records is None else sft.total_steps(records)
+    show_disk(memory, run, steps=steps, pictures=pictures, given=given)
     names = ["record_tokens", "turn_tokens", "rounds", "picture_side"]
     show_assumptions(given, names + (["tflops", "used"] if training.device == "cuda" else []))
 

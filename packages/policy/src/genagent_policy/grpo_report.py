@@ -49,6 +49,7 @@ class GRPOReport:
     ratio_max: float
     clip_low_fraction: float
     clip_high_fraction: float
+    effective_fraction: float
     entropy: float
     """Nats per token of the policy as it is being updated."""
     kl_k1: float
@@ -115,6 +116,7 @@ class GRPOReport:
             ratio_max=pooled.ratio_max,
             clip_low_fraction=pooled.clip_low_fraction,
             clip_high_fraction=pooled.clip_high_fraction,
+            effective_fraction=pooled.effective_fraction,
             entropy=pooled.entropy,
             kl_k1=pooled.kl_k1,
             kl_k3=pooled.kl_k3,

@@ -20,6 +20,8 @@ class TokenStatistics:
     ratio_max: float
     clip_low_fraction: float
     clip_high_fraction: float
+    effective_fraction: float
+    """Tokens that push the policy: advantage and weight are not zero, and no clip holds them."""
     kl_k1: float
     """Mean of ``old - new`` log-prob: unbiased, may be negative."""
     kl_k3: float
@@ -33,12 +35,14 @@ class TokenStatistics:
 
     @classmethod
     def of(cls, stats: GRPOStats) -> "TokenStatistics":
+        tokens = int(stats.tokens)
         return cls(
-            tokens=int(stats.tokens),
+            tokens=tokens,
             ratio_mean=float(stats.ratio_mean),
             ratio_max=float(stats.ratio_max),
             clip_low_fraction=float(stats.clip_low_fraction),
             clip_high_fraction=float(stats.clip_high_fraction),
+            effective_fraction=int(stats.effective_rows) / max(tokens, 1),
             kl_k1=float(stats.kl_k1),
             kl_k3=float(stats.kl_k3),
             entropy=float(stats.entropy),
@@ -64,6 +68,7 @@ class TokenStatistics:
             ratio_max=max((part.ratio_max for part in parts), default=math.nan),
             clip_low_fraction=mean("clip_low_fraction"),
             clip_high_fraction=mean("clip_high_fraction"),
+            effective_fraction=mean("effective_fraction"),
             kl_k1=mean("kl_k1"),
             kl_k3=mean("kl_k3"),
             entropy=mean("entropy"),
