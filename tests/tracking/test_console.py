@@ -3,6 +3,8 @@
 import logging
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from genagent_tracking import print_table, quiet_libraries
 
@@ -33,6 +35,20 @@ def test_figures_without_room_stand_below_behind_the_same_words(
     assert sum(line.count(INTERVAL) for line in lines) == 5
     assert sum(line.startswith("benchmarks/kernels.py  ") for line in lines) == 3
     assert "…" not in "".join(lines)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(widths=st.lists(st.integers(1, 12), min_size=1, max_size=16), word=st.integers(1, 38))
+def test_every_column_is_there_whole_however_many_there_are(
+    capsys: pytest.CaptureFixture[str], widths: list[int], word: int
+) -> None:
+    row = {"what": "x" * word} | {f"{n:x}": "9" * width for n, width in enumerate(widths)}
+    print_table("columns", [row], has_total=False)
+    lines = shown(capsys)
+    assert max(map(len, lines)) <= 80
+    told = [line.split() for line in lines if line.startswith("x" * word)]
+    assert {first for first, *_ in told} == {"x" * word}
+    assert [figure for _, *figures in told for figure in figures] == list(row.values())[1:]
 
 
 def test_words_without_room_are_folded_and_markup_in_them_is_text(

@@ -81,8 +81,9 @@ def print_table(
     """
     TERMINAL.print(title, markup=False, soft_wrap=False, style="italic")
     names = list(rows[0]) if rows else []
-    widths = {n: 1 + max(cell_len(text) for text in (n, *(row[n] for row in rows))) for n in names}
-    room = TERMINAL.width - 2 - min(sum(widths[name] for name in names[:words]), FOLDED)
+    # A column has a blank on its right, and another one to the next.
+    widths = {n: 2 + max(cell_len(text) for text in (n, *(row[n] for row in rows))) for n in names}
+    room = TERMINAL.width - 1 - min(sum(widths[name] for name in names[:words]), FOLDED)
     for figures in _that_fit(names[words:], widths, room):
         columns = [*names[:words], *figures]
         too_wide = sum(widths[name] for name in figures) > room  # one that has no room even alone
