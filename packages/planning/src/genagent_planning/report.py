@@ -68,6 +68,8 @@ def show_places(found: dict[int, Placement | None], given: PlanConfig) -> None:
         rows.append(
             {
                 "GPUs": str(gpus),
+                # First, so that it stays beside them where the terminal has no room for all.
+                "step s": f"{seconds.step:,.0f}",
                 "train": str(one.training),
                 "vLLM": str(one.sampling) if one.sampling else "-",
                 "draw": str(one.tools),
@@ -77,7 +79,6 @@ def show_places(found: dict[int, Placement | None], given: PlanConfig) -> None:
                 "draw s": f"{seconds.drawing:,.0f}",
                 "judge s": f"{seconds.judging:,.0f}",
                 "update s": f"{seconds.updating:,.0f}",
-                "step s": f"{seconds.step:,.0f}",
             }
         )
     title = "the fastest split in which training fits; drawing and judging go on beside sampling"
@@ -103,6 +104,6 @@ def _gib(size: float) -> str:
 
 
 _COLUMNS = (
-    *("train", "vLLM", "draw", "judge", "GiB"),
-    *("sample s", "draw s", "judge s", "update s", "step s"),
+    *("step s", "train", "vLLM", "draw", "judge", "GiB"),
+    *("sample s", "draw s", "judge s", "update s"),
 )
